@@ -1,0 +1,103 @@
+"""What every broker reader offers, and what it says of its own limits."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from celery_health.deadline import Deadline
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Capabilities:
+    """What a transport can be asked without changing anything on it."""
+
+    supports_length: bool = False
+    """Ready messages of a queue."""
+    supports_age: bool = False
+    """Age of the oldest ready message."""
+    supports_unacked: bool = False
+    """Delivered and unacknowledged messages per queue."""
+    supports_consumer_count: bool = False
+    """Consumers of a queue, by the broker's own count."""
+    supports_roster: bool = False
+    """Names of the workers that listen for remote control."""
+    supports_peek: bool = False
+    """Reading waiting messages without marking or moving them."""
+    supports_remote_control: bool = False
+    """Celery's broadcast commands."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueueReading:
+    """What the broker says of one queue."""
+
+    name: str
+    ready: int | None = None
+    """Waiting messages over all priority steps; None when it could not be read."""
+    consumers: int | None = None
+    """None where the broker does not know."""
+    unacked: int | None = None
+    oldest_published_at: float | None = None
+    """The publish stamp (unix seconds) of the oldest ready message; None when empty or not stamped."""
+    oldest_message_id: str | None = None
+    """Its task id: the same id at the tail N seconds later is at least N seconds old."""
+    oldest_has_eta: bool = False
+    """The oldest message is not due yet, or names an ETA: its age says nothing."""
+    exists: bool = True
+    """False when the broker has no such queue; it then holds 0 messages."""
+    error: str | None = None
+    """Masked; why `ready` is None."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BrokerReading:
+    """One reading of the broker."""
+
+    reachable: bool
+    queues: dict[str, QueueReading] = field(default_factory=dict)
+    error: str | None = None
+    """Masked; set when not reachable."""
+    server_time: float | None = None
+    """The broker's own clock, unix seconds, where it has one to read."""
+    latency_seconds: float | None = None
+
+
+class Broker(ABC):
+    """Reads one broker, with a connection of its own, and never changes anything on it.
+
+    One thread at a time uses an instance; it survives a fork by opening a new connection. `read` never
+    raises for a broker that is down, slow or refuses: it says so in the reading.
+    """
+
+    capabilities: Capabilities
+
+    transport: str
+    """kombu's driver name."""
+
+    url: str
+    """Masked."""
+
+    @abstractmethod
+    def read(self, queues: Sequence[str], deadline: Deadline) -> BrokerReading:
+        """Read all `queues` in a constant number of round trips, within `deadline`."""
+
+    def roster(self, deadline: Deadline) -> tuple[str, ...] | None:
+        """Return the host names bound for remote control, dead ones included; None when unknown.
+
+        Raises:
+            BrokerError: the broker did not answer.
+        """
+        return None
+
+    @abstractmethod
+    def ping(self, deadline: Deadline) -> None:
+        """Make one round trip.
+
+        Raises:
+            BrokerError: the broker did not answer within `deadline`; the message is masked.
+        """
+
+    def close(self) -> None:  # noqa: B027 - a reader without a connection has nothing to close
+        """Close the connection, if one is open; the next call opens a new one."""

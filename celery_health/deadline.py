@@ -1,0 +1,48 @@
+"""How much time is left: one object handed down from the surface to every broker and store call."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from celery_health.exceptions import DeadlineExceeded
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A point on this process's monotonic clock by which an answer is due."""
+
+    expires_at: float
+    """``time.monotonic()`` seconds."""
+
+    budget_seconds: float
+    """What was allowed in the first place: for messages."""
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        """Return the deadline `seconds` from now."""
+        return cls(expires_at=time.monotonic() + seconds, budget_seconds=seconds)
+
+    def remaining(self) -> float:
+        """Return the seconds left; 0.0 when none are, never negative."""
+        return max(0.0, self.expires_at - time.monotonic())
+
+    @property
+    def expired(self) -> bool:
+        """Say whether the time is used up."""
+        return self.remaining() == 0.0
+
+    def within(self, seconds: float) -> Deadline:
+        """Return the earlier of this deadline and the one `seconds` from now."""
+        return min(self, Deadline.after(seconds), key=lambda deadline: deadline.expires_at)
+
+    def timeout(self) -> float:
+        """Return the seconds left, for a blocking call; never 0, which many libraries read as "for ever".
+
+        Raises:
+            DeadlineExceeded: nothing is left.
+        """
+        left = self.remaining()
+        if left <= 0.0:
+            raise DeadlineExceeded(f"No answer within {self.budget_seconds:g} s.")
+        return left

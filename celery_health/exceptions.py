@@ -1,0 +1,27 @@
+"""Every error this app raises, under one root. A message names the subject, the value and the fix."""
+
+from __future__ import annotations
+
+
+class CeleryHealthError(Exception):
+    """Celery health could not do what was asked."""
+
+
+class ConfigurationError(CeleryHealthError):
+    """Something in the project's settings keeps celery_health from working; the message names the fix."""
+
+
+class BrokerError(CeleryHealthError):
+    """The broker refused, failed, or did not answer within the deadline."""
+
+
+class StoreError(CeleryHealthError):
+    """The store refused, failed, or did not answer within the deadline."""
+
+
+class UnsupportedError(CeleryHealthError):
+    """This transport has no way to answer; the message names one that has."""
+
+
+class DeadlineExceeded(CeleryHealthError):
+    """The time that the caller allowed is used up."""
