@@ -157,7 +157,7 @@ class QueueState:
     last_consumed_seconds: float | None = None
     """Since somebody last consumed it, by the store; None when never or without a store."""
     expected_by: tuple[str, ...] = ()
-    """Why somebody should consume it: ``task:<name>``, ``beat:<entry>``, ``setting``; empty when nobody must."""
+    """Why somebody should consume it: ``task:<name>``, ``beat:<entry>``, ``setting``; or nobody must."""
     error: str | None = None
     """Why `ready` is None, where that is known."""
 

@@ -1,0 +1,60 @@
+"""Fold what the checks found into one verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from celery_health.conf import Settings, get_settings
+from celery_health.deadline import Deadline
+from celery_health.gather import get_reading
+from celery_health.health.base import Check
+from celery_health.health.broker import BrokerReachable
+from celery_health.health.queues import QueuesDepth
+from celery_health.health.workers import WorkersAlive
+from celery_health.records import CheckResult, CheckStatus, HealthReport, Snapshot, Status
+
+#: In the order in which they are shown: what explains the others comes first.
+CHECKS: Final[Sequence[Check]] = (BrokerReachable(), WorkersAlive(), QueuesDepth())
+
+
+def judge(snapshot: Snapshot, settings: Settings, *, age_seconds: float = 0.0) -> HealthReport:
+    """Return the verdict on `snapshot`. Pure: the same snapshot and settings give the same report."""
+    results: list[CheckResult] = []
+    for check in CHECKS:
+        severity = settings.checks.get(check.id)
+        if severity != "off":
+            results += _with_severity(check.run(snapshot, settings), severity)
+    return HealthReport(
+        status=fold(results), checks=tuple(results), snapshot=snapshot, age_seconds=age_seconds
+    )
+
+
+def _with_severity(results: Iterable[CheckResult], severity: str | None) -> Iterable[CheckResult]:
+    """Turn every fault into one of the severity that ``CHECKS`` gives, if it gives one."""
+    faults = (CheckStatus.WARN, CheckStatus.FAIL)
+    for result in results:
+        if severity is None or result.status not in faults:
+            yield result
+        else:
+            yield replace(result, status=CheckStatus(severity))
+
+
+def fold(results: Iterable[CheckResult]) -> Status:
+    """Return the verdict: a fail is unhealthy, a warn degraded; what is unknown worsens nothing."""
+    found = {result.status for result in results}
+    if CheckStatus.FAIL in found:
+        return Status.UNHEALTHY
+    return Status.DEGRADED if CheckStatus.WARN in found else Status.HEALTHY
+
+
+def get_report(deadline: Deadline | None = None) -> HealthReport:
+    """Return the verdict on Celery now, at most a second old, within `deadline` or the ``DEADLINE`` setting.
+
+    Raises:
+        ConfigurationError: no app is configured, or a setting is wrong.
+    """
+    settings = get_settings()
+    snapshot, age_seconds = get_reading(deadline)
+    return judge(snapshot, settings, age_seconds=age_seconds)
