@@ -1,0 +1,253 @@
+"""Fixtures: real brokers that start once a run and are clean for each test; processes that end with it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import uuid
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery
+
+from embedded import RedisNotFoundError, find_redis_server
+from tests.support import (
+    Beat,
+    Proxy,
+    RabbitServer,
+    RedisServer,
+    WebServer,
+    Worker,
+    find_rabbitmq_server,
+)
+from tests.support.processes import RUNNING
+
+#: Begins the reason of every skip for want of a program: the end of the run repeats those.
+NOT_RUN = "NOT RUN: "
+
+
+def skip_loudly(why: str) -> None:
+    """Skip this test, and say so again at the end of the run."""
+    pytest.skip(NOT_RUN + why)
+
+
+# Brokers ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One Redis for the run. Tests that stop or pause one start their own: see `own_redis`."""
+    try:
+        find_redis_server()
+    except RedisNotFoundError as error:
+        skip_loudly(str(error))
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The URL of an empty Redis database."""
+    with redis.Redis(port=redis_server.port) as client:
+        client.flushall()
+    return redis_server.url
+
+
+@pytest.fixture
+def redis_client(redis_url: str) -> Iterator[redis.Redis]:
+    """A client of `redis_url`, to look with and to prepare."""
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def own_redis(redis_server: RedisServer) -> Iterator[Callable[..., RedisServer]]:
+    """Start Redis servers of this test's own, which it may pause, kill and restart."""
+    servers: list[RedisServer] = []
+
+    def start(**options: Any) -> RedisServer:
+        servers.append(RedisServer(**options))
+        return servers[-1].start()
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def rabbit() -> Iterator[RabbitServer]:
+    """One RabbitMQ node for the run; it takes some ten seconds to start."""
+    if find_rabbitmq_server() is None:
+        skip_loudly("rabbitmq-server is not installed (Debian: apt-get install rabbitmq-server).")
+    server = RabbitServer(shared=True)
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def rabbit_vhost(rabbit: RabbitServer) -> Iterator[str]:
+    """An empty virtual host of this test's own."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    rabbit.add_vhost(name)
+    yield name
+    rabbit.delete_vhost(name)
+
+
+@pytest.fixture
+def rabbit_url(rabbit: RabbitServer, rabbit_vhost: str) -> str:
+    """The URL of an empty virtual host."""
+    return rabbit.url(rabbit_vhost)
+
+
+@pytest.fixture(params=["redis", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
+def broker_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty broker: each test that asks for it runs on Redis and on RabbitMQ."""
+    url: str = request.getfixturevalue("redis_url" if request.param == "redis" else "rabbit_url")
+    return url
+
+
+@pytest.fixture
+def proxy() -> Iterator[Callable[[int], Proxy]]:
+    """Put TCP proxies before ports: ``proxy(server.port)``."""
+    proxies: list[Proxy] = []
+
+    def start(port: int) -> Proxy:
+        proxies.append(Proxy(port))
+        return proxies[-1]
+
+    yield start
+    for one in proxies:
+        one.close()
+
+
+# Celery ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def make_app() -> Iterator[Callable[..., Celery]]:
+    """Make Celery apps that are nobody's current app: ``make_app(url, task_default_queue="x")``."""
+    apps: list[Celery] = []
+
+    def make(broker_url: str, **conf: Any) -> Celery:
+        app = Celery("tests", broker=broker_url, set_as_current=False)
+        app.conf.update(conf)
+        apps.append(app)
+        return app
+
+    yield make
+    for app in apps:
+        app.close()
+
+
+@pytest.fixture
+def celery_app(broker_url: str, make_app: Callable[..., Celery]) -> Celery:
+    """A fresh Celery app on `broker_url`."""
+    return make_app(broker_url)
+
+
+@pytest.fixture
+def worker_factory() -> Iterator[Callable[..., Worker]]:
+    """Start real workers and wait until they consume: ``worker_factory(url, pool="solo")``."""
+    workers: list[Worker] = []
+
+    def start(broker_url: str, *, wait: bool = True, **options: Any) -> Worker:
+        worker = Worker(broker_url, **options)
+        workers.append(worker)
+        worker.start()
+        return worker.wait_ready() if wait else worker
+
+    yield start
+    for worker in workers:
+        worker.close()
+
+
+@pytest.fixture
+def beat_factory() -> Iterator[Callable[..., Beat]]:
+    """Start real beats: ``beat_factory(url, max_interval=1)``."""
+    beats: list[Beat] = []
+
+    def start(broker_url: str, *, wait: bool = True, **options: Any) -> Beat:
+        beat = Beat(broker_url, **options)
+        beats.append(beat)
+        beat.start()
+        return beat.wait_ready() if wait else beat
+
+    yield start
+    for beat in beats:
+        beat.close()
+
+
+@pytest.fixture
+def web_server() -> Iterator[Callable[..., WebServer]]:
+    """Start real web servers over the test project: ``web_server(url, server="uvicorn")``."""
+    servers: list[WebServer] = []
+
+    def start(broker_url: str, **options: Any) -> WebServer:
+        server = WebServer(broker_url, **options)
+        servers.append(server)
+        server.start()
+        return server.wait_ready()
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+# The run ---------------------------------------------------------------------------------------------
+
+_MARKS_BY_FIXTURE = {"redis_server": "redis", "rabbit": "rabbitmq"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # By default SIGTERM ends Python without cleaning up; a cancelled CI job sends it.
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        needed = set(getattr(item, "fixturenames", ()))
+        # Parametrised over both brokers: the marks stand on the parameters.
+        if "broker_url" in needed:
+            needed.discard("rabbit")
+        for fixture, mark in _MARKS_BY_FIXTURE.items():
+            if fixture in needed:
+                item.add_marker(mark)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the processes of a failed test wrote."""
+    report = yield
+    if report.failed:
+        for process in RUNNING:
+            report.sections.append((f"log of {process.name} (pid {process.pid})", process.log[-6000:]))
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _no_process_left() -> Iterator[None]:
+    """Fail the test that started a process and did not end it; servers of the run may stay."""
+    before = set(RUNNING)
+    yield
+    left = [one for one in RUNNING if one not in before and not one.shared]
+    for one in left:
+        one.close()
+    assert not left, f"Left running: {', '.join(one.name for one in left)}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reasons: dict[str, int] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        _, loud, why = reason.partition(NOT_RUN)
+        if loud:
+            reasons[why] = reasons.get(why, 0) + 1
+    for why, count in reasons.items():
+        terminalreporter.write_line(f"{NOT_RUN}{count} test(s). {why}", red=True, bold=True)
