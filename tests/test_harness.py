@@ -13,6 +13,7 @@ import psutil
 import pytest
 import redis
 from celery import Celery
+
 from tests.support import (
     ROOT,
     Beat,
@@ -201,7 +202,9 @@ def test_celery_app__publishes_and_counts(celery_app: Celery) -> None:
             assert channel.queue_declare("q", passive=True).message_count == 1
 
 
-def test_worker__runs_tasks(broker_url: str, worker_factory: Callable[..., Worker], celery_app: Celery) -> None:
+def test_worker__runs_tasks(
+    broker_url: str, worker_factory: Callable[..., Worker], celery_app: Celery
+) -> None:
     worker = worker_factory(broker_url, pool="solo")
     celery_app.send_task("tests.project.tasks.add", args=(2, 3))
     worker.wait_for_log("tests.project.tasks.add")
