@@ -1,0 +1,69 @@
+"""Test doubles: snapshots, workers and queues made by hand, for tests of your own rules, views and alerts.
+
+Everything defaults to a small system that is well; a test names only what it changes::
+
+    snapshot = make_snapshot(queues=[make_queue("emails", ready=1204)])
+    assert judge(snapshot, Settings()).status is Status.DEGRADED
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from celery_health.records import (
+    AppFacts,
+    BrokerState,
+    InspectionState,
+    QueueState,
+    Snapshot,
+    Source,
+    StoreState,
+    Worker,
+    WorkerState,
+)
+
+#: When a snapshot made by hand was taken.
+TAKEN_AT = datetime(2026, 1, 28, 10, 0, tzinfo=UTC)
+
+
+def make_worker(hostname: str = "worker1@host", **changes: Any) -> Worker:
+    """Return an idle worker that consumes ``celery``."""
+    defaults: dict[str, Any] = {
+        "state": WorkerState.OK,
+        "source": Source.INSPECTION,
+        "queues": ("celery",),
+        "pool": "prefork",
+        "concurrency": 4,
+        "children": 4,
+        "active_count": 0,
+        "reserved_count": 0,
+        "scheduled_count": 0,
+        "last_seen_seconds": 0.0,
+    }
+    return Worker(hostname=hostname, **{**defaults, **changes})
+
+
+def make_queue(name: str = "celery", **changes: Any) -> QueueState:
+    """Return an empty queue with one consumer."""
+    defaults: dict[str, Any] = {"ready": 0, "consumers": 1, "capacity": 4}
+    return QueueState(name=name, **{**defaults, **changes})
+
+
+def make_snapshot(
+    *, workers: Iterable[Worker] | None = None, queues: Iterable[QueueState] | None = None, **changes: Any
+) -> Snapshot:
+    """Return the snapshot of one idle worker and one empty queue on a broker that answers."""
+    defaults: dict[str, Any] = {
+        "taken_at": TAKEN_AT,
+        "app": AppFacts(app_id="proj", name="proj"),
+        "broker": BrokerState(
+            transport="redis", url="redis://localhost:6379/0", reachable=True, latency_seconds=0.001
+        ),
+        "store": StoreState(configured=False),
+        "inspection": InspectionState(asked=True, complete=True, roster=("worker1@host",)),
+        "workers": (make_worker(),) if workers is None else tuple(workers),
+        "queues": (make_queue(),) if queues is None else tuple(queues),
+    }
+    return Snapshot(**{**defaults, **changes})
