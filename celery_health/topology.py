@@ -6,6 +6,7 @@ import sys
 import sysconfig
 import threading
 import time
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -39,8 +40,7 @@ def read_topology(app: Celery) -> Topology:
     The router is asked over a copy of the queues: asking must not add a queue to what a worker in this
     process consumes (``celery.app.amqp.Queues.__missing__``).
     """
-    app.loader.import_default_modules()
-    app.finalize()
+    import_tasks(app)
     router = app.amqp.Router(queues=_copy_of_queues(app))
     expected: dict[str, list[str]] = {}
     unrouted: dict[str, str] = {}
@@ -66,6 +66,26 @@ def read_topology(app: Celery) -> Topology:
         known_queues=tuple(dict.fromkeys([*app.amqp.queues, *expected])),
         unrouted=unrouted,
     )
+
+
+_imported: weakref.WeakSet[Celery] = weakref.WeakSet()
+
+
+def import_tasks(app: Celery) -> None:
+    """Import the task modules of `app` the way a worker does, once per process.
+
+    Once, since Celery's Django fix-up runs every system check of the project each time
+    (celery/fixups/django.py, ``on_import_modules``); a check of ours that comes here is not sent round again.
+    """
+    if app in _imported:
+        return
+    _imported.add(app)
+    try:
+        app.loader.import_default_modules()
+    except BaseException:
+        _imported.discard(app)
+        raise
+    app.finalize()
 
 
 def _copy_of_queues(app: Celery) -> Any:
