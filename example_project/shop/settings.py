@@ -67,7 +67,7 @@ TIME_ZONE = "Europe/Lisbon"
 USE_TZ = True
 
 # Celery ----------------------------------------------------------------------------------------------
-CELERY_BROKER_URL = os.environ.get("BROKER_URL") or os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/0"
+CELERY_BROKER_URL = broker.URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_TASK_IGNORE_RESULT = True

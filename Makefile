@@ -1,0 +1,56 @@
+# The verbs of this project. Each makes what it needs; `make help` lists them.
+PY := $(or $(PYTHON),python3)
+BIN := .venv/bin
+ARGS ?=
+ENVIRONMENT := $(PY) example_project/environment.py
+.DEFAULT_GOAL := help
+
+.PHONY: help demo test bench soak lint format types layers docs clean
+
+help: ## List the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## Run the example project with all it needs (ARGS=--once: check it and end)
+	@$(ENVIRONMENT) demo
+	@exec $(BIN)/python example_project/demo.py $(ARGS)
+
+test: ## Run the tests (ARGS="tests/unit -k depth" for some)
+	@bash .ci/services
+	@$(ENVIRONMENT) test
+	@$(BIN)/pytest -m "not soak" --ignore=tests/benchmarks $(ARGS)
+
+bench: ## Measure the figures that DESIGN promises, each beside its floor
+	@bash .ci/services
+	@$(ENVIRONMENT) test
+	@$(BIN)/pytest tests/benchmarks -s $(ARGS)
+
+soak: ## Run the long tests: minutes to hours
+	@bash .ci/services
+	@$(ENVIRONMENT) test
+	@$(BIN)/pytest -m soak --timeout 0 $(ARGS)
+
+lint: ## Check style and format
+	@$(ENVIRONMENT) test
+	@$(BIN)/ruff check . $(ARGS)
+	@$(BIN)/ruff format --check .
+
+format: ## Put style and format right, as far as a program can
+	@$(ENVIRONMENT) test
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+types: ## Check the types, strictly
+	@$(ENVIRONMENT) test
+	@$(BIN)/mypy $(ARGS)
+
+layers: ## Check that no room imports one above or beside it
+	@$(ENVIRONMENT) test
+	@$(BIN)/lint-imports
+
+docs: ## Build the documentation into docs/_build
+	@$(ENVIRONMENT) docs
+	@$(BIN)/sphinx-build -W --keep-going -C -D extensions=myst_parser -D html_theme=furo \
+		-D project=django-celery-health -D exclude_patterns=_build docs docs/_build $(ARGS)
+
+clean: ## Remove the environment and everything that was built
+	rm -rf .venv build dist docs/_build htmlcov .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
