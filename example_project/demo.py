@@ -18,9 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
 
-from celery_health.masking import mask
-
 from answers import Answer, get, pretty
+from celery_health.masking import mask
 from embedded import RedisNotFoundError, RedisServer, RedisStartError, free_port
 from processes import Processes, Stopped, holding_signals, stop_on_signals
 

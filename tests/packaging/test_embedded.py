@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.support.polling import eventually
-
 import embedded
 from embedded import RedisNotFoundError, RedisServer, RedisStartError, find_redis_server
+from tests.support.polling import eventually
 
 pytestmark = pytest.mark.redis
 
