@@ -5,10 +5,11 @@ Importing this package needs no settings and costs nothing: the public names loa
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
-
+# Not from typing: importing that would take the exec probe longer than all else it does.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from celery_health import dead_letters
     from celery_health.health import get_report
     from celery_health.monitoring import MonitoredTask, monitor_task
@@ -25,6 +26,8 @@ _HOMES: Final = {
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     if name == "dead_letters":
