@@ -1,0 +1,5 @@
+"""The store: what workers, beats and producers say of themselves, and the totals of what they counted."""
+
+from celery_health.store.base import Acknowledgement, Publication, Store, StoredRecord, StoreReading
+
+__all__ = ["Acknowledgement", "Publication", "Store", "StoreReading", "StoredRecord"]

@@ -1,0 +1,145 @@
+"""What a store of records and totals offers, and the records that go in and come out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from celery_health.deadline import Deadline
+
+Kind = Literal["worker", "beat", "producer"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Publication:
+    """What one process tells the store in one go.
+
+    A writer numbers its publications from 1. One that was not acknowledged may have been applied all the
+    same: it is sent again unchanged under its number, and what was counted since goes into the next.
+    """
+
+    writer: str
+    """Random, new in each process: names are used again by the next process, and pids too."""
+    sequence: int
+    """1, 2, 3, ...; the same as before when this one is sent again."""
+    acknowledged: int = 0
+    """The last sequence that the store acknowledged; 0 before the first."""
+    epoch: int = 0
+    """The epoch of that acknowledgement; 0 before the first."""
+    acknowledged_at: float = 0.0
+    """Its `Acknowledgement.server_time`: a writer that was silent for days is not a store that forgot."""
+    fields: Mapping[str, int] = field(default_factory=dict)
+    """What the totals grew by: see `celery_health.metrics.families.encode`."""
+    ring: Mapping[str, int] = field(default_factory=dict)
+    """``name\\x1foutcome`` to how many, for the minute in which this arrives."""
+    kind: Kind = "producer"
+    name: str | None = None
+    """Host name of the worker or beat; None for a producer, which has no record."""
+    record: Mapping[str, Any] | None = None
+    """The whole state of a worker or beat, as JSON can hold it; None to leave the last one as it is."""
+    registered: tuple[str, tuple[str, ...]] | None = None
+    """Fingerprint of the task names a worker registers, and the names; sent with each record."""
+    consumed: tuple[str, ...] = ()
+    """The queues that are being consumed at this moment."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acknowledgement:
+    """What the store answers to a publication."""
+
+    epoch: int
+    """Grows each time all totals start again from zero."""
+    sequence: int
+    """The one that was applied, now or before."""
+    reset: bool
+    """True when this publication found the store rolled back, and all totals started again with it."""
+    server_time: float
+    """Unix seconds by the store's clock."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredRecord:
+    """The last record of one worker or beat."""
+
+    name: str
+    record: Mapping[str, Any]
+    """As it was published, through JSON."""
+    age_seconds: float
+    """Since it arrived, by the store's clock."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoreReading:
+    """One reading of the store."""
+
+    server_time: float
+    """Unix seconds by the store's clock."""
+    epoch: int
+    """0 when nothing was ever published."""
+    version: int
+    """Grows with each publication; with `epoch` it tells whether the store rolled back."""
+    workers: tuple[StoredRecord, ...] = ()
+    """By name; goodbyes are among them, and nothing older than a day."""
+    beats: tuple[StoredRecord, ...] = ()
+    """By name, of any age."""
+    registered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Fingerprint to task names."""
+    consumed: Mapping[str, float] = field(default_factory=dict)
+    """Queue to seconds since somebody last consumed it."""
+    ring: Mapping[int, Mapping[tuple[str, str], int]] = field(default_factory=dict)
+    """Minute (unix seconds // 60 by the store's clock) to (task name, outcome) to how many."""
+    totals: Mapping[str, int] | None = None
+    """Field to total; None when they were not asked for."""
+
+
+class Store(ABC):
+    """Keeps the records of workers and beats, and the totals of everything counted.
+
+    One thread at a time uses an instance; it survives a fork by opening a new connection. Nothing is kept
+    from one call to the next that an outage could make stale.
+    """
+
+    url: str
+    """Masked."""
+
+    @abstractmethod
+    def publish(self, publication: Publication, deadline: Deadline | None = None) -> Acknowledgement:
+        """Hand in what a process has to say; the same publication twice counts once.
+
+        Without a `deadline` each step of the network may take 250 ms and nothing is tried twice.
+
+        Raises:
+            StoreError: it may or may not have been applied; send it again unchanged. Masked.
+        """
+
+    @abstractmethod
+    def read(self, deadline: Deadline, *, totals: bool = False, ring_minutes: int = 0) -> StoreReading:
+        """Read everything in one round trip.
+
+        Args:
+            deadline: by when it must be done.
+            totals: also read the totals, which may be some hundred kilobytes.
+            ring_minutes: how many of the last minutes to read outcomes of, this one included; at most 61.
+
+        Raises:
+            StoreError: the store did not answer in time, or refused. Masked.
+        """
+
+    @abstractmethod
+    def reset_if_behind(self, epoch: int, version: int, deadline: Deadline) -> int:
+        """Start all totals again from zero if the store is behind what was read from it before.
+
+        A restart without persistence, or a failover, can take a store back while no writer lives that
+        would notice. Does nothing the second time.
+
+        Returns:
+            The epoch that now holds.
+
+        Raises:
+            StoreError: the store did not answer in time, or refused. Masked.
+        """
+
+    def close(self) -> None:  # noqa: B027 - a store without a connection has nothing to close
+        """Close the connection, if one is open; the next call opens a new one."""

@@ -1,0 +1,1 @@
+"""What runs inside the Celery worker's main process, and nowhere else."""

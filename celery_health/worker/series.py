@@ -1,0 +1,178 @@
+"""The hot path: the counts of one task name from one queue, as plain integers."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Final
+
+from celery_health.metrics import families
+from celery_health.metrics.families import PART, SEPARATOR, SUM, encode
+
+if TYPE_CHECKING:
+    from celery_health.worker.totals import Totals
+
+#: A duration over thirty years is a broken clock; its sum would leave Redis' 64 bits some day.
+_MAX_SECONDS: Final = 1e9
+_BOUNDS: Final = families.DURATION_BUCKETS
+
+# All counts of a series are one list of integers, so that draining swaps it for a new one.
+_RECEIVED, _STARTED, _SUCCEEDED, _RETRIED, _REJECTED, _REVOKED, _SENT = range(7)
+_RUNTIME: Final = 7
+_RUNTIME_SUM: Final = _RUNTIME + len(_BOUNDS) + 1
+_WAIT: Final = _RUNTIME_SUM + 1
+_WAIT_SUM: Final = _WAIT + len(_BOUNDS) + 1
+_CELLS: Final = _WAIT_SUM + 1
+
+
+def _affixes() -> tuple[tuple[str, str], ...]:
+    """Return what stands before and after the name and the queue in the field of each cell."""
+    counters = (
+        families.RECEIVED, families.STARTED, families.SUCCEEDED, families.RETRIED, families.REJECTED,
+        families.REVOKED, families.SENT,
+    )  # fmt: skip
+    parts = [*range(len(_BOUNDS) + 1), SUM]
+    return (
+        *((family.name + SEPARATOR, "") for family in counters),
+        *((families.RUNTIME.name + SEPARATOR, f"{PART}{part}") for part in parts),
+        *((families.QUEUE_WAIT.name + SEPARATOR, f"{PART}{part}") for part in parts),
+    )
+
+
+_AFFIXES: Final = _affixes()
+
+
+class TaskSeries:
+    """The counts of one task name from one queue. A method is one fact, allocates nothing, never raises.
+
+    The methods take no lock: it would cost more than the counting, and could keep a task waiting. Each
+    ``+=`` is exact all the same, since the interpreter lets another thread, a signal handler or the garbage
+    collector in only at calls, at backward jumps and at function entries (Python/ceval.c), and there is none
+    between its load and its store. A test reads the bytecode to prove it. A build without the GIL would
+    need a lock.
+    """
+
+    __slots__ = ("_cells", "_failures", "_totals", "_touched", "name", "queue")
+
+    def __init__(self, totals: Totals, name: str, queue: str) -> None:
+        self._totals = totals
+        self.name = name
+        self.queue = queue
+        self._cells = [0] * _CELLS
+        self._failures: dict[str, int] = {}
+        self._touched = False
+
+    def received(self) -> None:
+        """Count a message that the worker took."""
+        self._cells[_RECEIVED] += 1
+        self._touched = True
+
+    def started(self) -> None:
+        """Count a run that began."""
+        self._cells[_STARTED] += 1
+        self._touched = True
+
+    def succeeded(self) -> None:
+        """Count a run that returned."""
+        self._cells[_SUCCEEDED] += 1
+        self._touched = True
+
+    def failed(self, exception: str) -> None:
+        """Count a run that failed for good; `exception` is the name of the class."""
+        if exception not in self._failures:
+            exception = self._admit(exception)
+        self._failures[exception] += 1
+        self._touched = True
+
+    def retried(self) -> None:
+        """Count a run that asked for a retry."""
+        self._cells[_RETRIED] += 1
+        self._touched = True
+
+    def rejected(self) -> None:
+        """Count a message that was rejected."""
+        self._cells[_REJECTED] += 1
+        self._touched = True
+
+    def revoked(self) -> None:
+        """Count a task that was revoked or had expired."""
+        self._cells[_REVOKED] += 1
+        self._touched = True
+
+    def sent(self) -> None:
+        """Count a message that this process published."""
+        self._cells[_SENT] += 1
+        self._touched = True
+
+    def runtime(self, seconds: float) -> None:
+        """Add how long a run took. Below 0 counts as 0; what is no duration is left out."""
+        if not 0.0 <= seconds < _MAX_SECONDS:
+            if not seconds < 0.0:
+                return
+            seconds = 0.0
+        bucket = _RUNTIME + bisect_left(_BOUNDS, seconds)
+        micros = int(seconds * 1e6 + 0.5)
+        self._cells[bucket] += 1
+        self._cells[_RUNTIME_SUM] += micros
+        self._touched = True
+
+    def queue_wait(self, seconds: float) -> None:
+        """Add how long a message waited. Below 0 (two hosts' clocks differ) counts as 0."""
+        if not 0.0 <= seconds < _MAX_SECONDS:
+            if not seconds < 0.0:
+                return
+            seconds = 0.0
+        bucket = _WAIT + bisect_left(_BOUNDS, seconds)
+        micros = int(seconds * 1e6 + 0.5)
+        self._cells[bucket] += 1
+        self._cells[_WAIT_SUM] += micros
+        self._touched = True
+
+    def _admit(self, exception: str) -> str:
+        """Return the class to count under, known to this series from now on."""
+        with self._totals.lock:
+            exception = self._totals.admit("exception", exception)
+            self._failures.setdefault(exception, 0)
+            return exception
+
+    def forget(self) -> None:
+        """Drop what was counted."""
+        self._touched = True
+        self._take()
+
+    def unload(self, fields: dict[str, int], ring: dict[str, int]) -> None:
+        """Move what was counted since the last time into the fields and the ring of a batch."""
+        taken = self._take()
+        if taken is None:
+            return
+        cells, failures = taken
+        name, queue = self.name, self.queue
+        where = f"{name}{SEPARATOR}{queue}"
+        for (before, after), amount in zip(_AFFIXES, cells, strict=True):
+            if amount:
+                fields[f"{before}{where}{after}"] = amount
+        failed = 0
+        for exception, amount in failures.items():
+            if amount:
+                failed += amount
+                fields[encode(families.FAILED, (name, queue, exception))] = amount
+        outcomes = {
+            "succeeded": cells[_SUCCEEDED], "failed": failed,
+            "retried": cells[_RETRIED], "sent": cells[_SENT],
+        }  # fmt: skip
+        for outcome, amount in outcomes.items():
+            if amount:
+                key = f"{name}{SEPARATOR}{outcome}"
+                ring[key] = ring.get(key, 0) + amount
+
+    def _take(self) -> tuple[list[int], dict[str, int]] | None:
+        """Return the cells and the failures since the last time and start from zero; None when untouched."""
+        if not self._touched:
+            return None
+        # Before the swap: what is counted from here on marks the series for the next drain.
+        self._touched = False
+        with self._totals.lock:  # no class may be admitted meanwhile: `failed` must find it again
+            cells, failures = [0] * _CELLS, dict.fromkeys(self._failures, 0)
+            # Taken and replaced without a call in between: nobody adds to a list that has been read.
+            cells, self._cells = self._cells, cells
+            failures, self._failures = self._failures, failures
+        return cells, failures

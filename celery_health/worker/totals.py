@@ -1,0 +1,176 @@
+"""Counters and histograms in plain Python, for one process: workers, beat and producers alike.
+
+The hot path is a method of a cached `TaskSeries`: it adds to an integer and leaves, without a lock, without
+allocating and without I/O. `Totals.drain` takes out what was added since the last time. Needs neither
+Celery nor Django nor Redis.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from _thread import RLock
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from celery_health.metrics import families
+from celery_health.metrics.families import OTHER, SEPARATOR, Family, clean, encode
+from celery_health.worker.series import TaskSeries
+
+#: Task names, queue names and exception classes that one process tells apart. What is over becomes "other".
+MAX_NAMES: Final = 500
+#: Names that no task has get a table of their own: a flood of them must not push real names out.
+MAX_UNKNOWN: Final = 100
+MAX_QUEUES: Final = 500
+MAX_EXCEPTIONS: Final = 100
+#: Pairs of name and queue: without a cap of their own there could be 250,000.
+MAX_SERIES: Final = 2000
+#: Label values of any other family, such as the places of internal errors.
+MAX_OTHERS: Final = 100
+
+#: The outcomes that the ring of minutes keeps, as in its keys.
+RING_OUTCOMES: Final = ("succeeded", "failed", "retried", "unknown", "sent")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """What was added to the totals since they were last drained."""
+
+    fields: Mapping[str, int] = field(default_factory=dict)
+    """Field of the totals (see `families.encode`) to what it grew by; never 0."""
+    ring: Mapping[str, int] = field(default_factory=dict)
+    """``name\\x1foutcome`` (see `RING_OUTCOMES`) to how many."""
+
+    @property
+    def empty(self) -> bool:
+        """Say whether nothing was added."""
+        return not self.fields and not self.ring
+
+    def merge(self, other: Batch) -> Batch:
+        """Return both together, as one batch."""
+        return Batch(fields=_added(self.fields, other.fields), ring=_added(self.ring, other.ring))
+
+
+def _added(one: Mapping[str, int], other: Mapping[str, int]) -> Mapping[str, int]:
+    if not one or not other:
+        return one or other
+    total = dict(one)
+    for key, amount in other.items():
+        total[key] = total.get(key, 0) + amount
+    return total
+
+
+class Totals:
+    """What one process has counted and not yet handed on. Safe in threads, in greenlets and after a fork."""
+
+    def __init__(self) -> None:
+        # For what is rare. The interpreter's own lock, which gevent leaves alone; reentrant, since a
+        # finaliser or signal handler that runs while it is held may send a task, and must not hang.
+        self.lock = RLock()
+        self._series: dict[tuple[str, str], TaskSeries] = {}
+        self._known: dict[str, set[str]] = {}
+        self._counts: dict[str, int] = {}
+        self._unknown: dict[str, int] = {}
+        _register(self)
+
+    def series(self, name: str, queue: str) -> TaskSeries:
+        """Return the counts of the task `name` taken from `queue` (sent to it): always the same object.
+
+        Over a cap it is the one of "other", and the overflow is counted at each call.
+        """
+        return self._series.get((name, queue)) or self._add_series(name, queue)
+
+    def _add_series(self, name: str, queue: str) -> TaskSeries:
+        with self.lock:
+            key = self.admit("name", name), self.admit("queue", queue)
+            if key not in self._series and len(self._series) >= MAX_SERIES:
+                self._overflowed("name")
+                key = OTHER, OTHER
+            return self._series.setdefault(key, TaskSeries(self, *key))
+
+    def sent(self, name: str, queue: str) -> None:
+        """Count a message that this process published."""
+        self.series(name, queue).sent()
+
+    def unknown(self, name: str) -> None:
+        """Count a message whose task name this worker does not register."""
+        with self.lock:
+            name = self.admit("name", name, table="unknown")
+            self._unknown[name] = self._unknown.get(name, 0) + 1
+
+    def internal_error(self, where: str) -> None:
+        """Count an error of our own that was caught at `where`, a fixed place in the code."""
+        self.count(families.INTERNAL_ERRORS, where)
+
+    def count(self, family: Family, *labels: str, amount: int = 1) -> None:
+        """Add to a counter of any family; each label value is cleaned and capped."""
+        with self.lock:
+            admitted = map(self.admit, family.labels, labels)
+            self._add(encode(family, tuple(admitted)), amount)
+
+    def drain(self) -> Batch:
+        """Return what was added since the last drain; what is added meanwhile is in this one or the next."""
+        fields: dict[str, int] = {}
+        ring: dict[str, int] = {}
+        for series in tuple(self._series.values()):
+            series.unload(fields, ring)
+        with self.lock:
+            counts, self._counts = self._counts, {}
+            unknown, self._unknown = self._unknown, {}
+        for key, amount in counts.items():
+            fields[key] = fields.get(key, 0) + amount
+        for name, amount in unknown.items():
+            fields[encode(families.UNKNOWN, (name,))] = amount
+            ring[f"{name}{SEPARATOR}unknown"] = amount
+        return Batch(fields=fields, ring=ring)
+
+    def admit(self, label: str, value: str, *, table: str | None = None) -> str:
+        """Return the value to count under: cleaned, or "other" over the cap. The caller holds the lock.
+
+        `table` names the values that share a cap; by default those of the same label.
+        """
+        table = table or label
+        value = clean(value)
+        known = self._known.setdefault(table, set())
+        if value in known or value == OTHER:
+            return value
+        if len(known) >= _CAPS.get(table, MAX_OTHERS):
+            self._overflowed(label)
+            return OTHER
+        known.add(value)
+        return value
+
+    def _overflowed(self, label: str) -> None:
+        self._add(encode(families.LABEL_OVERFLOW, (label,)), 1)
+
+    def _add(self, field: str, amount: int) -> None:
+        self._counts[field] = self._counts.get(field, 0) + amount
+
+    def _forget(self) -> None:
+        """Start from zero with a new lock: what the parent counted is the parent's to hand on."""
+        self.lock = RLock()
+        self._counts, self._unknown = {}, {}
+        for series in self._series.values():
+            series.forget()
+
+
+_CAPS: Final = {
+    "name": MAX_NAMES, "unknown": MAX_UNKNOWN, "queue": MAX_QUEUES, "exception": MAX_EXCEPTIONS,
+}  # fmt: skip
+_living: weakref.WeakSet[Totals] = weakref.WeakSet()
+_hooked = False
+
+
+def _register(totals: Totals) -> None:
+    """Have `totals` forget what it holds in every process forked from this one."""
+    global _hooked
+    _living.add(totals)
+    if not _hooked:
+        _hooked = True
+        os.register_at_fork(after_in_child=_forget_all)
+
+
+def _forget_all() -> None:
+    for totals in tuple(_living):
+        totals._forget()

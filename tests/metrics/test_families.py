@@ -1,0 +1,60 @@
+"""The fields of the totals: there and back again, whatever the labels hold."""
+
+import pytest
+
+from celery_health.metrics import families
+from celery_health.metrics.families import FAMILIES, clean, decode, encode
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)
+def test_field__comes_back_as_it_went_in(family):
+    labels = tuple(f"value of {label}" for label in family.labels)
+    parts = ["0", str(len(family.buckets)), "sum"] if family.kind == "histogram" else [None]
+    for part in parts:
+        assert decode(encode(family, labels, part)) == (family, labels, part)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "epoch",  # the store's own
+        "",
+        "invented_by_a_newer_version\x1fa\x1fb",
+        "received\x1fa",  # a label is missing
+        "received\x1fa\x1fb\x1fc",
+        "received\x1fa\x1fb\x1e3",  # a counter with a bucket
+        "runtime\x1fa\x1fb",  # a histogram without one
+        "runtime\x1fa\x1fb\x1e19",  # over the last bucket
+        "runtime\x1fa\x1fb\x1emean",
+    ],
+)
+def test_field__unknown_ones_are_none(field):
+    assert decode(field) is None
+
+
+def test_field__is_readable():
+    assert encode(families.FAILED, ("pay", "celery", "ValueError")) == "failed\x1fpay\x1fcelery\x1fValueError"
+    assert encode(families.RUNTIME, ("pay", "celery"), 3) == "runtime\x1fpay\x1fcelery\x1e3"
+
+
+@pytest.mark.parametrize(
+    ("value", "cleaned"),
+    [
+        ("shop.tasks.pay", "shop.tasks.pay"),
+        ("", ""),
+        ("größer 🎉", "größer 🎉"),
+        ("a\x1fb\x1ec\nd\x00\x7f", "a?b?c?d??"),
+        ("\ud83d", "?"),  # half a character, from a broken message
+        ("x" * 300, "x" * 200),
+        (None, "None"),
+    ],
+)
+def test_clean__makes_a_label_value(value, cleaned):
+    assert clean(value) == cleaned
+
+
+def test_families__names_and_edges():
+    assert all(name == family.name for name, family in FAMILIES.items())
+    assert families.DURATION_BUCKETS[0] == 0.005
+    assert families.DURATION_BUCKETS[-1] == 3600.0
+    assert list(families.DURATION_BUCKETS) == sorted(set(families.DURATION_BUCKETS))

@@ -1,0 +1,338 @@
+"""Counting in the process: exact under threads, forks and drains in between, and free once warm."""
+
+import dis
+import gc
+import os
+import sys
+import threading
+import tracemalloc
+
+import pytest
+
+from celery_health.metrics import families
+from celery_health.metrics.families import decode, encode
+from celery_health.worker import totals as module
+from celery_health.worker.series import TaskSeries
+from celery_health.worker.totals import Batch, Totals
+
+
+@pytest.fixture
+def totals():
+    return Totals()
+
+
+def counter(family, *labels):
+    return encode(family, labels)
+
+
+# What comes out ----------------------------------------------------------------------------------------
+
+
+def test_totals__each_fact_is_its_own_field(totals):
+    series = totals.series("shop.pay", "celery")
+    series.received()
+    series.received()
+    series.started()
+    series.succeeded()
+    series.failed("ValueError")
+    series.failed("ValueError")
+    series.failed("KeyError")
+    series.retried()
+    series.rejected()
+    series.revoked()
+    totals.sent("shop.pay", "celery")
+    totals.unknown("shop.pya")
+    totals.internal_error("agent")
+    totals.count(families.REJECTED, "", "celery", amount=3)
+    task = ("shop.pay", "celery")
+    assert totals.drain().fields == {
+        counter(families.RECEIVED, *task): 2,
+        counter(families.STARTED, *task): 1,
+        counter(families.SUCCEEDED, *task): 1,
+        counter(families.FAILED, *task, "ValueError"): 2,
+        counter(families.FAILED, *task, "KeyError"): 1,
+        counter(families.RETRIED, *task): 1,
+        counter(families.REJECTED, *task): 1,
+        counter(families.REVOKED, *task): 1,
+        counter(families.SENT, *task): 1,
+        counter(families.UNKNOWN, "shop.pya"): 1,
+        counter(families.INTERNAL_ERRORS, "agent"): 1,
+        counter(families.REJECTED, "", "celery"): 3,
+    }
+    assert totals.drain().empty
+
+
+def test_totals__the_ring_sums_over_queues_and_exceptions(totals):
+    for queue in ("a", "b"):
+        series = totals.series("pay", queue)
+        series.succeeded()
+        series.failed("ValueError")
+        series.failed("KeyError")
+        series.retried()
+        series.sent()
+        series.received()
+        series.revoked()
+    totals.unknown("pya")
+    assert totals.drain().ring == {
+        "pay\x1fsucceeded": 2,
+        "pay\x1ffailed": 4,
+        "pay\x1fretried": 2,
+        "pay\x1fsent": 2,
+        "pya\x1funknown": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cells"),
+    [
+        (0.0, {"0": 1}),
+        (0.005, {"0": 1, "sum": 5_000}),  # an edge belongs to its bucket, as Prometheus' `le` says
+        (0.0050001, {"1": 1, "sum": 5_000}),
+        (3600.0, {"17": 1, "sum": 3_600_000_000}),
+        (3600.1, {"18": 1, "sum": 3_600_100_000}),  # over the last edge
+        (-3.0, {"0": 1}),  # the producer's clock is ahead
+        (float("nan"), {}),
+        (float("inf"), {}),
+        (1e300, {}),
+    ],
+)
+@pytest.mark.parametrize("fact", [families.RUNTIME, families.QUEUE_WAIT], ids=lambda family: family.name)
+def test_totals__durations_fall_into_buckets(totals, fact, seconds, cells):
+    getattr(totals.series("pay", "celery"), fact.name)(seconds)
+    assert totals.drain().fields == {encode(fact, ("pay", "celery"), part): n for part, n in cells.items()}
+
+
+def test_totals__series_is_always_the_same_object(totals):
+    assert totals.series("a", "q") is totals.series("a", "q")
+    assert totals.series("a", "q") is not totals.series("a", "r")
+
+
+def test_batch__merge_adds_up_and_changes_neither():
+    one = Batch(fields={"a": 1, "b": 2}, ring={"r": 1})
+    two = Batch(fields={"b": 3, "c": 4})
+    assert one.merge(two) == Batch(fields={"a": 1, "b": 5, "c": 4}, ring={"r": 1})
+    assert one == Batch(fields={"a": 1, "b": 2}, ring={"r": 1})
+    assert one.merge(Batch()) == one
+    assert Batch().merge(Batch()).empty
+
+
+# Caps --------------------------------------------------------------------------------------------------
+
+
+def by_name(fields, family):
+    cells = ((decode(field), amount) for field, amount in fields.items())
+    return {cell.labels: amount for cell, amount in cells if cell.family is family}
+
+
+def test_totals__over_the_cap_names_are_other_and_the_total_stays_right(totals):
+    for number in range(module.MAX_NAMES + 7):
+        totals.series(f"task-{number}", "celery").received()
+    fields = totals.drain().fields
+    received = by_name(fields, families.RECEIVED)
+    assert len(received) == module.MAX_NAMES + 1
+    assert received[("other", "celery")] == 7
+    assert sum(received.values()) == module.MAX_NAMES + 7
+    assert by_name(fields, families.LABEL_OVERFLOW) == {("name",): 7}
+
+
+def test_totals__over_the_cap_exceptions_are_other(totals):
+    series = totals.series("pay", "celery")
+    for number in range(module.MAX_EXCEPTIONS + 3):
+        series.failed(f"Error{number}")
+        series.failed(f"Error{number}")
+    fields = totals.drain().fields
+    failed = by_name(fields, families.FAILED)
+    assert len(failed) == module.MAX_EXCEPTIONS + 1
+    assert failed[("pay", "celery", "other")] == 6
+    assert by_name(fields, families.LABEL_OVERFLOW) == {("exception",): 6}
+
+
+def test_totals__a_flood_of_unknown_names_does_not_push_out_real_ones(totals):
+    for number in range(2_000):
+        totals.unknown(f"random-{number}")
+    totals.series("pay", "celery").received()
+    fields = totals.drain().fields
+    assert len(by_name(fields, families.UNKNOWN)) == module.MAX_UNKNOWN + 1
+    assert sum(by_name(fields, families.UNKNOWN).values()) == 2_000
+    assert by_name(fields, families.RECEIVED) == {("pay", "celery"): 1}
+
+
+def test_totals__pairs_of_name_and_queue_are_capped(totals):
+    names, queues = 50, module.MAX_SERIES // 50 + 2
+    for name in range(names):
+        for queue in range(queues):
+            totals.series(f"t{name}", f"q{queue}").received()
+    received = by_name(totals.drain().fields, families.RECEIVED)
+    assert len(received) == module.MAX_SERIES + 1
+    assert received[("other", "other")] == names * queues - module.MAX_SERIES
+    assert sum(received.values()) == names * queues
+
+
+def test_totals__names_that_no_field_can_hold_are_cleaned(totals):
+    totals.series("a\x1fb\nc\ud800", "q\x1e").received()
+    totals.series("x" * 10_000, "q").received()
+    assert by_name(totals.drain().fields, families.RECEIVED) == {("a?b?c?", "q?"): 1, ("x" * 200, "q"): 1}
+
+
+# Threads and forks -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def frantic_switching():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_totals__exact_under_eight_threads_and_drains_in_between(totals, frantic_switching):
+    rounds, writers = 4_000, 8
+    running = threading.Event()
+    running.set()
+    batches = []
+
+    def count(number):
+        series = totals.series("pay", "celery")
+        for turn in range(rounds):
+            series.received()
+            series.started()
+            series.queue_wait(0.02)
+            series.failed(f"Error{(number + turn) % 5}")
+            series.runtime(0.3)
+            totals.unknown("pya")
+            totals.sent("pay", f"queue-{number}")
+
+    def drain():
+        while running.is_set():
+            batches.append(totals.drain())
+
+    threads = [threading.Thread(target=count, args=(number,)) for number in range(writers)]
+    drainer = threading.Thread(target=drain)
+    drainer.start()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    running.clear()
+    drainer.join()
+    whole = Batch()
+    for batch in [*batches, totals.drain()]:
+        whole = whole.merge(batch)
+
+    everything, task = rounds * writers, ("pay", "celery")
+    assert len(batches) > 10
+    assert whole.fields == {
+        counter(families.RECEIVED, *task): everything,
+        counter(families.STARTED, *task): everything,
+        **{counter(families.FAILED, *task, f"Error{number}"): everything // 5 for number in range(5)},
+        encode(families.QUEUE_WAIT, task, 2): everything,
+        encode(families.QUEUE_WAIT, task, "sum"): everything * 20_000,
+        encode(families.RUNTIME, task, 6): everything,
+        encode(families.RUNTIME, task, "sum"): everything * 300_000,
+        counter(families.UNKNOWN, "pya"): everything,
+        **{counter(families.SENT, "pay", f"queue-{number}"): rounds for number in range(writers)},
+    }
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "received",
+        "started",
+        "succeeded",
+        "failed",
+        "retried",
+        "rejected",
+        "revoked",
+        "sent",
+        "runtime",
+        "queue_wait",
+    ],
+)
+def test_series__nothing_can_come_between_load_and_store(method):
+    """Every ``self._cells[...] += ...`` runs without a point at which threads could switch."""
+    additions, loaded = 0, False
+    for instruction in dis.get_instructions(getattr(TaskSeries, method)):
+        if instruction.argval in ("_cells", "_failures"):
+            loaded = True
+        elif instruction.opname == "STORE_SUBSCR":
+            assert loaded
+            additions, loaded = additions + 1, False
+        elif instruction.opname in ("CONTAINS_OP", "POP_TOP"):
+            loaded = False
+        elif loaded:
+            assert not instruction.opname.startswith(("CALL", "PRECALL", "JUMP_BACKWARD", "RESUME"))
+    assert additions == (2 if method in ("runtime", "queue_wait") else 1)
+    assert not loaded
+
+
+def test_series__nothing_can_come_between_taking_and_replacing():
+    opnames = [
+        instruction.opname if instruction.argval not in ("_cells", "_failures") else instruction.argval
+        for instruction in dis.get_instructions(TaskSeries._take)
+    ]
+    # The last four mentions are load and store of each.
+    mentions = [index for index, name in enumerate(opnames) if name in ("_cells", "_failures")][-4:]
+    assert [opnames[index] for index in mentions] == ["_cells", "_cells", "_failures", "_failures"]
+    assert not any(name.startswith(("CALL", "JUMP_BACK")) for name in opnames[mentions[0] : mentions[3]])
+
+
+def test_totals__a_child_process_does_not_hand_on_what_its_parent_counted(totals):
+    totals.series("pay", "celery").received()
+    totals.unknown("pya")
+    read, write = os.pipe()
+    with totals.lock:  # held by a thread that the child does not have
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                inherited = totals.drain()
+                totals.series("pay", "celery").received()
+                own = totals.drain()
+                os.write(write, repr((inherited.empty, dict(own.fields))).encode())
+                status = 0
+            finally:
+                os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        assert pipe.read() == repr((True, {"received\x1fpay\x1fcelery": 1}))
+    assert totals.drain().fields == {"received\x1fpay\x1fcelery": 1, "unknown\x1fpya": 1}
+
+
+# Cost --------------------------------------------------------------------------------------------------
+
+
+def one_outcome(totals):
+    series = totals.series("shop.pay", "celery")
+    series.received()
+    series.started()
+    series.queue_wait(0.0123)
+    series.succeeded()
+    series.runtime(0.4)
+    series.failed("ValueError")
+
+
+def test_totals__allocate_nothing_once_warm(totals):
+    for _ in range(2_000):
+        one_outcome(totals)
+    totals.drain()
+    for _ in range(2_000):  # leave the small integers that the interpreter keeps anyway
+        one_outcome(totals)
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        before, tracked = tracemalloc.take_snapshot(), len(gc.get_objects())
+        for _ in range(10_000):
+            one_outcome(totals)
+        grown_by, after = len(gc.get_objects()) - tracked, tracemalloc.take_snapshot()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    ours = tracemalloc.Filter(True, "*/celery_health/*")
+    grown = after.filter_traces([ours]).compare_to(before.filter_traces([ours]), "lineno")
+    # Each of the counters is one integer that replaced another; nothing grows with the 10,000.
+    assert sum(max(0, line.count_diff) for line in grown) <= 12
+    assert sum(line.size_diff for line in grown) < 1_000
+    assert grown_by <= 1  # the list of the objects themselves
