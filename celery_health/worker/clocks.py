@@ -1,0 +1,151 @@
+"""Three proofs of life that a ping does not give: the loop turned, the consumer read, a task progressed.
+
+Stamps are ``time.monotonic`` seconds. The worker's main thread sets them and the agent's reads them, one
+attribute at a time, which needs no lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from queue import Empty
+from time import monotonic
+from typing import Any, Final
+
+#: How often the event loop is asked for a sign of life.
+TICK_SECONDS: Final = 1.0
+
+
+def age(stamp: float | None, now: float) -> float | None:
+    """Return the seconds since `stamp`; None for a thing that was never seen. Never negative."""
+    return None if stamp is None else max(0.0, now - stamp)
+
+
+class Clocks:
+    """The clocks of one worker. `attach` starts the first two anew at each (re)connect of its consumer."""
+
+    def __init__(self) -> None:
+        self.attached = False
+        """The consumer has a connection and its loop is about to run, or runs."""
+        self.progressed_at: float | None = None
+        """When a task last started or ended."""
+        self._looped_at: float | None = None
+        self._read_at: float | None = None
+        self._draining_reads = False
+        """``drain_events`` itself is the proof of reading."""
+        self._generation = 0
+        self._tick: Any = None
+        self._amqp: Any = None
+        self._frames = 0
+
+    def attach(self, consumer: Any) -> None:
+        """Watch the loop and the channel of a Celery consumer that has just (re)connected."""
+        self.detach()
+        self._generation += 1
+        self._looped_at = monotonic()
+        self.attached = True
+        if consumer.hub is not None:
+            # A clock of the loop itself. Under gevent a cancelled repetition keeps ticking, and Celery
+            # before 5.7 drops all timers at a reconnect: hence the generation, and a new one each time.
+            self._tick = consumer.timer.call_repeatedly(TICK_SECONDS, self._turned, (self._generation,))
+        else:
+            self._watch_drain(consumer.connection)
+        self._watch_reads(consumer)
+
+    def detach(self) -> None:
+        """Forget the connection: it is lost, or the worker is about to stop."""
+        self.attached = False
+        self._generation += 1
+        tick, self._tick, self._amqp = self._tick, None, None
+        if tick is not None:
+            with contextlib.suppress(Exception):
+                tick.cancel()
+
+    # Readings, for the agent's thread
+
+    def loop_age(self, now: float) -> float | None:
+        """Return the seconds since the event loop last turned; None before it ever did."""
+        return age(self._looped_at, now)
+
+    def read_age(self, now: float) -> float | None:
+        """Return the seconds since the consumer last came back from reading; None where nothing proves it.
+
+        AMQP pushes, so an idle connection proves itself by frames of its heartbeat alone: silence up to the
+        negotiated interval is as good as reading, and only what is over it counts.
+        """
+        amqp = self._amqp
+        if amqp is None:
+            return age(self._read_at, now)
+        interval = getattr(amqp, "heartbeat", 0) or 0
+        if not interval:
+            return None  # without heartbeats an idle connection and a dead one look the same
+        frames = getattr(amqp, "bytes_recv", self._frames)
+        if frames != self._frames:
+            self._frames, self._read_at = frames, now
+        silence = age(self._read_at, now) or 0.0
+        return max(silence - interval, min(silence, self.loop_age(now) or 0.0))
+
+    # Where the stamps come from
+
+    def _turned(self, generation: int) -> None:
+        if generation == self._generation:
+            self._looped_at = monotonic()
+
+    def _watch_drain(self, connection: Any) -> None:
+        """Stamp each return of ``drain_events``, which the blocking loop calls with a timeout of 2 s.
+
+        Source: ``synloop`` in celery/worker/loops.py.
+        """
+        drain: Callable[..., Any] = connection.drain_events
+        generation = self._generation
+
+        def drain_events(*args: Any, **kwargs: Any) -> Any:
+            try:
+                taken = drain(*args, **kwargs)
+            except TimeoutError:  # nothing came: the poll itself went well
+                self._came_back(generation, by_draining=True)
+                raise
+            finally:
+                self._turned(generation)
+            self._came_back(generation, by_draining=True)
+            return taken
+
+        connection.drain_events = drain_events
+
+    def _watch_reads(self, consumer: Any) -> None:
+        self._draining_reads = False
+        self._read_at = None
+        channel = consumer.task_consumer.channel
+        handlers = getattr(channel, "handlers", None)
+        if isinstance(handlers, dict) and "BRPOP" in handlers:
+            self._read_at = monotonic()
+            handlers["BRPOP"] = self._stamping(handlers["BRPOP"])
+        elif consumer.connection.transport.driver_type == "amqp":
+            # The driver's own connection, taken here in the main thread: asking kombu's for it from
+            # another thread could make it reconnect.
+            self._amqp = consumer.connection.connection
+            self._frames = getattr(self._amqp, "bytes_recv", 0)
+            self._read_at = monotonic()
+        elif consumer.hub is None:
+            # A virtual transport polls its queues in drain_events and comes back at its timeout.
+            self._read_at = monotonic()
+            self._draining_reads = True
+
+    def _stamping(self, read: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap ``_brpop_read`` of kombu/transport/redis.py: it returns at each reply, empty ones included."""
+        generation = self._generation
+
+        def brpop(*args: Any, **kwargs: Any) -> Any:
+            try:
+                taken = read(*args, **kwargs)
+            except Empty:
+                self._came_back(generation)
+                raise
+            self._came_back(generation)
+            return taken
+
+        return brpop
+
+    def _came_back(self, generation: int, *, by_draining: bool = False) -> None:
+        if generation == self._generation and by_draining == self._draining_reads:
+            self._read_at = monotonic()

@@ -1,0 +1,110 @@
+"""The name of the queue that a message was taken from.
+
+A message names an exchange and a routing key, and neither is a queue. What knows better: virtual transports
+deliver by queue, AMQP by consumer tag. The bindings of the consumed queues are the last resort.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+#: Exchange and routing key pairs to remember; a topic's routing keys are without bound.
+_MAX_BINDINGS: Final = 1000
+
+#: The queue is not known. Never a routing key in its place.
+UNKNOWN_QUEUE: Final = ""
+
+
+class QueueNames:
+    """Names the queues of one worker's messages. Called in the consumer's thread only."""
+
+    def __init__(self) -> None:
+        self._delivering: str | None = None
+        self._consumer: Any = None
+        self._by_tag: dict[str, str] = {}
+        self._by_binding: dict[tuple[str, str], str] = {}
+
+    def attach(self, consumer: Any) -> None:
+        """Watch the connection of a Celery consumer that has just (re)connected."""
+        self._consumer = consumer
+        self._by_tag, self._by_binding = {}, {}
+        transport = consumer.connection.transport
+        deliver: Callable[..., Any] | None = getattr(transport, "_deliver", None)
+        if deliver is not None and not getattr(deliver, "_celery_health", False):
+            transport._deliver = self._noting(deliver)
+
+    def _noting(self, deliver: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap kombu's ``virtual.Transport._deliver``: the one place that has message and queue together."""
+
+        def noting(message: Any, queue: Any, *args: Any, **kwargs: Any) -> Any:
+            # Delivery is synchronous, and a solo worker runs the task inside it.
+            outer, self._delivering = self._delivering, queue
+            try:
+                return deliver(message, queue, *args, **kwargs)
+            finally:
+                self._delivering = outer
+
+        noting._celery_health = True  # type: ignore[attr-defined]
+        return noting
+
+    def of(self, message: Any) -> str:
+        """Return the queue that this kombu message, in delivery now, came from, or `UNKNOWN_QUEUE`."""
+        if self._delivering is not None:
+            return self._delivering
+        info = message.delivery_info or {}
+        tag = info.get("consumer_tag")
+        if tag is not None:
+            name = self._by_tag.get(tag) or self._learn(tag)
+            if name is not None:
+                return name
+        return self.bound_to(info.get("exchange"), info.get("routing_key"))
+
+    def _learn(self, tag: str) -> str | None:
+        # {queue: tag} of kombu.messaging.Consumer; it has no public way from a tag to its queue.
+        tags = getattr(self._consumer.task_consumer, "_active_tags", None) or {}
+        self._by_tag = {known: queue for queue, known in dict(tags).items()}
+        return self._by_tag.get(tag)
+
+    def bound_to(self, exchange: str | None, routing_key: str | None) -> str:
+        """Return the one consumed queue that such a message reaches, or `UNKNOWN_QUEUE`."""
+        exchange, routing_key = exchange or "", routing_key or ""
+        if not exchange:
+            return routing_key  # the default exchange: the routing key is the queue's name
+        key = exchange, routing_key
+        name = self._by_binding.get(key)
+        if name is None:
+            name = self._match(exchange, routing_key)
+            if len(self._by_binding) < _MAX_BINDINGS:
+                self._by_binding[key] = name
+        return name
+
+    def _match(self, exchange: str, routing_key: str) -> str:
+        consumer = getattr(self._consumer, "task_consumer", None)
+        queues = list(consumer.queues) if consumer is not None else []
+        if len(queues) == 1:
+            return str(queues[0].name)
+        reached = {str(q.name) for q in queues if _reaches(q, exchange, routing_key)}
+        return reached.pop() if len(reached) == 1 else UNKNOWN_QUEUE
+
+
+def _reaches(queue: Any, exchange: str, routing_key: str) -> bool:
+    pairs = [(queue.exchange, queue.routing_key)]
+    pairs += [(binding.exchange, binding.routing_key) for binding in queue.bindings or ()]
+    return any(
+        bound is not None and bound.name == exchange and _matches(bound.type, key or "", routing_key)
+        for bound, key in pairs
+    )
+
+
+def _matches(exchange_type: str, pattern: str, routing_key: str) -> bool:
+    if exchange_type == "fanout":
+        return True
+    if exchange_type != "topic":
+        return pattern == routing_key
+    words = {"*": r"[^.]+", "#": r".*"}
+    regex = r"\.".join(words.get(word, re.escape(word)) for word in pattern.split("."))
+    # "#" stands for no word, too: "a.#" takes "a".
+    regex = regex.replace(r"\..*", r"(\..*)?").replace(r".*\.", r"(.*\.)?")
+    return re.fullmatch(regex, routing_key) is not None
