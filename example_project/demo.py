@@ -102,7 +102,7 @@ class Demo:
             cwd=HERE, env=self.processes.env, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
-            raise DemoError(f"The database could not be made:\n{done.stderr[-2000:]}")
+            raise DemoError(f"The database could not be made:\n{done.stderr[-1200:]}")
 
     def health(self) -> Answer:
         """Return what health/ answers."""

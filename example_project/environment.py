@@ -96,7 +96,7 @@ def install(extras: Sequence[str]) -> None:
         subprocess.run([python, "-m", "venv", "--clear", str(VENV)], check=True)
     wanted = ",".join(extras)
     say(f"Installing django-celery-health[{wanted}] into .venv ...")
-    pip = [str(VENV_PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(VENV_PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     subprocess.run([*pip, "--editable", f"{ROOT}[{wanted}]"], check=True)
     for extra in extras:
         stamp_of(extra).write_text(fingerprint(extra))
