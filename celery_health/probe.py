@@ -135,10 +135,11 @@ def full_name(name: str) -> str:
     """Return the name that a worker started with ``-n name`` has (celery/utils/nodenames.py)."""
     host = os.uname().nodename
     short, _, domain = host.partition(".")
+    left, at, right = name.partition("@")
+    name = f"{left or 'celery'}@{right or host}" if at else f"celery@{left}"
     for mark, text in (("%h", host), ("%n", short), ("%d", domain)):
         name = name.replace(mark, text)
-    left, at, right = name.partition("@")
-    return f"{left or 'celery'}@{right or host}" if at else f"celery@{left}"
+    return name
 
 
 class Process:
