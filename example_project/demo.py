@@ -102,7 +102,8 @@ class Demo:
             cwd=HERE, env=self.processes.env, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
-            raise DemoError(f"The database could not be made:\n{done.stderr[-1200:]}")
+            reason = "\n".join(done.stderr.splitlines()[-8:])
+            raise DemoError(f"The database could not be made:\n{reason}")
 
     def health(self) -> Answer:
         """Return what health/ answers."""
@@ -203,6 +204,7 @@ def run(options: argparse.Namespace) -> None:
         env["RESTART_GRACE_SECONDS"] = "3"
     with Processes(cwd=HERE, env=env) as processes, broker(processes):
         processes.env["SHOP_DATABASE"] = str(processes.folder / "shop.sqlite3")
+        processes.env["CELERY_HEALTH_PROBE_DIR"] = str(processes.folder)
         demo = Demo(processes, choose_port(options.port))
         say("Starting a worker, beat, the web server and some customers ...")
         demo.start()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import timedelta
 from typing import Any
 
 from celery import Task, shared_task
@@ -55,7 +56,7 @@ def send_confirmation(order_id: int) -> None:
 
 
 @shared_task
-@monitor_task(expected=30)
+@monitor_task(expected=timedelta(seconds=30))
 def build_invoice(order_id: int) -> None:
     """Draw an invoice: slow, a few seconds."""
     time.sleep(1 + order_id % 4)
