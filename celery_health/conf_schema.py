@@ -161,7 +161,7 @@ class Settings:
     """Doctor findings to leave out: ``W203``, ``W203:queue:legacy``."""
     health_details: str = "always"
     """``staff``: anonymous callers see statuses only."""
-    permissions: Mapping[str, str] = DEFAULT_PERMISSIONS
+    permissions: Mapping[str, str] = field(default_factory=lambda: DEFAULT_PERMISSIONS)
     """Per group of endpoints: the dotted path of a DRF permission class."""
     metrics_dialects: tuple[str, ...] = ("exporter",)
     """Which families of metric names are served."""
