@@ -5,8 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from celery_health.deadline import Deadline
+
+#: The message header with the time of publishing: a float, unix seconds by the producer's clock.
+PUBLISHED_AT_HEADER: Final = "celery_health_published_at"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +59,8 @@ class QueueReading:
 class BrokerReading:
     """One reading of the broker."""
 
-    reachable: bool
+    reachable: bool | None
+    """None when this transport cannot be asked without changing something."""
     queues: dict[str, QueueReading] = field(default_factory=dict)
     error: str | None = None
     """Masked; set when not reachable."""
@@ -97,6 +102,7 @@ class Broker(ABC):
 
         Raises:
             BrokerError: the broker did not answer within `deadline`; the message is masked.
+            UnsupportedError: this transport cannot be asked.
         """
 
     def close(self) -> None:  # noqa: B027 - a reader without a connection has nothing to close

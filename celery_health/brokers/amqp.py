@@ -1,0 +1,171 @@
+"""Read a RabbitMQ broker: passive declares, pipelined, so that any number of queues is one round trip.
+
+A passive declare of a queue that does not exist closes its channel and writes an error into the broker's log:
+such queues get a channel of their own, and are not asked again for a few seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from amqp import spec
+
+from celery_health.brokers.base import Broker, BrokerReading, Capabilities, QueueReading
+from celery_health.brokers.connection import BoundedConnection, Link
+from celery_health.deadline import Deadline
+from celery_health.exceptions import BrokerError
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+#: How long a queue that does not exist, or that we may not ask for, is not asked for again.
+REFUSED_MEMORY_SECONDS: Final = 5.0
+#: Channels open at once for queues that may be missing; the server's default limit is 2047 a connection.
+MAX_LANES: Final = 100
+#: AMQP's reply code for a queue that does not exist.
+NOT_FOUND: Final = 404
+
+
+class AmqpBroker(Broker):
+    """RabbitMQ, or another broker that speaks AMQP 0-9-1, through py-amqp."""
+
+    capabilities = Capabilities(
+        supports_length=True, supports_consumer_count=True, supports_remote_control=True
+    )
+    transport = "amqp"
+
+    def __init__(self, app: Celery, deadline_seconds: float) -> None:
+        self._link = Link(app, deadline_seconds)
+        self.url = self._link.url
+        self._channel: Any = None
+        """Kept between readings, while no queue on it was missing."""
+        self._refused: dict[str, tuple[float, QueueReading]] = {}
+        """Queue → until when (monotonic seconds) it is not asked for, and what was said of it."""
+
+    def read(self, queues: Sequence[str], deadline: Deadline) -> BrokerReading:
+        """Read all `queues` in one round trip, and one more for each hundred that do not exist."""
+        started = time.monotonic()
+        suspects = set(self._refused)
+        self._refused = {name: entry for name, entry in self._refused.items() if entry[0] > started}
+        names = [name for name in dict.fromkeys(queues) if name not in self._refused]
+        try:
+            answers = self._link.run(lambda connection: self._ask(connection, names, suspects), deadline)
+        except BrokerError as error:
+            latency = time.monotonic() - started
+            return BrokerReading(reachable=False, error=str(error), latency_seconds=latency)
+        for name, answer in answers.items():
+            if not answer.exists or answer.error is not None:
+                self._refused[name] = (started + REFUSED_MEMORY_SECONDS, answer)
+        known = {name: entry[1] for name, entry in self._refused.items()} | answers
+        return BrokerReading(
+            reachable=True,
+            queues={name: known[name] for name in queues},
+            latency_seconds=time.monotonic() - started,
+        )
+
+    def ping(self, deadline: Deadline) -> None:
+        """Make one round trip.
+
+        Raises:
+            BrokerError: the broker did not answer within `deadline`.
+        """
+        self._link.run(lambda connection: _raw(connection).channel().close(), deadline)
+
+    def close(self) -> None:
+        """Close the connection, if one is open."""
+        self._channel = None
+        self._link.close()
+
+    def _ask(
+        self, connection: BoundedConnection, names: Sequence[str], suspects: Collection[str]
+    ) -> dict[str, QueueReading]:
+        """Return a reading of each of `names`. `suspects` were missing, and get channels of their own."""
+        raw = _raw(connection)
+        kept, self._channel = self._channel, None
+        if kept is None or kept.connection is not raw or not kept.is_open:
+            kept = raw.channel()
+        main = _Lane(channel=kept, names=[name for name in names if name not in suspects])
+        lanes = [main, *_open_lanes(raw, [name for name in names if name in suspects])]
+        answers: dict[str, QueueReading] = {}
+        while lanes:
+            _fly(raw, lanes)
+            unanswered: list[str] = []
+            for lane in lanes:
+                answers |= lane.answers
+                unanswered += lane.names
+                if lane is not main and not lane.closed:
+                    lane.channel.close()
+            lanes = _open_lanes(raw, unanswered)
+        if not main.closed:
+            self._channel = kept
+        return answers
+
+
+@dataclass(kw_only=True, eq=False)
+class _Lane:
+    """A channel with declares under way; the broker answers them in order."""
+
+    channel: Any
+    names: list[str]
+    """Not answered yet. Those behind one that closed the channel never will be."""
+    answers: dict[str, QueueReading] = field(default_factory=dict)
+    closed: bool = False
+
+    @property
+    def done(self) -> bool:
+        return self.closed or not self.names
+
+    def send(self) -> None:
+        self.channel._callbacks[spec.Queue.DeclareOk] = self._on_ok
+        self.channel._callbacks[spec.Channel.Close] = self._on_close
+        for name in self.names:
+            # ticket, queue, passive, durable, exclusive, auto_delete, nowait, arguments
+            arguments: tuple[Any, ...] = (0, name, True, False, False, False, False, {})
+            self.channel.send_method(spec.Queue.Declare, "BsbbbbbF", arguments)
+
+    def _on_ok(self, _queue: str, ready: int, consumers: int) -> None:
+        name = self.names.pop(0)
+        self.answers[name] = QueueReading(name=name, ready=ready, consumers=consumers)
+
+    def _on_close(self, code: int, text: str, _class_id: int, _method_id: int) -> None:
+        # Not py-amqp's own handler: that opens the channel again, with a wait for each.
+        self.closed = True
+        self.channel.send_method(spec.Channel.CloseOk)
+        self.channel.collect()
+        if self.names:
+            name = self.names.pop(0)
+            self.answers[name] = (
+                QueueReading(name=name, ready=0, consumers=0, exists=False)
+                if code == NOT_FOUND
+                else QueueReading(name=name, error=f"{code} {text}")
+            )
+
+
+def _fly(raw: Any, lanes: Sequence[_Lane]) -> None:
+    """Send the declares of all lanes, then collect the answers."""
+    for lane in lanes:
+        lane.send()
+    while not all(lane.done for lane in lanes):
+        raw.drain_events()
+
+
+def _open_lanes(raw: Any, names: Sequence[str]) -> list[_Lane]:
+    """Share `names` out over channels whose opening is under way: what follows need not wait for it."""
+    count = min(MAX_LANES, len(names))
+    lanes = []
+    for number in range(count):
+        channel = raw.Channel(raw)
+        channel.send_method(spec.Channel.Open, "s", ("",))
+        lanes.append(_Lane(channel=channel, names=list(names[number::count])))
+    return lanes
+
+
+def _raw(connection: BoundedConnection) -> Any:
+    """Return py-amqp's connection; kombu's own way to it would reconnect, with pauses, when it is closed."""
+    raw = getattr(connection, "_connection", None)
+    if raw is None or not raw.connected:
+        raise ConnectionResetError("The connection to the broker is closed.")
+    return raw

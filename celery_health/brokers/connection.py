@@ -1,0 +1,303 @@
+"""Connections that keep a deadline: kombu's own, with every wait bounded and every silent retry switched off.
+
+kombu's and redis-py's timeouts hold for one socket call each, and their retries multiply them. Here each
+read, write and connect asks what is left of one allowance.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import quote, unquote, urlsplit
+
+from kombu import Connection
+
+from celery_health.deadline import Deadline
+from celery_health.exceptions import BrokerError, DeadlineExceeded
+from celery_health.masking import describe_error, mask
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+T = TypeVar("T")
+
+#: What a reused connection may take of a deadline before it is taken for dead and opened anew: a firewall
+#: that forgot the flow lets it hang for ever.
+REUSED_SHARE = 0.5
+#: How long a polite farewell to the broker may take.
+CLOSE_SECONDS = 0.25
+
+
+class BoundedConnection(Connection):
+    """A kombu connection whose every socket operation fails when its allowance is used up.
+
+    Nothing is retried: not by kombu, not by redis-py.
+    """
+
+    _deadline: Deadline | None = None
+    _seconds = 0.0
+
+    def allow(self, deadline: Deadline | float) -> None:
+        """Bound all that follows: by a deadline for all of it, or by so many seconds for each operation."""
+        if isinstance(deadline, Deadline):
+            self._deadline = deadline
+        else:
+            self._deadline, self._seconds = None, deadline
+
+    def seconds_left(self) -> float:
+        """Return what the next socket operation may take.
+
+        Raises:
+            TimeoutError: nothing is left; an OSError, which every transport cleans up after.
+        """
+        if self._deadline is None:
+            return self._seconds
+        try:
+            return self._deadline.timeout()
+        except DeadlineExceeded as error:
+            raise TimeoutError(str(error)) from None
+
+    def create_transport(self) -> Any:
+        """Return kombu's transport for the current URL, its sockets bounded."""
+        transport: Any = cast(Any, super()).create_transport()
+        if transport.driver_type == "redis":
+            transport.Channel = _bounded_redis_channel(transport.Channel, self)
+        elif transport.driver_type == "amqp" and hasattr(transport, "Connection"):
+            transport.Connection = _bounded_amqp(transport.Connection, self)
+        return transport
+
+
+def _bounded_redis_channel(channel_class: Any, owner: BoundedConnection) -> Any:
+    """Return kombu's Redis channel, which pings while it is made, with bounded sockets from the start."""
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    class BoundedChannel(channel_class):  # type: ignore[misc]
+        def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+            params: dict[str, Any] = super()._connparams(asynchronous)
+            params.update(
+                retry=Retry(NoBackoff(), 0),
+                retry_on_timeout=False,
+                socket_timeout=owner.seconds_left(),
+                connection_class=_bounded_redis(params["connection_class"], owner),
+            )
+            # A PING before a command on an idle connection: one more round trip, and we notice anyway.
+            if "health_check_interval" in params:
+                params["health_check_interval"] = 0
+            return params
+
+    return BoundedChannel
+
+
+def _bounded_redis(connection_class: Any, owner: BoundedConnection) -> Any:
+    """Return a redis-py connection class that asks `owner` before it blocks."""
+    from redis.exceptions import TimeoutError as RedisTimeoutError
+
+    class BoundedRedis(connection_class):  # type: ignore[misc]
+        def _connect(self) -> Any:
+            self.socket_timeout = self.socket_connect_timeout = owner.seconds_left()
+            return super()._connect()
+
+        def _bound(self) -> None:
+            try:
+                seconds = owner.seconds_left()
+            except TimeoutError as error:
+                self.disconnect()
+                raise RedisTimeoutError(str(error)) from None
+            if self._sock is not None:
+                self._sock.settimeout(seconds)
+
+        def send_packed_command(self, *args: Any, **kwargs: Any) -> Any:
+            self._bound()
+            return super().send_packed_command(*args, **kwargs)
+
+        def read_response(self, *args: Any, **kwargs: Any) -> Any:
+            self._bound()
+            return super().read_response(*args, **kwargs)
+
+    return BoundedRedis
+
+
+def _bounded_amqp(connection_class: Any, owner: BoundedConnection) -> Any:
+    """Return a py-amqp connection class that asks `owner` before it blocks on a read."""
+
+    class BoundedAmqp(connection_class):  # type: ignore[misc]
+        def blocking_read(self, timeout: float | None = None) -> Any:
+            left = owner.seconds_left()
+            return super().blocking_read(left if timeout is None else min(timeout, left))
+
+    return BoundedAmqp
+
+
+def unconnected(app: Celery) -> BoundedConnection:
+    """Return a connection as `app` reads with, all its failover URLs included, not opened."""
+    source: Any = app.connection_for_read()
+    info = source.info()
+    source.release()
+    options = dict(info.pop("transport_options") or {})
+    # kombu's own retries, wherever it opens a connection by itself.
+    options.update(max_retries=0, interval_start=0, interval_step=0, interval_max=0)
+    if info["transport"] == "amqp":  # else kombu may take librabbitmq, which cannot be bounded
+        info["transport"] = "pyamqp"
+    return BoundedConnection(**info, transport_options=options)
+
+
+def establish(connection: BoundedConnection, deadline: Deadline) -> None:
+    """Open `connection` within `deadline`, trying each of its URLs once.
+
+    Raises:
+        Exception: whatever the transport raises; nothing stays open.
+    """
+    kombu: Any = connection
+    # The URLs of a sentinel broker are its sentinels: redis-py asks them all in one attempt.
+    attempts = 1 if kombu.transport_cls == "sentinel" else max(1, len(kombu.alt))
+    for left in range(attempts, 0, -1):
+        connection.allow(deadline if left == 1 else deadline.within(deadline.remaining() / left))
+        try:
+            _bound_options(kombu, connection.seconds_left())
+            kombu.ensure_connection(max_retries=0, reraise_as_library_errors=False)
+        except Exception:
+            discard(connection)
+            if left == 1 or deadline.expired:
+                raise
+            kombu.maybe_switch_next()
+        else:
+            return
+
+
+def _bound_options(kombu: Any, seconds: float) -> None:
+    """Bound what is made of options alone: py-amqp's connect and writes, redis-py's sentinel clients."""
+    options: dict[str, Any] = kombu.transport_options
+    if kombu.transport.driver_type == "amqp":
+        kombu.connect_timeout = seconds
+        options.update(connect_timeout=seconds, read_timeout=seconds, write_timeout=seconds)
+    elif kombu.transport_cls == "sentinel":
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        each = seconds / max(1, len(kombu.alt))
+        options["sentinel_kwargs"] = {
+            **(options.get("sentinel_kwargs") or {}),
+            "retry": Retry(NoBackoff(), 0),
+            "socket_timeout": each,
+            "socket_connect_timeout": each,
+        }
+
+
+def discard(connection: Connection) -> None:
+    """Drop a connection that may be broken, without a word to the broker."""
+    # Whatever goes wrong here went wrong before, and has been said.
+    with contextlib.suppress(Exception):
+        cast(Any, connection).collect(CLOSE_SECONDS)
+
+
+def connect(app: Celery, deadline_seconds: float) -> BoundedConnection:
+    """Return an open connection to the broker that `app` reads from.
+
+    It is open within `deadline_seconds`, and each operation on it takes no longer than that either.
+
+    Raises:
+        Exception: whatever the transport raises when the broker refuses or does not answer.
+    """
+    connection = unconnected(app)
+    establish(connection, Deadline.after(deadline_seconds))
+    connection.allow(deadline_seconds)
+    return connection
+
+
+def secrets_of(connection: Connection) -> tuple[str, ...]:
+    """Return the passwords in a connection's configuration, quoted and unquoted: for masking only."""
+    kombu: Any = connection
+    found = [kombu.password, (kombu.transport_options.get("sentinel_kwargs") or {}).get("password")]
+    for url in kombu.alt or ():
+        with contextlib.suppress(ValueError):
+            found.append(urlsplit(url).password)
+    texts = [text for text in found if isinstance(text, str) and text]
+    return tuple(dict.fromkeys([*texts, *map(unquote, texts), *(quote(text, safe="") for text in texts)]))
+
+
+def masked_url(connection: Connection) -> str:
+    """Return the broker's URL, or all of them joined by ``;``, without passwords."""
+    kombu: Any = connection
+    urls = kombu.alt or [kombu.as_uri()]
+    return ";".join(mask(url, secrets_of(connection)) for url in urls)
+
+
+class Link:
+    """The one connection a reader keeps: opened at need, opened anew when it broke, never used across a fork.
+
+    One thread at a time.
+    """
+
+    def __init__(self, app: Celery, limit_seconds: float) -> None:
+        self._app = app
+        self._limit_seconds = limit_seconds
+        self._pid = os.getpid()
+        self._connection = unconnected(app)
+        self._is_open = False
+        self.secrets = secrets_of(self._connection)
+        self.url = masked_url(self._connection)
+
+    def run(self, operation: Callable[[BoundedConnection], T], deadline: Deadline) -> T:
+        """Return `operation` of the open connection.
+
+        On a connection that was open before, a failure may only mean that it broke meanwhile: then the
+        operation runs once more, on a new one, in what is left of `deadline`.
+
+        Raises:
+            BrokerError: it failed on a new connection, or the time is up; the message is masked.
+        """
+        self._forget_after_fork()
+        deadline = deadline.within(self._limit_seconds)
+        if self._is_open:
+            try:
+                return self._attempt(operation, deadline.within(deadline.remaining() * REUSED_SHARE))
+            except Exception as error:
+                if deadline.expired:
+                    raise self.error(error) from None
+        try:
+            return self._attempt(operation, deadline)
+        except Exception as error:
+            # "from None": a traceback that is logged prints its causes, and their messages are not masked.
+            raise self.error(error) from None
+
+    def _attempt(self, operation: Callable[[BoundedConnection], T], deadline: Deadline) -> T:
+        if not self._is_open:
+            establish(self._connection, deadline)
+            self._is_open = True
+        self._connection.allow(deadline)
+        try:
+            return operation(self._connection)
+        except Exception:
+            self._is_open = False
+            discard(self._connection)
+            raise
+
+    def error(self, error: Exception) -> BrokerError:
+        """Return `error` as one line without passwords."""
+        return BrokerError(describe_error(error, self.secrets))
+
+    def close(self) -> None:
+        """Take leave of the broker, if a connection is open."""
+        self._forget_after_fork()
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._connection.allow(Deadline.after(CLOSE_SECONDS))
+        try:
+            cast(Any, self._connection).release()
+        except Exception:
+            discard(self._connection)
+
+    def _forget_after_fork(self) -> None:
+        if self._pid == os.getpid():
+            return
+        # Closed without a shutdown: the parent goes on with the same socket.
+        amqp = getattr(self._connection, "_connection", None)
+        sock = getattr(getattr(amqp, "_transport", None), "sock", None)
+        if sock is not None:
+            os.close(sock.detach())
+        self._pid, self._is_open = os.getpid(), False
+        self._connection = unconnected(self._app)

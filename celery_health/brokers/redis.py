@@ -1,0 +1,264 @@
+"""Read a Redis broker: every queue, over all its priority steps, in one round trip."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import redis
+from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
+
+from celery_health.brokers.base import Broker, BrokerReading, Capabilities, QueueReading
+from celery_health.brokers.connection import BoundedConnection, Link
+from celery_health.brokers.unacked import Binding, UnackedCount, count_unacked
+from celery_health.deadline import Deadline
+from celery_health.exceptions import BrokerError
+from celery_health.masking import mask
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+#: Over so many unacknowledged messages, they are not told apart by queue.
+MAX_UNACKED_ENTRIES: Final = 1000
+#: Redis copies a whole message to show its end (10 MB: 50 ms in which it serves nobody), so the heads of
+#: queues with messages over this are looked at seldom, and remembered meanwhile.
+BIG_MESSAGE_BYTES: Final = 128 * 1024
+BIG_MESSAGE_PAUSE_SECONDS: Final = 30.0
+
+SCRIPT: Final = resources.files(__package__).joinpath("read_queues.lua").read_text()
+SCRIPT_SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+#: What Redis says when scripts are renamed or unknown; denials by ACL have a class of their own.
+_NO_SCRIPTING: Final = "unknown command"
+
+
+class _Head(NamedTuple):
+    """The message that is next out of one priority step."""
+
+    size_bytes: int
+    task_id: str | None
+    published_at: float | None
+    has_eta: bool
+
+
+class RedisBroker(Broker):
+    """Redis and what speaks like it, over TCP, TLS, a socket file or sentinels."""
+
+    capabilities = Capabilities(
+        supports_length=True,
+        supports_age=True,
+        supports_unacked=True,
+        supports_roster=True,
+        supports_peek=True,
+        supports_remote_control=True,
+    )
+    transport = "redis"
+
+    def __init__(self, app: Celery, deadline_seconds: float) -> None:
+        self._link = Link(app, deadline_seconds)
+        self.url = self._link.url
+        control: Any = app.control
+        self._mailbox: str = control.mailbox.exchange.name
+        self._mailbox_suffix = f".{self._mailbox}"
+        #: Queue → until when (monotonic seconds) its heads are not looked at again, and what they were.
+        self._remembered: dict[str, tuple[float, list[_Head]]] = {}
+
+    def read(self, queues: Sequence[str], deadline: Deadline) -> BrokerReading:
+        """Read all `queues` in one round trip, within `deadline`."""
+        started = time.monotonic()
+        names = list(queues)
+        self._remembered = {
+            name: (until, heads) for name, (until, heads) in self._remembered.items() if until > started
+        }
+        skip = [number for number, name in enumerate(names, start=1) if name in self._remembered]
+        try:
+            fetched = self._link.run(lambda connection: _fetch(_Keys(connection), names, skip), deadline)
+        except BrokerError as error:
+            latency = time.monotonic() - started
+            return BrokerReading(reachable=False, error=str(error), latency_seconds=latency)
+        latency = time.monotonic() - started
+        return BrokerReading(
+            reachable=True,
+            queues=self._readings(names, fetched),
+            server_time=_seconds(fetched.clock),
+            latency_seconds=latency,
+        )
+
+    def _readings(self, names: Sequence[str], fetched: _Fetched) -> dict[str, QueueReading]:
+        found: dict[str, QueueReading] = {}
+        for number, (name, length) in enumerate(zip(names, fetched.lengths, strict=True), start=1):
+            unacked = fetched.unacked.of(name) if fetched.unacked is not None else None
+            if length > 0:
+                heads = self._heads(name, fetched.heads.get(number, []))
+                found[name] = _waiting(name, length, unacked, heads)
+            elif length == 0:
+                found[name] = QueueReading(name=name, ready=0, unacked=unacked)
+            else:
+                error = mask(fetched.errors[number], self._link.secrets)
+                found[name] = QueueReading(name=name, unacked=unacked, error=error)
+        return found
+
+    def _heads(self, name: str, heads: list[_Head]) -> list[_Head]:
+        if name in self._remembered:
+            return self._remembered[name][1]
+        if any(head.size_bytes > BIG_MESSAGE_BYTES for head in heads):
+            self._remembered[name] = (time.monotonic() + BIG_MESSAGE_PAUSE_SECONDS, heads)
+        return heads
+
+    def roster(self, deadline: Deadline) -> tuple[str, ...]:
+        """Return the host names bound to the control exchange, dead ones included.
+
+        Raises:
+            BrokerError: the broker did not answer.
+        """
+        bound = self._link.run(lambda connection: _bindings(_Keys(connection), self._mailbox), deadline)
+        names = {b.queue.removesuffix(self._mailbox_suffix) for b in bound if self._is_mailbox(b.queue)}
+        return tuple(sorted(names))
+
+    def _is_mailbox(self, queue: str) -> bool:
+        return queue.endswith(self._mailbox_suffix)
+
+    def ping(self, deadline: Deadline) -> None:
+        """Make one round trip.
+
+        Raises:
+            BrokerError: the broker did not answer within `deadline`.
+        """
+        self._link.run(lambda connection: _Keys(connection).client.ping(), deadline)
+
+    def close(self) -> None:
+        """Close the connection, if one is open."""
+        self._link.close()
+
+
+class _Keys:
+    """How kombu names things on this connection, and a plain client that adds no prefix of its own."""
+
+    def __init__(self, connection: BoundedConnection) -> None:
+        kombu: Any = connection
+        channel = kombu.default_channel
+        self.client: Any = redis.Redis(connection_pool=channel.async_pool)
+        self.prefix: str = channel.global_keyprefix
+        self.unacked: str = channel.unacked_key
+        self.separator: str = channel.sep
+        self.binding_key: str = channel.keyprefix_queue
+        # Two steps may share a key: kombu rounds a priority down to the nearest step.
+        self.suffixes = list(dict.fromkeys(channel._q_for_pri("", step) for step in channel.priority_steps))
+
+
+_NO_HEAD = _Head(0, None, None, False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Fetched:
+    """What came back, by the numbers of the queues, from 1."""
+
+    clock: Sequence[Any] = ()
+    lengths: Sequence[int]
+    """-1 where it could not be read."""
+    errors: Mapping[int, str] = field(default_factory=dict)
+    heads: Mapping[int, list[_Head]] = field(default_factory=dict)
+    unacked: UnackedCount | None = None
+
+
+def _waiting(name: str, length: int, unacked: int | None, heads: list[_Head]) -> QueueReading:
+    due = [head for head in heads if not head.has_eta]
+    stamped = [head for head in due if head.published_at is not None]
+    if stamped:
+        oldest = min(stamped, key=lambda head: head.published_at or 0.0)
+    else:
+        # Served last, the lowest priority waits longest. With nothing but ETA tasks no age can be told.
+        oldest = (due or heads or [_NO_HEAD])[-1]
+    return QueueReading(
+        name=name,
+        ready=length,
+        unacked=unacked,
+        oldest_published_at=oldest.published_at,
+        oldest_message_id=oldest.task_id,
+        oldest_has_eta=oldest.has_eta,
+    )
+
+
+# What runs on the open connection, and raises what redis-py raises ---------------------------------------
+
+
+def _fetch(keys: _Keys, queues: list[str], skip: list[int]) -> _Fetched:
+    try:
+        clock, lengths, errors, heads, unacked, entries = _run_script(keys, queues, skip)
+    except NoPermissionError:
+        return _fetch_without_script(keys, queues)
+    except ResponseError as error:
+        if _NO_SCRIPTING in str(error):
+            return _fetch_without_script(keys, queues)
+        raise
+    heads_by_queue: dict[int, list[_Head]] = {}
+    for i in range(0, len(heads), 5):
+        heads_by_queue.setdefault(heads[i], []).append(_head(*heads[i + 1 : i + 5]))
+    counted = None
+    if unacked == 0 or entries:
+        counted = count_unacked(map(_text, entries), lambda exchange: _bindings(keys, exchange))
+    return _Fetched(
+        clock=clock,
+        lengths=lengths,
+        errors={errors[i]: _text(errors[i + 1]) for i in range(0, len(errors), 2)},
+        heads=heads_by_queue,
+        unacked=counted,
+    )
+
+
+def _run_script(keys: _Keys, queues: list[str], skip: list[int]) -> Any:
+    unacked = keys.prefix + keys.unacked
+    counts = [MAX_UNACKED_ENTRIES, len(keys.suffixes), len(skip)]
+    arguments = [keys.prefix, unacked, *counts, *keys.suffixes, *skip, *queues]
+    try:
+        return keys.client.execute_command("EVALSHA", SCRIPT_SHA, 0, *arguments)
+    except NoScriptError:  # a server that we have not asked before
+        return keys.client.execute_command("EVAL", SCRIPT, 0, *arguments)
+
+
+def _fetch_without_script(keys: _Keys, queues: list[str]) -> _Fetched:
+    """Read lengths by a plain pipeline; ages stay unknown, since a message could be of any size."""
+    pipeline = keys.client.pipeline(transaction=False)
+    pipeline.time()
+    for name in queues:
+        for suffix in keys.suffixes:
+            pipeline.llen(f"{keys.prefix}{name}{suffix}")
+    clock, *replies = pipeline.execute(raise_on_error=False)
+    lengths, errors = [], {}
+    steps = len(keys.suffixes)
+    for number in range(1, len(queues) + 1):
+        parts = replies[(number - 1) * steps : number * steps]
+        failures = [part for part in parts if isinstance(part, Exception)]
+        lengths.append(-1 if failures else sum(parts))
+        if failures:
+            errors[number] = str(failures[0])
+    return _Fetched(clock=() if isinstance(clock, Exception) else clock, lengths=lengths, errors=errors)
+
+
+def _bindings(keys: _Keys, exchange: str) -> list[Binding]:
+    members = keys.client.smembers(keys.prefix + keys.binding_key % exchange)
+    found = []
+    for member in sorted(map(_text, members)):
+        routing_key, *_, queue = member.split(keys.separator)
+        found.append(Binding(routing_key=routing_key, queue=queue))
+    return found
+
+
+def _head(size_bytes: int, task_id: bytes, stamp: bytes, eta: bytes) -> _Head:
+    try:
+        published_at = float(stamp) if stamp else None
+    except ValueError:  # somebody else's header of this name
+        published_at = None
+    return _Head(size_bytes, _text(task_id) or None, published_at, bool(eta))
+
+
+def _seconds(clock: Sequence[Any]) -> float | None:
+    return int(clock[0]) + int(clock[1]) / 1_000_000 if clock else None
+
+
+def _text(value: Any) -> str:
+    # A server may hold any bytes under any name; what is no text must not fail the reading.
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,88 @@
+"""Which queue each unacknowledged message of a Redis broker came from.
+
+kombu keeps them in one hash for all queues (`kombu/transport/redis.py`, class QoS); an entry is the JSON text
+``[message, exchange, routing_key]``. Where it came from follows from the bindings, as for a new message.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+#: The end of an entry. The message before it may have been cut off, and is not needed.
+_ADDRESS = re.compile(r',\s*("(?:[^"\\]|\\.)*")\s*,\s*("(?:[^"\\]|\\.)*")\s*\]$')
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Binding:
+    """One member of a ``_kombu.binding.<exchange>`` set."""
+
+    routing_key: str
+    queue: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnackedCount:
+    """Unacknowledged messages by queue."""
+
+    by_queue: Counter[str]
+    ambiguous: frozenset[str]
+    """Queues of which no number can be given: an entry may have come from any of several."""
+
+    def of(self, queue: str) -> int | None:
+        """Return the number for `queue`, None when it cannot be told."""
+        return None if queue in self.ambiguous else self.by_queue[queue]
+
+
+def count_unacked(entries: Iterable[str], bindings: Callable[[str], Sequence[Binding]]) -> UnackedCount:
+    """Return how many of `entries` (their last 1 KiB each) came from which queue.
+
+    `bindings` returns those of an exchange; it is asked once for each, and never for the default exchange.
+    """
+    by_queue: Counter[str] = Counter()
+    ambiguous: set[str] = set()
+    known: dict[str, Sequence[Binding]] = {}
+    for (exchange, routing_key), count in Counter(map(address_of, entries)).items():
+        if not exchange:
+            by_queue[routing_key] += count
+            continue
+        if exchange not in known:
+            known[exchange] = bindings(exchange)
+        queues = {b.queue for b in known[exchange] if matches(b.routing_key, routing_key)}
+        if len(queues) == 1:
+            by_queue[queues.pop()] += count
+        else:
+            ambiguous |= queues
+    return UnackedCount(by_queue=by_queue, ambiguous=frozenset(ambiguous))
+
+
+def address_of(entry: str) -> tuple[str, str]:
+    """Return the exchange and routing key at the end of an entry; empty texts when it is of another form."""
+    found = _ADDRESS.search(entry)
+    try:
+        return (json.loads(found.group(1)), json.loads(found.group(2))) if found else ("", "")
+    except ValueError:  # an escape that JSON does not know
+        return "", ""
+
+
+def matches(pattern: str, routing_key: str) -> bool:
+    """Say whether an AMQP binding key takes a routing key: ``*`` is one word, ``#`` any number of them.
+
+    Words are compared one by one: the pattern comes from the broker and never becomes a regular expression.
+    """
+    if pattern == routing_key:
+        return True
+    words = routing_key.split(".")
+    # Which numbers of words the pattern so far can have taken.
+    taken = {0}
+    for part in pattern.split("."):
+        if part == "#":
+            taken = set(range(min(taken), len(words) + 1))
+        else:
+            taken = {n + 1 for n in taken if n < len(words) and part in ("*", words[n])}
+        if not taken:
+            return False
+    return len(words) in taken
