@@ -1,0 +1,74 @@
+"""The keys of one app in the store, and how long each of them lives: see ``docs/reference/store.md``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+#: Writers that are silent for longer have to be taken for new ones.
+SEQUENCE_SECONDS: Final = 2 * 86400
+WORKER_SECONDS: Final = 86400
+#: The goodbye of a worker whose name never came back, once others have come.
+GOODBYE_SECONDS: Final = 3600
+REGISTERED_SECONDS: Final = 86400
+CONSUMED_SECONDS: Final = 7 * 86400
+RING_SECONDS: Final = 70 * 60
+#: Of silence: an app that is gone leaves nothing for ever.
+TOTALS_SECONDS: Final = 30 * 86400
+
+#: Beats are kept until others replace them; more than these have not run side by side.
+MAX_BEATS: Final = 20
+#: Fields of the totals, some 10 MB; what comes in above is counted as "other".
+MAX_FIELDS: Final = 100_000
+#: Fields of one minute of the ring.
+MAX_RING_FIELDS: Final = 10_000
+#: Minutes that can be read, the present one included.
+MAX_RING_MINUTES: Final = 61
+
+#: Commands that the scripts and their caller use, as an ACL rule names them.
+COMMANDS: Final = (
+    "eval", "evalsha", "time", "get", "set", "del", "expire", "hget", "hset", "hmget", "hgetall", "hkeys",
+    "hdel", "hlen", "hexists", "hincrby",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The names of all keys under one prefix."""
+
+    prefix: str
+    """As in ``celery_health:shop:``."""
+
+    @property
+    def totals(self) -> str:
+        """A hash: field to total, and ``epoch`` and ``version``, so that they live and die together."""
+        return f"{self.prefix}totals"
+
+    @property
+    def workers(self) -> str:
+        """A hash: host name to stamp, mark, writer and record."""
+        return f"{self.prefix}workers"
+
+    @property
+    def beats(self) -> str:
+        """The same for beats."""
+        return f"{self.prefix}beats"
+
+    @property
+    def registered(self) -> str:
+        """A hash: fingerprint to stamp and task names."""
+        return f"{self.prefix}registered"
+
+    @property
+    def consumed(self) -> str:
+        """A hash: queue to stamp."""
+        return f"{self.prefix}consumed"
+
+    @property
+    def ring(self) -> str:
+        """What stands before the minute in the key of a hash: task name and outcome to how many."""
+        return f"{self.prefix}ring:"
+
+    def sequence(self, writer: str) -> str:
+        """Return the key of a text: the epoch and the sequence last applied from this writer."""
+        return f"{self.prefix}seq:{writer}"
