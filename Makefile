@@ -49,7 +49,7 @@ layers: ## Check that no room imports one above or beside it
 
 docs: ## Build the documentation into docs/_build
 	@$(ENVIRONMENT) docs
-	@$(BIN)/sphinx-build -W --keep-going -C -D extensions=myst_parser -D html_theme=furo \
+	@$(BIN)/sphinx-build -q -W --keep-going -C -D extensions=myst_parser -D html_theme=furo \
 		-D project=django-celery-health -D exclude_patterns=_build docs docs/_build $(ARGS)
 
 clean: ## Remove the environment and everything that was built
