@@ -1,0 +1,35 @@
+"""What should be: which queues the project's tasks and schedule go to, by the app's real router. No I/O."""
+
+from __future__ import annotations
+
+from celery_health.topology.imports import import_tasks, is_own_module, is_own_path, own_tasks
+from celery_health.topology.model import Binding, Destination, Topology
+from celery_health.topology.reading import TopologyCache, read_topology
+from celery_health.topology.routing import (
+    AMQP_TRANSPORTS,
+    Resolver,
+    bindings_of,
+    matches_topic,
+    transport_of,
+)
+from celery_health.topology.schedule import configured_schedule, entry_fields, entry_options
+
+__all__ = [
+    "AMQP_TRANSPORTS",
+    "Binding",
+    "Destination",
+    "Resolver",
+    "Topology",
+    "TopologyCache",
+    "bindings_of",
+    "configured_schedule",
+    "entry_fields",
+    "entry_options",
+    "import_tasks",
+    "is_own_module",
+    "is_own_path",
+    "matches_topic",
+    "own_tasks",
+    "read_topology",
+    "transport_of",
+]

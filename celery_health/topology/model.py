@@ -1,0 +1,58 @@
+"""The records of what should be: where a message goes, and which queues somebody should consume."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Binding:
+    """One way into a queue: what is published to this exchange with a matching key lands in it."""
+
+    queue: str
+    exchange: str
+    exchange_type: str
+    """``direct``, ``topic``, ``fanout``, ``headers`` or a broker's own."""
+    routing_key: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Destination:
+    """Where a message is published, as ``celery.app.amqp`` resolves it, and which queues it lands in."""
+
+    exchange: str
+    """``""`` is the broker's default exchange: straight into the queue that `routing_key` names."""
+    exchange_type: str
+    routing_key: str | None
+    queue: str | None
+    """The queue that the options or the routes name; None when they name an exchange alone."""
+    reaches: tuple[str, ...] | None
+    """Queues of this app whose bindings match; None when the exchange is none of this app's."""
+    is_broadcast: bool = False
+    """Every consumer has a queue of its own: none of them can be expected by name."""
+
+    @property
+    def declares_queue(self) -> bool:
+        """Say whether a producer declares the queue, and its exchange, before it publishes."""
+        return self.queue is not None
+
+    def describe(self) -> str:
+        """Return where it goes, in words."""
+        if not self.exchange:
+            return f"queue {self.routing_key!r}"
+        return f"exchange {self.exchange!r} ({self.exchange_type}) with routing key {self.routing_key!r}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Topology:
+    """Where the tasks of a project are sent, and by what."""
+
+    expected: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Queue → why somebody should consume it: ``task:<name>``, ``beat:<entry>``."""
+    own_tasks: frozenset[str] = frozenset()
+    """Names of the tasks that this project defines."""
+    known_queues: tuple[str, ...] = ()
+    """Every queue that the app declares, expected or not."""
+    unrouted: Mapping[str, str] = field(default_factory=dict)
+    """Task or entry → why the app's router gave no queue for it."""

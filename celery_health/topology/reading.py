@@ -1,0 +1,101 @@
+"""Read the topology of an app, and keep it fresh."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from kombu.common import Broadcast
+
+from celery_health.masking import describe_error
+from celery_health.topology.imports import import_tasks, own_tasks
+from celery_health.topology.model import Destination, Topology
+from celery_health.topology.routing import Resolver
+from celery_health.topology.schedule import configured_schedule, entry_options
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+
+def read_topology(app: Celery) -> Topology:
+    """Return the topology of `app`, after importing its task modules the way a worker would."""
+    import_tasks(app)
+    resolver = Resolver(app)
+    expected: dict[str, list[str]] = {}
+    unrouted: dict[str, str] = {}
+    own = own_tasks(app)
+
+    def expect(reason: str, name: str, options: Mapping[str, Any]) -> None:
+        try:
+            queues = _expected_queues(resolver.resolve(name, options))
+        except Exception as error:  # a project's router may raise anything
+            unrouted[reason] = describe_error(error)
+            return
+        for queue in queues:
+            expected.setdefault(queue, []).append(reason)
+
+    for name in own:
+        expect(f"task:{name}", name, {})
+    for entry, spec in configured_schedule(app).items():
+        task = spec.get("task")
+        if isinstance(task, str):
+            expect(f"beat:{entry}", task, entry_options(spec))
+    declared = [name for name, queue in app.amqp.queues.items() if not isinstance(queue, Broadcast)]
+    return Topology(
+        expected={queue: tuple(sorted(reasons)) for queue, reasons in expected.items()},
+        own_tasks=frozenset(own),
+        known_queues=tuple(dict.fromkeys([*declared, *expected])),
+        unrouted=unrouted,
+    )
+
+
+def _expected_queues(destination: Destination) -> tuple[str, ...]:
+    """Return the queues that somebody should consume for this destination to make sense.
+
+    Raises:
+        LookupError: there is none that this app knows of.
+    """
+    if destination.is_broadcast:
+        return ()
+    if destination.reaches:
+        return destination.reaches
+    if destination.reaches is None and destination.queue is not None:
+        return (destination.queue,)
+    raise LookupError(f"routed to {destination.describe()}, and no queue is known to be bound to that")
+
+
+class TopologyCache:
+    """The topology of one app, read in a thread of its own: importing task modules may take seconds."""
+
+    REFRESH_SECONDS = 60.0
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._read_at = float("-inf")
+        self._topology: Topology | None = None
+        self.error: str | None = None
+
+    def get(self, wait_seconds: float) -> Topology | None:
+        """Return the topology, waiting at most so long for the first; None when it is not there yet."""
+        with self._lock:
+            due = time.monotonic() - self._read_at > self.REFRESH_SECONDS
+            if due and (self._thread is None or not self._thread.is_alive()):
+                self._thread = threading.Thread(target=self._read, name="celery-health-topology", daemon=True)
+                self._thread.start()
+            thread = self._thread
+        if self._topology is None and thread is not None:
+            thread.join(wait_seconds)
+        return self._topology
+
+    def _read(self) -> None:
+        try:
+            self._topology = read_topology(self._app)
+            self.error = None
+        except Exception as error:  # importing a project's modules may raise anything
+            self.error = describe_error(error)
+        finally:
+            self._read_at = time.monotonic()

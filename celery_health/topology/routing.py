@@ -1,0 +1,167 @@
+"""Where a message goes: the app's real router, and what ``celery.app.amqp`` makes of its answer. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from kombu.common import Broadcast
+
+from celery_health.topology.model import Binding, Destination
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+#: Names in a broker URL that mean AMQP; every other transport of kombu emulates exchanges by itself.
+AMQP_TRANSPORTS: Final = frozenset({"amqp", "amqps", "pyamqp", "librabbitmq"})
+
+
+def transport_of(app: Celery) -> str:
+    """Return kombu's name of the transport that the app publishes with, without connecting."""
+    # Not by a connection: that imports the transport's library, which a machine that only checks may lack.
+    conf: Any = app.conf
+    url = conf.broker_write_url
+    if isinstance(url, list | tuple):
+        url = url[0] if url else None
+    scheme, has_scheme, _ = str(url or "").partition("://")
+    if not has_scheme:
+        return str(conf.broker_transport or "amqp")
+    return scheme.partition("+")[0].lower()
+
+
+class Resolver:
+    """Answers where the app sends a task, over a copy of its queues.
+
+    A copy, since asking must not add a queue to what a worker in this process consumes
+    (``celery.app.amqp.Queues.__missing__``).
+    """
+
+    def __init__(self, app: Celery) -> None:
+        self._app: Any = app
+        self.queues: Any = _copy_of_queues(app)
+        self._router: Any = app.amqp.Router(queues=self.queues)
+        self._is_virtual = transport_of(app) not in AMQP_TRANSPORTS
+        self._bindings: tuple[int, tuple[Binding, ...]] = (-1, ())
+
+    def resolve(self, name: str, options: Mapping[str, Any]) -> Destination:
+        """Return where a message for the task `name` goes when it is sent with `options`.
+
+        Raises:
+            LookupError: the router names a queue that the app may not create (``QueueNotFound``).
+            Exception: whatever a router of the project raises.
+        """
+        task: Any = self._app.tasks.get(name)
+        # Like Task.apply_async: the task's own options, under those of the call (celery/app/task.py).
+        defaults = task._get_exec_options() if task is not None else {}
+        return self.destination(self._router.route({**defaults, **options}, name, task_type=task))
+
+    def destination(self, routed: Mapping[str, Any]) -> Destination:
+        """Return what ``AMQP.send_task_message`` makes of the router's answer (celery/app/amqp.py)."""
+        queue, exchange, key = routed.get("queue"), routed.get("exchange"), routed.get("routing_key")
+        exchange_type = routed.get("exchange_type")
+        if queue is None and exchange is None:
+            queue = self._app.conf.task_default_queue
+        if isinstance(queue, str):
+            queue = self.queues[queue]
+        if exchange_type is None:
+            exchange_type = queue.exchange.type if queue is not None and queue.exchange else "direct"
+        if (not exchange or not key) and exchange_type == "direct":
+            exchange, key = "", getattr(queue, "name", None)
+        elif exchange is None and queue is not None:
+            exchange = (queue.exchange and queue.exchange.name) or self._app.amqp.default_exchange
+            key = key or queue.routing_key or self._app.conf.task_default_routing_key
+        exchange_type = getattr(exchange, "type", exchange_type)
+        exchange = str(getattr(exchange, "name", exchange) or "")
+        is_broadcast = isinstance(queue, Broadcast)
+        return Destination(
+            exchange=exchange,
+            exchange_type=self.type_of(exchange) or str(exchange_type),
+            routing_key=key,
+            queue=None if queue is None else str(queue.name),
+            is_broadcast=is_broadcast,
+            reaches=None if is_broadcast else self.reached(exchange, key, queue),
+        )
+
+    def reached(self, exchange: str, key: str | None, queue: Any = None) -> tuple[str, ...] | None:
+        """Return the queues that a message lands in by the bindings that this app knows; None: none is known.
+
+        `queue` is one that the message brings along, which its producer declares.
+        """
+        if not exchange:
+            return (key,) if key else ()
+        bindings = [binding for binding in self.bindings() if binding.exchange == exchange]
+        if queue is not None and self.queues.get(queue.name) is not queue:
+            bindings += [binding for binding in bindings_of(queue) if binding.exchange == exchange]
+        if not bindings or any(binding.exchange_type == "headers" for binding in bindings):
+            return None
+        matching = (binding.queue for binding in bindings if self.matches(binding, key or ""))
+        return tuple(dict.fromkeys(matching))
+
+    def matches(self, binding: Binding, key: str) -> bool:
+        """Say whether a message with `key` goes through `binding`, as this app's transport has it."""
+        if binding.exchange_type == "fanout":
+            return True
+        if binding.exchange_type == "topic":
+            return matches_topic(binding.routing_key, key, is_virtual=self._is_virtual)
+        return binding.routing_key == key
+
+    def bindings(self) -> tuple[Binding, ...]:
+        """Return every binding of every queue that the app knows by now."""
+        count = len(self.queues)
+        if self._bindings[0] != count:  # routing adds queues, and takes none away
+            self._bindings = (count, tuple(b for queue in self.queues.values() for b in bindings_of(queue)))
+        return self._bindings[1]
+
+    def type_of(self, exchange: str) -> str | None:
+        """Return the type with which one of the app's queues declares an exchange; None when none does."""
+        if not exchange:
+            return None
+        return next((b.exchange_type for b in self.bindings() if b.exchange == exchange), None)
+
+
+def bindings_of(queue: Any) -> Iterable[Binding]:
+    """Yield the bindings that declaring `queue` makes (``kombu.Queue.declare``)."""
+    pairs = [(queue.exchange, queue.routing_key)] if queue.exchange else []
+    pairs += [(b.exchange, b.routing_key) for b in queue.bindings]
+    for exchange, key in pairs:
+        if exchange is not None and exchange.name:
+            yield Binding(
+                queue=str(queue.name),
+                exchange=str(exchange.name),
+                exchange_type=str(exchange.type),
+                routing_key=str(key or ""),
+            )
+
+
+def matches_topic(pattern: str, key: str, *, is_virtual: bool) -> bool:
+    """Say whether a topic binding takes a routing key.
+
+    On RabbitMQ ``#`` is zero or more words; kombu's own exchanges (``kombu/transport/virtual/exchange.py``)
+    keep the dot before it, so that ``a.#`` takes no ``a``.
+    """
+    if is_virtual:
+        return _virtual_topic(pattern).fullmatch(key) is not None
+    return _amqp_topic(pattern).fullmatch("." + key) is not None
+
+
+@lru_cache(maxsize=1024)
+def _virtual_topic(pattern: str) -> re.Pattern[str]:
+    wildcards = {"*": r"[^.]+", "#": r".*?"}
+    return re.compile(r"\.".join(wildcards.get(word, re.escape(word)) for word in pattern.split(".")))
+
+
+@lru_cache(maxsize=1024)
+def _amqp_topic(pattern: str) -> re.Pattern[str]:
+    # Each word takes the dot before it, since "#" may stand for no word at all.
+    wildcards = {"*": r"\.[^.]+", "#": r"(?:\.[^.]*)*"}
+    return re.compile("".join(wildcards.get(word, r"\." + re.escape(word)) for word in pattern.split(".")))
+
+
+def _copy_of_queues(app: Celery) -> Any:
+    amqp: Any = app.amqp
+    queues = amqp.queues
+    copy = amqp.Queues(dict(queues), create_missing=queues.create_missing)
+    copy.aliases.update(queues.aliases)
+    return copy

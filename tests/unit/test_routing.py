@@ -1,0 +1,152 @@
+"""Where one message goes: a row is a way to address it, beside what a real broker was seen to do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import Celery
+from kombu import Exchange, Queue
+from kombu.common import Broadcast
+
+from celery_health.topology import Destination, Resolver, matches_topic, read_topology, transport_of
+
+MEDIA = Exchange("media", type="topic")
+QUEUES = [
+    Queue("celery", routing_key="celery"),
+    Queue("video", MEDIA, routing_key="video.*"),
+    Queue("audio", MEDIA, routing_key="audio.#"),
+    Queue("direct", Exchange("direct", type="direct"), routing_key="direct"),
+]
+
+
+@pytest.fixture
+def app() -> Iterator[Celery]:
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    app.conf.task_queues = QUEUES
+    yield app
+    app.close()
+
+
+#: (options of the call, exchange, routing key, queues reached)
+ADDRESSES: list[tuple[dict[str, Any], str, str | None, tuple[str, ...] | None]] = [
+    # Nothing said: straight into the default queue.
+    ({}, "", "celery", ("celery",)),
+    # A named queue on a direct exchange goes straight there, ...
+    ({"queue": "direct"}, "", "direct", ("direct",)),
+    # ... also with a wrong key, ...
+    ({"queue": "direct", "routing_key": "wrong"}, "", "direct", ("direct",)),
+    # ... but not if the exchange is named besides: then the key counts.
+    ({"queue": "direct", "exchange": "direct", "routing_key": "wrong"}, "direct", "wrong", ()),
+    # A queue nobody declared is made on the fly, with an exchange of its own.
+    ({"queue": "new"}, "", "new", ("new",)),
+    # A topic queue with a key of its own pattern, of another's, of nobody's.
+    ({"queue": "video", "routing_key": "video.cut"}, "media", "video.cut", ("video",)),
+    ({"queue": "video", "routing_key": "audio.mix.down"}, "media", "audio.mix.down", ("audio",)),
+    ({"queue": "video", "routing_key": "picture"}, "media", "picture", ()),
+    # Without a key the binding's pattern is the key, which "*" matches.
+    ({"queue": "video"}, "media", "video.*", ("video",)),
+    # An exchange alone: bound here, or by somebody else.
+    ({"exchange": "media", "routing_key": "video.cut"}, "media", "video.cut", ("video",)),
+    ({"exchange": "elsewhere", "routing_key": "a.b"}, "elsewhere", "a.b", None),
+    # A key alone changes nothing where the default exchange is direct.
+    ({"routing_key": "video.cut"}, "", "celery", ("celery",)),
+]
+
+
+@pytest.mark.parametrize(("options", "exchange", "key", "reaches"), ADDRESSES)
+def test_resolver__table(
+    app: Celery, options: dict[str, Any], exchange: str, key: str | None, reaches: tuple[str, ...] | None
+) -> None:
+    destination = Resolver(app).resolve("any.task", options)
+
+    assert (destination.exchange, destination.routing_key, destination.reaches) == (exchange, key, reaches)
+
+
+def test_resolver__bare_queues_of_a_topic_app_all_get_the_message(app: Celery) -> None:
+    app.conf.update(task_default_exchange_type="topic", task_queues=[Queue("celery"), Queue("emails")])
+
+    assert Resolver(app).resolve("any.task", {}).reaches == ("celery", "emails")
+
+
+def test_resolver__a_queue_brought_along_is_bound_too(app: Celery) -> None:
+    queue = Queue("own", Exchange("own", type="topic"), routing_key="own.#")
+
+    found = Resolver(app).resolve("any.task", {"queue": queue, "routing_key": "own.x"})
+
+    assert found == Destination(
+        exchange="own", exchange_type="topic", routing_key="own.x", queue="own", reaches=("own",)
+    )
+
+
+def test_topology__a_broadcast_is_expected_of_nobody_by_name(app: Celery) -> None:
+    app.conf.update(
+        task_queues=[*QUEUES, Broadcast("refresh")],
+        beat_schedule={"refresh": {"task": "any.task", "schedule": 60, "options": {"queue": "refresh"}}},
+    )
+    topology = read_topology(app)
+
+    assert not [name for name in (*topology.expected, *topology.known_queues) if name.startswith("bcast")]
+    assert topology.unrouted == {}
+
+
+def test_topology__a_message_that_reaches_nobody_is_said(app: Celery) -> None:
+    app.conf.beat_schedule = {
+        "lost": {"task": "any.task", "schedule": 60, "options": {"queue": "video", "routing_key": "picture"}}
+    }
+
+    assert "exchange 'media' (topic) with routing key 'picture'" in read_topology(app).unrouted["beat:lost"]
+
+
+#: (pattern, key, on RabbitMQ, in kombu's own exchanges)
+TOPICS = [
+    ("a.b", "a.b", True, True),
+    ("a.*", "a.b", True, True),
+    ("a.*", "a", False, False),
+    ("a.*", "a.b.c", False, False),
+    ("a.#", "a.b.c", True, True),
+    # "#" is zero or more words to AMQP; kombu wants the dot.
+    ("a.#", "a", True, False),
+    ("#", "a.b", True, True),
+    ("#", "", True, True),
+    ("#.z", "z", True, False),
+    ("a.*.c", "a.b.c", True, True),
+    # A dot is no wildcard.
+    ("a.b", "axb", False, False),
+]
+
+
+@pytest.mark.parametrize(("pattern", "key", "amqp", "virtual"), TOPICS)
+def test_topic__table(pattern: str, key: str, amqp: bool, virtual: bool) -> None:
+    assert matches_topic(pattern, key, is_virtual=False) is amqp
+    assert matches_topic(pattern, key, is_virtual=True) is virtual
+
+
+@pytest.mark.parametrize(("pattern", "key", "amqp", "virtual"), TOPICS)
+def test_topic__agrees_with_kombu(pattern: str, key: str, amqp: bool, virtual: bool) -> None:
+    from kombu.transport.virtual.exchange import TopicExchange
+
+    exchange: Any = TopicExchange(None)
+
+    assert bool(exchange._match(exchange.key_to_pattern(pattern), key)) is virtual
+
+
+@pytest.mark.parametrize(
+    ("url", "transport"),
+    [
+        ("redis://h/0", "redis"),
+        ("rediss://h/0", "rediss"),
+        ("sentinel://h:26379;sentinel://i:26379/0", "sentinel"),
+        ("amqp://h//", "amqp"),
+        # Its library need not be installed where the doctor runs.
+        ("sqs://", "sqs"),
+        ("redis+socket:///tmp/redis.sock", "redis"),
+        ("memory://", "memory"),
+    ],
+)
+def test_transport__is_named_without_connecting(url: str, transport: str) -> None:
+    app = Celery("shop", broker=url, set_as_current=False)
+
+    assert transport_of(app) == transport
+    app.close()
