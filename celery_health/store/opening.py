@@ -110,7 +110,7 @@ def _broker(app: Celery) -> _Place | None:
     options = connection.transport_options or {}
     return _Place(
         connection=connection,
-        url=mask(connection.as_uri()),
+        url=mask(connection.as_uri(include_password=True)),
         key_prefix=str(options.get("global_keyprefix") or ""),
     )
 
