@@ -12,6 +12,8 @@ from queue import Empty
 from time import monotonic
 from typing import Any, Final
 
+from celery_health.worker.pools import runs_tasks_in_loop
+
 #: How often the event loop is asked for a sign of life.
 TICK_SECONDS: Final = 1.0
 
@@ -30,6 +32,8 @@ class Clocks:
         self.progressed_at: float | None = None
         """When a task last started or ended."""
         self._looped_at: float | None = None
+        self._tasks_in_loop = False
+        """Tasks run in the loop's own thread: where they progress, it lives."""
         self._read_at: float | None = None
         self._draining_reads = False
         """``drain_events`` itself is the proof of reading."""
@@ -43,6 +47,7 @@ class Clocks:
         self.detach()
         self._generation += 1
         self._looped_at = monotonic()
+        self._tasks_in_loop = runs_tasks_in_loop(consumer.pool)
         self.attached = True
         if consumer.hub is not None:
             # A clock of the loop itself. Under gevent a cancelled repetition keeps ticking, and Celery
@@ -63,9 +68,17 @@ class Clocks:
 
     # Readings, for the agent's thread
 
+    @property
+    def looped_at(self) -> float | None:
+        """Return when the event loop last turned, for all we know; None before it ever did."""
+        looped, progressed = self._looped_at, self.progressed_at
+        if self._tasks_in_loop and looped is not None and progressed is not None:
+            return max(looped, progressed)
+        return looped
+
     def loop_age(self, now: float) -> float | None:
-        """Return the seconds since the event loop last turned; None before it ever did."""
-        return age(self._looped_at, now)
+        """Return the seconds since `looped_at`."""
+        return age(self.looped_at, now)
 
     def read_age(self, now: float) -> float | None:
         """Return the seconds since the consumer last came back from reading; None where nothing proves it.

@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import secrets
+import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ _PREFIX: Final = "celery-health"
 
 #: A living process writes every second; what is this old was left by a dead one, of whatever container.
 _SWEEP_AFTER_SECONDS: Final = 86400.0
+_LARGEST_BYTES: Final = 8192
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +100,7 @@ class LivenessFile:
 
     def _is_dead(self, path: Path) -> bool:
         # Containers that share a folder count their pids each for itself.
-        lines = path.read_text(errors="replace").splitlines()
+        lines = _read(path).splitlines()
         if f"pidns={self._namespace}" not in lines or not self._namespace:
             return False
         pid, ticks = (int(word) for word in lines[0].split()[-2:])
@@ -133,7 +135,6 @@ class LivenessKeeper:
         """Start the thread; the first file is there before this returns. Never raises."""
         self._pid = os.getpid()
         try:
-            self._file.sweep()
             self._write()
             start_daemon(self._run, "celery_health-liveness")
         except Exception as error:
@@ -156,6 +157,10 @@ class LivenessKeeper:
 
     def _run(self) -> None:
         try:
+            try:
+                self._file.sweep()
+            except Exception as error:
+                self._faults.caught("liveness.sweep", error)
             while not self._stopping:
                 self._write()
                 self._bell.wait(self._interval)
@@ -169,15 +174,26 @@ class LivenessKeeper:
             self._faults.caught("liveness.write", error)
 
 
+def _read(path: Path) -> str:
+    """Return what stands in a file that anybody may have put there: no link, no pipe, no gigabytes."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError(path)
+        return os.read(descriptor, _LARGEST_BYTES).decode("utf-8", "replace")
+    finally:
+        os.close(descriptor)
+
+
 def start_ticks(pid: int) -> int:
     """Return when a process started, in clock ticks since boot; 0 when there is none, or nobody can say.
 
     Together with the boot it tells a process from the next one that gets its pid.
     """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
         # proc(5): the second field is the name in parentheses and may hold anything; starttime is the 22nd.
-        return int(stat.rpartition(")")[2].split()[19])
+        return int(text.rpartition(")")[2].split()[19])
     except (OSError, ValueError, IndexError):
         return 0
 

@@ -7,7 +7,7 @@ deliver by queue, AMQP by consumer tag. The bindings of the consumed queues are 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 #: Exchange and routing key pairs to remember; a topic's routing keys are without bound.
@@ -83,10 +83,13 @@ class QueueNames:
     def _match(self, exchange: str, routing_key: str) -> str:
         consumer = getattr(self._consumer, "task_consumer", None)
         queues = list(consumer.queues) if consumer is not None else []
-        if len(queues) == 1:
-            return str(queues[0].name)
-        reached = {str(q.name) for q in queues if _reaches(q, exchange, routing_key)}
-        return reached.pop() if len(reached) == 1 else UNKNOWN_QUEUE
+        return str(queues[0].name) if len(queues) == 1 else reached(queues, exchange, routing_key)
+
+
+def reached(queues: Iterable[Any], exchange: str, routing_key: str) -> str:
+    """Return the one of the kombu `queues` that such a message reaches by its binding, or `UNKNOWN_QUEUE`."""
+    names = {str(queue.name) for queue in queues if _reaches(queue, exchange, routing_key)}
+    return names.pop() if len(names) == 1 else UNKNOWN_QUEUE
 
 
 def _reaches(queue: Any, exchange: str, routing_key: str) -> bool:

@@ -138,12 +138,8 @@ class MonitoredRequest(_Request):
         return super()._announce_revoked(*args, **kwargs)  # type: ignore[misc]
 
     def _announce_cancelled(self, *args: Any, **kwargs: Any) -> Any:
-        # Cancelled by Celery itself: at a lost connection or a cold shutdown. What was not acknowledged is
-        # delivered again; the rest is lost, though Celery marks it as a retry.
-        if self.acknowledged:
-            self._health_end(Outcome.FAILED, "Terminated")
-        else:
-            self._health_end(Outcome.REJECTED)
+        # Cancelled by Celery itself: at a lost connection or a cold shutdown.
+        self.health_abandon()
         return super()._announce_cancelled(*args, **kwargs)  # type: ignore[misc]
 
     def _success_was_stored(self) -> Any:
@@ -157,6 +153,16 @@ class MonitoredRequest(_Request):
         return resent
 
     # What we record
+
+    def health_abandon(self) -> None:
+        """Record that the worker gives this run up. What is not acknowledged is delivered again.
+
+        The rest is lost, though Celery marks it as a retry.
+        """
+        if self.acknowledged:
+            self._health_end(Outcome.FAILED, "Terminated")
+        else:
+            self._health_end(Outcome.REJECTED)
 
     def _health_begin(self, accepted_at: float) -> None:
         self._health_accepted_at = self.health.clocks.progressed_at = accepted_at
@@ -276,16 +282,21 @@ class Composer:
         self._recording = recording
         self._composed: dict[type, type] = {}
 
-    def apply(self, tasks: Iterable[Any]) -> None:
-        """Compose the Request of each of `tasks` that does not record yet. Never raises.
+    def apply(self, tasks: Iterable[Any]) -> list[Any]:
+        """Compose the Request of each of `tasks` that does not record yet, and return those. Never raises.
 
         A task whose Request cannot be composed keeps it, runs as ever, and goes uncounted.
         """
+        changed = []
         for task in tasks:
             try:
-                task.Request = self.compose(symbol_by_name(task.Request))
+                composed = self.compose(symbol_by_name(task.Request))
+                if task.Request is not composed:
+                    task.Request = composed
+                    changed.append(task)
             except Exception as error:
                 self._recording.faults.caught("requests.compose", error)
+        return changed
 
     def compose(self, request: type) -> type:
         """Return the class that records for this worker and is a `request` otherwise; one per class."""

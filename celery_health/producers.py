@@ -1,0 +1,139 @@
+"""Where tasks are sent from: the publish stamp in every process, and the count of what was sent.
+
+The stamp costs a header and no I/O. The count is kept by every process outside a worker's pool, best effort:
+a daemon thread, started by the first task that a process sends, flushes it. A web server that forks after it
+has loaded the project gets one in each of its processes, and none that outlives a fork.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+from time import time
+from typing import TYPE_CHECKING, Any, Final
+
+from celery.signals import after_task_publish, before_task_publish
+
+from celery_health.headers import PUBLISHED_AT_HEADER
+from celery_health.worker import process
+from celery_health.worker.agent import Agent
+from celery_health.worker.queues import reached
+
+if TYPE_CHECKING:
+    from celery_health.store.base import Store
+
+__all__ = ["PUBLISHED_AT_HEADER", "connect"]
+
+logger = logging.getLogger("celery_health")
+
+#: Exchange and routing key pairs to remember; a topic's routing keys are without bound.
+_MAX_ROUTES: Final = 1000
+#: What the end of a process may cost.
+_LEAVE_SECONDS: Final = 0.5
+
+
+def connect() -> None:
+    """Have every task stamped and counted that this process sends, and those that it forks."""
+    before_task_publish.connect(_stamp, weak=False, dispatch_uid="celery_health.stamp")
+    after_task_publish.connect(_count, weak=False, dispatch_uid="celery_health.sent")
+
+
+def _stamp(headers: Any = None, **kwargs: Any) -> None:
+    # Anew at each publish: a retry begins to wait when it is sent, not when its first attempt was.
+    if headers is not None:
+        headers[PUBLISHED_AT_HEADER] = time()
+
+
+def _count(
+    sender: Any = None, exchange: str | None = None, routing_key: str | None = None, **kwargs: Any
+) -> None:
+    try:
+        if _sender.is_silent():
+            return
+        process.TOTALS.sent(str(sender), _sender.queue_of(exchange or "", routing_key or ""))
+        _sender.keep_flushing()
+    except Exception as error:  # Celery would log it at every publish
+        process.FAULTS.caught("producers.sent", error)
+
+
+class _Sender:
+    """What one process remembers of its sending. A fork begins anew."""
+
+    def __init__(self) -> None:
+        self._silent: bool | None = None
+        self._agent: Agent | None = None
+        self._queues: dict[tuple[str, str], str] = {}
+
+    def is_silent(self) -> bool:
+        """Say whether this is a pool's child, which gets no thread, no connection and no count."""
+        if self._silent is None:
+            from billiard.process import current_process
+
+            # billiard/pool.py names them so, forked or spawned; beat inside a worker is a child, too.
+            self._silent = "PoolWorker" in str(current_process().name)
+        return self._silent
+
+    def queue_of(self, exchange: str, routing_key: str) -> str:
+        """Return the queue that such a message goes to; empty when it is none or several."""
+        if not exchange:
+            return routing_key
+        key = exchange, routing_key
+        name = self._queues.get(key)
+        if name is None:
+            from celery import current_app
+
+            name = reached(current_app.amqp.queues.values(), exchange, routing_key)
+            if len(self._queues) < _MAX_ROUTES:
+                self._queues[key] = name
+        return name
+
+    def keep_flushing(self) -> None:
+        """Start the agent, unless this process has one: a worker's and beat's flush all that it counts."""
+        if self._agent is None and not process.has_agent():
+            self._agent = Agent(
+                kind="producer",
+                name=None,
+                totals=process.TOTALS,
+                faults=process.FAULTS,
+                open_store=_open_store,
+                flush_interval=_flush_interval(),
+            )
+            atexit.register(self._leave, self._agent)
+            self._agent.start()
+
+    @staticmethod
+    def _leave(agent: Agent) -> None:
+        agent.finish(_LEAVE_SECONDS)
+
+
+def _flush_interval() -> float:
+    from celery_health.conf import get_settings
+
+    return get_settings().flush_interval
+
+
+def _open_store() -> Store | None:
+    """Open the store, in the agent's thread: finding the app may import it."""
+    from celery_health.celery_app import find_app
+    from celery_health.conf import get_settings
+    from celery_health.exceptions import ConfigurationError
+    from celery_health.store.opening import open_store
+
+    try:
+        settings = get_settings()
+        return open_store(find_app(settings), settings)
+    except ConfigurationError as error:
+        logger.warning("Tasks that this process sends are not counted. %s", error)
+        return None
+
+
+_sender = _Sender()
+
+
+def _begin_anew() -> None:
+    global _sender
+    _sender = _Sender()
+
+
+os.register_at_fork(after_in_child=_begin_anew)

@@ -1,0 +1,196 @@
+"""One worker's monitoring, put together: what is recorded, the record, and the threads that report them."""
+
+from __future__ import annotations
+
+import atexit
+import sys
+from time import monotonic
+from typing import Any, Final
+
+from celery.worker import state as worker_state
+
+from celery_health.celery_app import app_id
+from celery_health.conf import Settings
+from celery_health.monitoring import is_monitored
+from celery_health.store.opening import open_store
+from celery_health.worker import control, fingerprints, process
+from celery_health.worker.agent import MAX_FINISH_SECONDS, Agent, Report
+from celery_health.worker.clocks import Clocks
+from celery_health.worker.faults import Faults
+from celery_health.worker.liveness import Liveness, LivenessFile, LivenessKeeper
+from celery_health.worker.messages import watch_messages
+from celery_health.worker.pools import Children
+from celery_health.worker.queues import QueueNames
+from celery_health.worker.recorder import Identity, Recorder
+from celery_health.worker.requests import Composer, MonitoredRequest, Recording
+from celery_health.worker.totals import Totals
+
+#: A consumer that has not come back from reading for this long does not count as consuming.
+CONSUMING_SECONDS: Final = 30.0
+
+
+class WorkerMonitor:
+    """Watches one Celery worker from its ``worker_init`` to its end."""
+
+    def __init__(self, worker: Any, *, settings: Settings, totals: Totals, faults: Faults) -> None:
+        self.hostname: str = worker.hostname
+        self._app = worker.app
+        self._settings = settings
+        self._faults = faults
+        self._clocks = Clocks()
+        self._queues = QueueNames()
+        self._children = Children(faults)
+        self._recording = Recording(totals=totals, queues=self._queues, clocks=self._clocks, faults=faults)
+        self._composer = Composer(self._recording)
+        self._recorder = Recorder(
+            Identity(
+                hostname=worker.hostname,
+                app_id=app_id(self._app, settings),
+                config=fingerprints.routing(self._app),
+                broker=fingerprints.broker(self._app),
+                limits={"time_limit": worker.time_limit, "soft_time_limit": worker.soft_time_limit},
+            ),
+            settings=settings,
+            clocks=self._clocks,
+            queues=self._queues,
+            children=self._children,
+            faults=faults,
+        )
+        self._agent = Agent(
+            kind="worker",
+            name=worker.hostname,
+            totals=totals,
+            faults=faults,
+            open_store=lambda: open_store(self._app, settings),
+            subject=self,
+            flush_interval=settings.flush_interval,
+            heartbeat_interval=settings.heartbeat_interval,
+        )
+        file = LivenessFile(settings.probe_directory, "worker", worker.hostname)
+        self._keeper = LivenessKeeper(file, self.liveness, faults)
+        self._registered: tuple[str, tuple[str, ...]] | None = None
+        self._reported: tuple[object, ...] = ()
+        self._finished = False
+        control.register(self._recorder)
+
+    # The worker's life, in its main thread ----------------------------------------------------------
+
+    def prepare(self, consumer: Any) -> None:
+        """Have everything counted that `consumer` will receive; before it builds its strategies."""
+        self._recorder.consumer = consumer
+        self._composer.apply(self._monitored_tasks(consumer))
+        watch_messages(consumer, self._recording)
+
+    def start(self) -> None:
+        """Begin: the pool has its processes, the consumer has no connection yet."""
+        atexit.register(self.leave)
+        self._keeper.start()
+        self._agent.start()
+
+    def attach(self, consumer: Any) -> None:
+        """Watch a consumer that has just (re)connected."""
+        for task in self._composer.apply(self._monitored_tasks(consumer)):
+            # Registered since: its strategy holds the Request it had.
+            consumer.strategies[task.name] = task.start_strategy(consumer.app, consumer)
+        self._registered = fingerprints.registered_names(consumer.app)
+        self._recorder.fingerprint = self._registered[0]
+        self._queues.attach(consumer)
+        self._clocks.attach(consumer)
+        self.watch_children(consumer)
+        self._agent.report_soon()
+
+    def watch_children(self, consumer: Any) -> None:
+        """Have the pool tell of processes that end."""
+        self._children.watch(consumer.pool)
+
+    def ready(self) -> None:
+        """Note that the worker consumes for the first time."""
+        self._recorder.ready = True
+        self._tell()
+
+    def detach(self) -> None:
+        """Note that the consumer has lost its connection, or stops."""
+        self._clocks.detach()
+        self._tell()
+
+    def drain(self) -> None:
+        """Note that the worker takes no more tasks. In a signal handler: sets flags and blocks nowhere."""
+        if not _is_crashing():
+            self._recorder.draining = True
+            self._tell()
+
+    def finish(self) -> None:
+        """Say goodbye and flush: the pool has ended, and the worker is about to."""
+        if self._finished:
+            return
+        self._finished = True
+        # A worker that an error ends says no goodbye: it is to be missed.
+        self._recorder.goodbye = not _is_crashing()
+        deadline = monotonic() + MAX_FINISH_SECONDS
+        self._agent.finish(MAX_FINISH_SECONDS)
+        self._keeper.finish(max(0.05, deadline - monotonic()))
+        process.withdraw_agent()
+
+    def leave(self) -> None:
+        """Flush what ended after the goodbye, as tasks in threads may: the process ends."""
+        self.finish()
+        for request in list(worker_state.active_requests):
+            if isinstance(request, MonitoredRequest):
+                request.health_abandon()
+        self._agent.flush_rest()
+
+    def _monitored_tasks(self, consumer: Any) -> list[Any]:
+        return [task for task in consumer.app.tasks.values() if is_monitored(task, self._settings)]
+
+    def _tell(self) -> None:
+        self._keeper.write_soon()
+        self._agent.report_soon()
+
+    # What the threads ask ---------------------------------------------------------------------------
+
+    def report(self) -> Report:
+        """Return the whole state, for the store."""
+        self._reported = self._state()
+        record = self._recorder.record()
+        consumed = tuple(record["queues"]) if self._is_consuming() else ()
+        return Report(record=record, registered=self._registered, consumed=consumed)
+
+    def changed(self) -> bool:
+        """Say whether something happened that should not wait for the next heartbeat."""
+        return self._state() != self._reported
+
+    def liveness(self) -> Liveness:
+        """Return what the probe judges by."""
+        recorder = self._recorder
+        turning = recorder.is_looping()
+        if recorder.draining:
+            state = "draining"
+        elif not recorder.ready:
+            state = "starting"
+        elif not recorder.connected:
+            state = "reconnecting"
+        else:
+            state = "running" if turning else "busy"
+        return Liveness(state=state, started=recorder.ready, turning=turning, due=self._clocks.looped_at)
+
+    def _state(self) -> tuple[object, ...]:
+        recorder = self._recorder
+        return recorder.consumed_queues(), recorder.connected, recorder.draining, recorder.goodbye
+
+    def _is_consuming(self) -> bool:
+        """Say whether the worker really takes messages, or would if it had not its hands full."""
+        recorder = self._recorder
+        if not recorder.connected or recorder.draining or recorder.goodbye:
+            return False
+        if not recorder.is_looping() or recorder.can_consume() is False:
+            return True
+        read_age = self._clocks.read_age(monotonic())
+        return read_age is None or read_age < CONSUMING_SECONDS
+
+
+def _is_crashing() -> bool:
+    """Say whether the worker is being ended by an error: WorkController.start() stops it in its handler.
+
+    SystemExit and KeyboardInterrupt, which is how it is told to stop, are no Exceptions.
+    """
+    return isinstance(sys.exc_info()[1], Exception)

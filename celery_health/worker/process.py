@@ -1,0 +1,32 @@
+"""What there is one of in each process, whatever it is: worker, beat or producer."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from celery_health.worker.faults import Faults
+from celery_health.worker.totals import Totals
+
+#: Everything that this process counts; its agent drains it. Empty again after a fork.
+TOTALS: Final = Totals()
+FAULTS: Final = Faults(TOTALS)
+
+_promised = 0
+
+
+def promise_agent() -> None:
+    """Say that an agent runs in this process, or soon will: a worker or beat starts here."""
+    global _promised
+    _promised = os.getpid()
+
+
+def withdraw_agent() -> None:
+    """Say that the agent has ended and the process may live on."""
+    global _promised
+    _promised = 0
+
+
+def has_agent() -> bool:
+    """Say whether this process has an agent, or will have one, that flushes what is counted in it."""
+    return _promised == os.getpid()
