@@ -1,0 +1,196 @@
+"""The verdict as lines of text: for the person who was woken by it.
+
+The first line says how bad it is and why; then what is wrong, each with what to do; then who is there and
+what waits. Pure: a `HealthReport` becomes lines, coloured by the `Style` that is handed in. Every text that
+may hold a name from the broker goes through `printable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from django.core.management.color import Style
+
+from celery_health.management.formats import UNKNOWN, duration, listing, number, plural
+from celery_health.management.sections import SECTIONS
+from celery_health.printable import printable
+from celery_health.records import (
+    CheckResult,
+    CheckStatus,
+    HealthReport,
+    QueueState,
+    Snapshot,
+    Status,
+    Worker,
+    WorkerState,
+)
+
+#: What is shown before "and N more". Faults first: what is merely not known must not bury them.
+MOST_FAULTS: Final = 10
+MOST_OTHERS: Final = 3
+MOST_WORKERS: Final = 5
+MOST_QUEUES: Final = 8
+#: Longer names are cut: a summary is for reading, the JSON has them whole.
+NAME_LENGTH: Final = 80
+
+#: The worst first; what passed is left out unless everything is asked for.
+_ORDER: Final = (
+    CheckStatus.FAIL,
+    CheckStatus.WARN,
+    CheckStatus.UNKNOWN,
+    CheckStatus.UNSUPPORTED,
+    CheckStatus.PASS,
+)
+_FAULTS: Final = _ORDER[:2]
+_COLUMN: Final = max(len(status.value) for status in _ORDER) + 2
+
+
+def render(report: HealthReport, style: Style, *, verbose: bool = False) -> list[str]:
+    """Return the lines of the verdict; `verbose` adds every check, worker, running task and queue."""
+    lines = [headline(report, style)]
+    if results := results_lines(report.checks, style, verbose=verbose):
+        lines += ["", *results]
+    lines += ["", *summary(report)]
+    if verbose:
+        for title, section in SECTIONS:
+            lines += ["", style.MIGRATE_LABEL(title), *section(report.snapshot)]
+        lines += ["", f"{UNKNOWN} is not known; zero is a value."]
+    return lines
+
+
+def headline(report: HealthReport, style: Style) -> str:
+    """Return the status and, in one sentence, the reason for it."""
+    paint: dict[Status, Callable[[str], str]] = {
+        Status.HEALTHY: style.SUCCESS,
+        Status.DEGRADED: style.WARNING,
+        Status.UNHEALTHY: style.ERROR,
+    }
+    return f"{paint[report.status](report.status.value.upper())}: {_reason(report)}"
+
+
+def _reason(report: HealthReport) -> str:
+    troubles = [check for status in _FAULTS for check in report.checks if check.status is status]
+    if troubles:
+        more = len(troubles) - 1
+        return printable(troubles[0].message) + (f" (and {plural(more, 'more problem')})" if more else "")
+    if report.snapshot.app.always_eager:
+        return "tasks run in the process that calls them (task_always_eager): no broker or worker is asked."
+    present = f"{_live(report.snapshot)}, {_waiting(report.snapshot.queues)}."
+    unknown = dict.fromkeys(check.id for check in report.checks if check.status is CheckStatus.UNKNOWN)
+    if unknown:
+        # Nothing was found wrong, which is less than everything being right.
+        return f"as far as is known: {present} Not known: {', '.join(unknown)}."
+    return present
+
+
+def _live(snapshot: Snapshot) -> str:
+    live = sum(1 for worker in snapshot.workers if worker.state.is_live)
+    return f"{plural(live, 'worker')} alive" if live else "no worker alive"
+
+
+def _waiting(queues: Sequence[QueueState]) -> str:
+    read = [queue.ready for queue in queues if queue.ready is not None]
+    if not read:
+        return "waiting tasks unknown" if queues else "no queue known"
+    return f"{plural(sum(read), 'task')} waiting"
+
+
+def results_lines(checks: Iterable[CheckResult], style: Style, *, verbose: bool = False) -> list[str]:
+    """Return the results that did not pass, the worst first, each with what to do about it."""
+    # What several checks say in the same words is said once, in all their names.
+    groups: dict[tuple[CheckStatus, str, str | None], list[CheckResult]] = {}
+    for check in checks:
+        groups.setdefault((check.status, check.message, check.recommendation), []).append(check)
+    lines: list[str] = []
+    for status in _ORDER if verbose else _ORDER[:-1]:
+        found = [group for (its_status, *_), group in groups.items() if its_status is status]
+        most = MOST_FAULTS if status in _FAULTS else MOST_OTHERS
+        shown = found if verbose else found[:most]
+        for group in shown:
+            lines += _result(group, style)
+        if len(found) > len(shown):
+            more = f"{number(len(found) - len(shown))} more (--verbose shows all)"
+            lines.append(_labelled(status, style) + f"... and {more}")
+    return lines
+
+
+def _labelled(status: CheckStatus, style: Style) -> str:
+    paint: dict[CheckStatus, Callable[[str], str]] = {
+        CheckStatus.FAIL: style.ERROR,
+        CheckStatus.WARN: style.WARNING,
+        CheckStatus.PASS: style.SUCCESS,
+    }
+    word = paint.get(status, style.HTTP_NOT_MODIFIED)(status.value)
+    return f"  {word}{' ' * (_COLUMN - len(status.value))}"
+
+
+def _result(group: Sequence[CheckResult], style: Style) -> list[str]:
+    check = group[0]
+    ids = ", ".join(dict.fromkeys(each.id for each in group))
+    lines = [f"{_labelled(check.status, style)}{ids}: {printable(check.message)}"]
+    if advice := _advice(check):
+        lines.append(" " * (_COLUMN + 2) + style.MIGRATE_LABEL(advice))
+    return lines
+
+
+def _advice(check: CheckResult) -> str:
+    """Return what to do, without a first sentence that stands on the line above already."""
+    advice = check.recommendation or ""
+    sentence, _, rest = advice.partition(". ")
+    return printable(rest if rest and check.message.startswith(sentence) else advice)
+
+
+def summary(report: HealthReport) -> list[str]:
+    """Return who is there, what waits, and where that was read."""
+    snapshot = report.snapshot
+    lines = [f"Workers  {_workers(snapshot)}", f"Queues   {_queues(snapshot.queues)}"]
+    if snapshot.app.always_eager:
+        lines = []
+    moment = snapshot.taken_at.strftime("%Y-%m-%d %H:%M:%S %Z")
+    broker = f", broker {printable(snapshot.broker.url)}" if snapshot.broker.url else ""
+    return [
+        *lines,
+        f"App      {printable(snapshot.app.name, NAME_LENGTH)}{broker}",
+        f"Read     {moment}, {duration(report.age_seconds)} ago, from {snapshot.source.value}",
+    ]
+
+
+def _workers(snapshot: Snapshot) -> str:
+    workers = snapshot.workers
+    if not workers:
+        return "none" if snapshot.inspection.complete else "none known"
+    groups = [
+        ("live", [worker for worker in workers if worker.state.is_live]),
+        ("not known", [worker for worker in workers if worker.state is WorkerState.UNKNOWN]),
+        ("gone", [worker for worker in workers if worker.state is WorkerState.GONE]),
+    ]
+    return "; ".join(
+        f"{number(len(members))} {title} ({listing([_worker(member) for member in members], MOST_WORKERS)})"
+        for title, members in groups
+        if members
+    )
+
+
+def _worker(worker: Worker) -> str:
+    name = printable(worker.hostname, NAME_LENGTH)
+    plain = (WorkerState.OK, WorkerState.UNKNOWN, WorkerState.GONE)
+    return name if worker.state in plain else f"{name} {worker.state.value.replace('_', ' ')}"
+
+
+def _queues(queues: Sequence[QueueState]) -> str:
+    if not queues:
+        return "none known"
+    # The deepest first; the empty ones by name only where there is room.
+    full = sorted((queue for queue in queues if queue.ready), key=lambda queue: -(queue.ready or 0))
+    empty = [queue for queue in queues if queue.ready == 0]
+    unread = [printable(queue.name, NAME_LENGTH) for queue in queues if queue.ready is None]
+    named = [*full, *empty] if len(full) + len(empty) <= MOST_QUEUES else full
+    parts = [f"{printable(queue.name, NAME_LENGTH)} {number(queue.ready)}" for queue in named[:MOST_QUEUES]]
+    if len(named) > MOST_QUEUES:
+        parts.append(f"{number(len(named) - MOST_QUEUES)} more")
+    if len(named) < len(full) + len(empty):
+        parts.append(f"{number(len(empty))} empty")
+    if unread:
+        parts.append(f"{number(len(unread))} not known ({listing(unread, MOST_OTHERS)})")
+    return ", ".join(parts)
