@@ -44,5 +44,5 @@ class Deadline:
         """
         left = self.remaining()
         if left <= 0.0:
-            raise DeadlineExceeded(f"No answer within {self.budget_seconds:g} s.")
+            raise DeadlineExceeded(f"No answer within {self.budget_seconds:.3g} s.")
         return left

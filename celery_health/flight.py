@@ -65,7 +65,7 @@ class SharedFlight(Generic[T]):
                 return landed[1], time.monotonic() - landed[0]
             attempt = self._join(deadline)
         if attempt is None or not attempt.done.wait(deadline.remaining()):
-            raise DeadlineExceeded(f"No answer within {deadline.budget_seconds:g} s.")
+            raise DeadlineExceeded(f"No answer within {deadline.budget_seconds:.3g} s.")
         if attempt.error is not None:
             raise attempt.error
         read_at, value = attempt.landed

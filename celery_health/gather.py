@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,16 +19,11 @@ from celery_health.exceptions import BrokerError, DeadlineExceeded
 from celery_health.flight import SharedFlight
 from celery_health.live import LiveWorkers, Sighting
 from celery_health.masking import mask
-from celery_health.records import (
-    BrokerState,
-    InspectionState,
-    QueueState,
-    Snapshot,
-    Source,
-    StoreState,
-    Worker,
-)
+from celery_health.queue_states import QueueSources, queue_states
+from celery_health.recorded import Recorded, RecordedWorkers
+from celery_health.records import BrokerState, InspectionState, QueueState, Snapshot, Source, Worker
 from celery_health.topology import Topology, TopologyCache
+from celery_health.watch import QueueWatch
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -35,6 +32,10 @@ if TYPE_CHECKING:
 READING_SHARE = 0.9
 #: How long a first reading waits for the task modules to be imported.
 TOPOLOGY_SHARE = 0.4
+#: How much of what is left a store may take that hangs: the broker is to be asked all the same.
+STORE_SHARE = 0.4
+#: A stamp older than this on a queue seen for the first time is looked at twice, so long apart.
+SECOND_LOOK_SECONDS = 0.25
 
 
 class Reader:
@@ -46,9 +47,12 @@ class Reader:
         self.facts = facts_of(app, settings)
         self.topology = TopologyCache(app)
         self._broker: Broker | None = None
+        self._recorded = RecordedWorkers(app, settings)
         self._live = LiveWorkers(
             app, self.facts.app_id, memory_seconds=settings.limits.lost_worker_memory_seconds
         )
+        self._watch = QueueWatch()
+        self._live_worker_at: float | None = None
         self.pings = SharedFlight(self._ping, name="celery-health-ready")
         self.snapshots = SharedFlight(self.read, name="celery-health-reader")
 
@@ -66,32 +70,70 @@ class Reader:
             broker.close()
 
     def read(self, deadline: Deadline) -> Snapshot:
-        """Return what is found within the reading's share of `deadline`; a broker that is down is said so."""
+        """Return what is found within the reading's share of `deadline`; what is down is said so."""
         if self.facts.always_eager:
-            return self.without_workers(BrokerState(transport="eager", url="", reachable=None))
+            return self.unread(BrokerState(transport="eager", url="", reachable=None))
         deadline = deadline.within(deadline.remaining() * READING_SHARE)
         topology = self.topology.get(deadline.remaining() * TOPOLOGY_SHARE) or Topology()
+        recorded = self._recorded.read(deadline.within(deadline.remaining() * STORE_SHARE))
+        names = self._queue_names(topology, recorded)
         broker = self._open_broker()
-        reading = broker.read(self._queue_names(topology), deadline)
-        state = BrokerState(
-            transport=broker.transport,
-            url=broker.url,
-            reachable=reading.reachable,
-            error=reading.error,
-            latency_seconds=reading.latency_seconds,
+        reading = broker.read(names, deadline)
+        sighting = self._look(broker, reading, recorded, topology, deadline)
+        workers = _merge(recorded, sighting)
+        now = time.monotonic()
+        if any(worker.state.is_live for worker in workers):
+            self._live_worker_at = now
+        sources = QueueSources(
+            reading=reading,
+            workers=workers,
+            knows_all_workers=recorded.is_complete or sighting.state.complete,
+            last_consumed=recorded.consumed,
+            store_age_seconds=recorded.store_age_seconds,
+            now=now,
+            wall_time=reading.server_time or time.time(),
         )
-        if not reading.reachable:
-            return self.without_workers(state)
-        sighting = self._live.look(broker, topology, deadline)
+        queues = queue_states(sources, topology, self.settings, self._watch)
+        if self._deserves_second_look(queues, deadline):
+            time.sleep(SECOND_LOOK_SECONDS)
+            again = replace(sources, reading=broker.read(names, deadline), now=time.monotonic())
+            queues = queue_states(again, topology, self.settings, self._watch)
         return Snapshot(
             taken_at=datetime.now(UTC),
             app=self.facts,
-            broker=state,
-            store=StoreState(configured=False),
+            broker=_broker_state(broker, reading),
+            store=recorded.store,
             inspection=sighting.state,
-            workers=sighting.workers,
-            queues=queue_states(reading, topology, self.settings, sighting),
-            source=Source.INSPECTION,
+            workers=workers,
+            queues=queues if reading.reachable else tuple(_unread(names, reading.error)),
+            recent=recorded.recent,
+            observed=self._recorded.observed(workers, deadline),
+            live_worker_seen_seconds=None if self._live_worker_at is None else now - self._live_worker_at,
+            source=_source(workers),
+        )
+
+    def _look(
+        self,
+        broker: Broker,
+        reading: BrokerReading,
+        recorded: Recorded,
+        topology: Topology,
+        deadline: Deadline,
+    ) -> Sighting:
+        """Ask the workers that keep no record; nobody where all of them do, or the broker is away."""
+        if not reading.reachable:
+            return Sighting(state=InspectionState())
+        live = frozenset(worker.hostname for worker in recorded.workers if worker.state.is_live)
+        if live and not broker.capabilities.supports_roster:
+            return Sighting(state=InspectionState())
+        return self._live.look(broker, topology, deadline, skip=live)
+
+    def _deserves_second_look(self, queues: Sequence[QueueState], deadline: Deadline) -> bool:
+        """Say whether a queue seen for the first time holds what looks stalled: seen twice, it is."""
+        return deadline.remaining() > 2 * SECOND_LOOK_SECONDS and any(
+            queue.held_seconds is None
+            and (queue.oldest_age_seconds or 0.0) > self.settings.limit("stalled_seconds", queue=queue.name)
+            for queue in queues
         )
 
     def broker_state(self, error: Exception) -> BrokerState:
@@ -104,64 +146,65 @@ class Reader:
             error=str(error),
         )
 
-    def close(self) -> None:
-        """Close what is open; a reading under way keeps its connection until it ends."""
-        if self._broker is not None and not self.snapshots.is_under_way:
-            self._broker.close()
-
-    def without_workers(self, broker: BrokerState) -> Snapshot:
-        """Return the snapshot of a broker that was not, or could not be, asked."""
+    def unread(self, broker: BrokerState) -> Snapshot:
+        """Return the snapshot of a broker that could not be, or need not be, asked."""
+        names = self._queue_names(self.topology.get(0.0) or Topology(), Recorded())
         return Snapshot(
             taken_at=datetime.now(UTC),
             app=self.facts,
             broker=broker,
-            store=StoreState(configured=False),
+            store=Recorded().store,
             inspection=InspectionState(),
-            queues=tuple(
-                QueueState(name=name, error=broker.error)
-                for name in self._queue_names(self.topology.get(0.0))
-            ),
+            queues=() if self.facts.always_eager else tuple(_unread(names, broker.error)),
         )
 
-    def _queue_names(self, topology: Topology | None) -> list[str]:
-        known = topology.known_queues if topology else (self.facts.default_queue,)
+    def _queue_names(self, topology: Topology, recorded: Recorded) -> list[str]:
         names = dict.fromkeys(
-            [*known, *self.settings.expected_queues, *self.settings.queues, *self._live.queues]
+            [
+                *(topology.known_queues or (self.facts.default_queue,)),
+                *self.settings.expected_queues,
+                *self.settings.queues,
+                *recorded.queues,
+                *self._live.queues,
+            ]
         )
         return sorted(name for name in names if name not in self.settings.ignored_queues)
 
-
-def queue_states(
-    reading: BrokerReading, topology: Topology, settings: Settings, sighting: Sighting
-) -> tuple[QueueState, ...]:
-    """Return one state per queue that was read, with what the live workers add to it."""
-    states = []
-    for name, queue in sorted(reading.queues.items()):
-        consumers = [
-            worker for worker in sighting.workers if worker.state.is_live and name in (worker.queues or ())
-        ]
-        seen_all = sighting.state.complete
-        reasons = topology.expected.get(name, ())
-        states.append(
-            QueueState(
-                name=name,
-                ready=queue.ready,
-                unacked=queue.unacked,
-                consumers=len(consumers) if seen_all or consumers else queue.consumers,
-                consumer_names=tuple(worker.hostname for worker in consumers),
-                capacity=sum(worker.concurrency or 0 for worker in consumers) if seen_all else None,
-                reserved=_held(consumers, name, "reserved") if seen_all else None,
-                scheduled=_held(consumers, name, "scheduled") if seen_all else None,
-                active=_held(consumers, name, "active") if seen_all else None,
-                expected_by=(*reasons, *(("setting",) if name in settings.expected_queues else ())),
-                error=queue.error,
-            )
-        )
-    return tuple(states)
+    def close(self) -> None:
+        """Close what is open; a reading under way keeps its connections until it ends."""
+        if not self.snapshots.is_under_way:
+            self._recorded.close()
+            if self._broker is not None:
+                self._broker.close()
 
 
-def _held(consumers: Sequence[Worker], queue: str, kind: str) -> int:
-    return sum(1 for worker in consumers for task in getattr(worker, kind) if task.queue == queue)
+def _merge(recorded: Recorded, sighting: Sighting) -> tuple[Worker, ...]:
+    """Return every worker once: a live record before an answer, an answer before a record that has ended."""
+    merged = {worker.hostname: worker for worker in recorded.workers}
+    for worker in sighting.workers:
+        known = merged.get(worker.hostname)
+        if known is None or (worker.state.is_live and not known.state.is_live):
+            merged[worker.hostname] = worker
+    return tuple(merged[name] for name in sorted(merged))
+
+
+def _source(workers: tuple[Worker, ...]) -> Source:
+    sources = {worker.source for worker in workers}
+    return Source.MIXED if len(sources) > 1 else next(iter(sources), Source.INSPECTION)
+
+
+def _broker_state(broker: Broker, reading: BrokerReading) -> BrokerState:
+    return BrokerState(
+        transport=broker.transport,
+        url=broker.url,
+        reachable=reading.reachable,
+        error=reading.error,
+        latency_seconds=reading.latency_seconds,
+    )
+
+
+def _unread(names: list[str], error: str | None) -> list[QueueState]:
+    return [QueueState(name=name, error=error) for name in names]
 
 
 # The one reader of this process ----------------------------------------------------------------------
@@ -205,7 +248,7 @@ def get_reading(deadline: Deadline | None = None) -> tuple[Snapshot, float]:
     try:
         return reader.snapshots.get(deadline)
     except DeadlineExceeded as error:
-        return reader.without_workers(reader.broker_state(error)), 0.0
+        return reader.unread(reader.broker_state(error)), 0.0
 
 
 def check_broker(deadline: Deadline) -> None:

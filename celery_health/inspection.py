@@ -167,7 +167,7 @@ class _Conversation:
         """Have Redis tell how many subscribers a broadcast reaches; kombu throws that number away."""
         if not hasattr(self._channel, "_put_fanout") or not hasattr(self._channel, "conn_or_acquire"):
             return
-        channel = self._channel
+        channel: Any = self._channel
 
         def put_fanout(exchange: str, message: Any, routing_key: str, **kwargs: Any) -> None:
             topics = getattr(channel, "_get_publish_topics", None)

@@ -13,7 +13,8 @@ from celery_health.exceptions import BrokerError, DeadlineExceeded
 from celery_health.flight import SharedFlight
 from celery_health.inspection import Inspector, Replies
 from celery_health.records import InspectionState, Source, Worker, WorkerState
-from celery_health.reports import load_state, worker_from_builtin, worker_from_report
+from celery_health.reports import worker_from_builtin, worker_from_report
+from celery_health.states import load_state
 from celery_health.topology import Topology
 
 if TYPE_CHECKING:

@@ -52,6 +52,8 @@ class RunningTask:
     """Unix seconds by the worker's clock: to show, never to compute with."""
     runtime_seconds: float | None = None
     """How long it has run, measured by the worker, plus the age of its report."""
+    limit_seconds: float | None = None
+    """How long it may run by its own word (``expected=``, else its time limit); None when it says nothing."""
     args: str | None = None
     """Redacted text; None unless SHOW_ARGUMENTS."""
     kwargs: str | None = None
@@ -104,6 +106,8 @@ class Worker:
     """Live pool processes; None for pools without any."""
     children_restarted: int | None = None
     """Pool processes replaced since the worker started, those of ``max_tasks_per_child`` included."""
+    children_lost_per_minute: float | None = None
+    """Pool processes that died in the last minute, those of ``max_tasks_per_child`` left out."""
     active: tuple[RunningTask, ...] = ()
     """At most a bounded number of them: see `active_count`."""
     reserved: tuple[ReservedTask, ...] = ()
@@ -112,10 +116,20 @@ class Worker:
     """How many run in all; None when unknown."""
     reserved_count: int | None = None
     scheduled_count: int | None = None
+    active_by_queue: Mapping[str, int] = field(default_factory=dict)
+    """Queue → how many of `active_count` came from it; likewise the next two."""
+    reserved_by_queue: Mapping[str, int] = field(default_factory=dict)
+    scheduled_by_queue: Mapping[str, int] = field(default_factory=dict)
     processed: int | None = None
     """Tasks accepted since the worker started (``celery.worker.state.total_count``)."""
     prefetch_count: int | None = None
     """Messages it may hold at once; 0 is unlimited, None unknown."""
+    is_paused: bool = False
+    """Told to consume nothing (``cancel_consumer``), and doing so."""
+    is_draining: bool = False
+    """It has been told to stop (SIGTERM): if it vanishes now, that was meant."""
+    said_goodbye: bool = False
+    """Its last record says that it ends."""
     loop_age_seconds: float | None = None
     """Since its event loop last turned."""
     read_age_seconds: float | None = None
@@ -156,6 +170,10 @@ class QueueState:
     """Tasks its consumers can run at once; None when unknown."""
     last_consumed_seconds: float | None = None
     """Since somebody last consumed it, by the store; None when never or without a store."""
+    unconsumed_seconds: float | None = None
+    """How long nobody has consumed it, at least; 0 while somebody does; None when nobody can say."""
+    held_seconds: float | None = None
+    """How long it has not been empty, at least; None when it is empty or nobody can say."""
     expected_by: tuple[str, ...] = ()
     """Why somebody should consume it: ``task:<name>``, ``beat:<entry>``, ``setting``; or nobody must."""
     error: str | None = None
@@ -220,6 +238,28 @@ class InspectionState:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TaskOutcomes:
+    """What became of the runs of one task lately."""
+
+    succeeded: int = 0
+    failed: int = 0
+    """Failed for good: no retry follows."""
+    retried: int = 0
+    unknown: int = 0
+    """Received by a worker that does not register the name, and discarded."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObservedRuntime:
+    """How long the finished runs of one task took."""
+
+    samples: int
+    p50_seconds: float | None
+    p95_seconds: float | None
+    p99_seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
     """Everything one reading of store, broker and workers found. Judged by pure rules."""
 
@@ -233,6 +273,14 @@ class Snapshot:
     """Ours only, by hostname."""
     queues: tuple[QueueState, ...] = ()
     """By name."""
+    recent: Mapping[str, TaskOutcomes] | None = None
+    """Task name → outcomes of the last ``recent_seconds``; None without a store."""
+    observed: Mapping[str, ObservedRuntime] = field(default_factory=dict)
+    """Task name → observed runtimes, of those that a rule needs them of."""
+    dead_letters: Mapping[str, int | None] | None = None
+    """Queue → letters in its dead letter queue; None while dead letters are off."""
+    live_worker_seen_seconds: float | None = None
+    """Since this process last saw a live worker; None when it never did."""
     source: Source = Source.INSPECTION
 
 

@@ -5,11 +5,13 @@ Every value comes from another process, maybe of another version: what has the w
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from celery_health.records import ReservedTask, RunningTask, ScheduledTask, Source, Worker, WorkerState
+from celery_health.states import load_state
 
 T = TypeVar("T")
 
@@ -37,6 +39,11 @@ def _moment(value: object) -> datetime | None:
         return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def _counts(value: object) -> Mapping[str, int]:
+    rows = value.items() if isinstance(value, Mapping) else ()
+    return {queue: count for queue, count in rows if isinstance(queue, str) and isinstance(count, int)}
 
 
 def _rows(value: object) -> Iterable[Mapping[str, Any]]:
@@ -74,14 +81,21 @@ def worker_from_report(
         concurrency=_as(int, report.get("concurrency")),
         children=_as(int, report.get("children")),
         children_restarted=_as(int, report.get("children_restarted")),
+        children_lost_per_minute=_number(report.get("children_lost_per_minute")),
         active=tuple(_running(hostname, row, age_seconds) for row in _rows(report.get("active"))),
         reserved=tuple(_reserved(hostname, row) for row in _rows(report.get("reserved"))),
         scheduled=tuple(_scheduled(hostname, row) for row in _rows(report.get("scheduled"))),
         active_count=_as(int, report.get("active_count")),
         reserved_count=_as(int, report.get("reserved_count")),
         scheduled_count=_as(int, report.get("scheduled_count")),
+        active_by_queue=_counts(report.get("active_by_queue")),
+        reserved_by_queue=_counts(report.get("reserved_by_queue")),
+        scheduled_by_queue=_counts(report.get("scheduled_by_queue")),
         processed=_as(int, report.get("processed")),
         prefetch_count=_as(int, report.get("prefetch_count")),
+        is_paused=report.get("paused") is True,
+        is_draining=report.get("draining") is True,
+        said_goodbye=report.get("goodbye") is True,
         loop_age_seconds=_plus(report.get("loop_age_seconds"), age_seconds),
         read_age_seconds=_plus(report.get("read_age_seconds"), age_seconds),
         progress_age_seconds=_plus(report.get("progress_age_seconds"), age_seconds),
@@ -103,6 +117,7 @@ def _running(hostname: str, row: Mapping[str, Any], age_seconds: float) -> Runni
         queue=_as(str, row.get("queue")),
         time_start=_number(row.get("time_start")),
         runtime_seconds=_plus(row.get("runtime_seconds"), age_seconds),
+        limit_seconds=_number(row.get("limit_seconds")),
         args=_as(str, row.get("args")),
         kwargs=_as(str, row.get("kwargs")),
     )
@@ -157,6 +172,9 @@ def worker_from_builtin(hostname: str, replies: Mapping[str, Any]) -> Worker:
         "active": active,
         "reserved": reserved,
         "scheduled": scheduled,
+        "active_by_queue": Counter(row["queue"] for row in active),
+        "reserved_by_queue": Counter(row["queue"] for row in reserved),
+        "scheduled_by_queue": Counter(row["queue"] for row in scheduled),
         "active_count": len(active) if "active" in replies else None,
         "reserved_count": len(reserved) if "reserved" in replies else None,
         "scheduled_count": len(scheduled) if "scheduled" in replies else None,
@@ -166,19 +184,6 @@ def worker_from_builtin(hostname: str, replies: Mapping[str, Any]) -> Worker:
     return worker_from_report(
         hostname, report, state=load_state(report), source=Source.INSPECTION, age_seconds=0.0
     )
-
-
-def load_state(report: Mapping[str, Any]) -> WorkerState:
-    """Return how loaded a worker is, of one that is known to be well: ``ok``, ``busy`` or ``saturated``.
-
-    ``busy``: each of its slots runs a task. ``saturated``: besides, it holds all that it may prefetch.
-    """
-    active, concurrency = _number(report.get("active_count")), _number(report.get("concurrency"))
-    if active is None or not concurrency or active < concurrency:
-        return WorkerState.OK
-    held = active + (_number(report.get("reserved_count")) or 0)
-    prefetch = _number(report.get("prefetch_count"))
-    return WorkerState.SATURATED if prefetch and held >= prefetch else WorkerState.BUSY
 
 
 def _queue_names(value: object) -> list[str] | None:

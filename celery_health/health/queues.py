@@ -1,4 +1,4 @@
-"""Whether too much waits in a queue."""
+"""Whether too much waits in a queue, or for too long."""
 
 from __future__ import annotations
 
@@ -59,3 +59,53 @@ class QueuesDepth(Check):
             unit="tasks",
             recommendation=f"{held} Add workers: {worker_command(app_name, [queue.name])}",
         )
+
+
+class QueuesAge(Check):
+    """Warn when the oldest ready message of a queue is older than its limit; ETA tasks are left out."""
+
+    id: ClassVar[str] = "queues.age"
+
+    def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
+        """Yield one result per queue that is late, or whose age is unknown while it holds messages."""
+        if snapshot.app.always_eager:
+            yield self.eager()
+            return
+        results = [result for queue in snapshot.queues for result in self._judge(queue, snapshot, settings)]
+        if results:
+            yield from results
+            return
+        oldest = max((queue.oldest_age_seconds or 0.0 for queue in snapshot.queues), default=0.0)
+        yield self.result(
+            CheckStatus.PASS,
+            "Nothing has waited too long.",
+            observed=round(oldest, 1),
+            limit=settings.limits.age_seconds,
+            unit="seconds",
+        )
+
+    def _judge(self, queue: QueueState, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
+        limit = settings.limit("age_seconds", queue=queue.name)
+        age = queue.oldest_age_seconds
+        if age is None:
+            if queue.ready:
+                yield self.result(
+                    CheckStatus.UNKNOWN,
+                    f"How long the {queue.ready} tasks in queue '{queue.name}' have waited is not known yet.",
+                    subject=queue.name,
+                    unit="seconds",
+                )
+        elif age > limit:
+            least = "at least " if queue.oldest_age_is_minimum else ""
+            waited = (
+                f"The oldest task in queue '{queue.name}' has waited {least}{age:.0f} s (limit {limit:g})."
+            )
+            yield self.result(
+                CheckStatus.WARN,
+                waited,
+                subject=queue.name,
+                observed=round(age, 1),
+                limit=limit,
+                unit="seconds",
+                recommendation=f"{waited} Add workers: {worker_command(snapshot.app.name, [queue.name])}",
+            )

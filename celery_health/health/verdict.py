@@ -11,12 +11,30 @@ from celery_health.deadline import Deadline
 from celery_health.gather import get_reading
 from celery_health.health.base import Check
 from celery_health.health.broker import BrokerReachable
-from celery_health.health.queues import QueuesDepth
-from celery_health.health.workers import WorkersAlive
+from celery_health.health.consumers import QueuesConsumed, QueuesStalled
+from celery_health.health.pools import WorkersPool
+from celery_health.health.queues import QueuesAge, QueuesDepth
+from celery_health.health.stores import DeadLettersSize, StoreReachable
+from celery_health.health.tasks import TasksFailing, TasksStuck, TasksUnknown
+from celery_health.health.workers import WorkersAlive, WorkersConsuming
 from celery_health.records import CheckResult, CheckStatus, HealthReport, Snapshot, Status
 
 #: In the order in which they are shown: what explains the others comes first.
-CHECKS: Final[Sequence[Check]] = (BrokerReachable(), WorkersAlive(), QueuesDepth())
+CHECKS: Final[Sequence[Check]] = (
+    BrokerReachable(),
+    StoreReachable(),
+    WorkersAlive(),
+    WorkersConsuming(),
+    WorkersPool(),
+    QueuesConsumed(),
+    QueuesStalled(),
+    QueuesDepth(),
+    QueuesAge(),
+    TasksUnknown(),
+    TasksFailing(),
+    TasksStuck(),
+    DeadLettersSize(),
+)
 
 
 def judge(snapshot: Snapshot, settings: Settings, *, age_seconds: float = 0.0) -> HealthReport:

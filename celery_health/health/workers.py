@@ -1,4 +1,4 @@
-"""Whether somebody is there to run tasks."""
+"""Whether somebody is there to run tasks, and takes them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import ClassVar
 
 from celery_health.conf import Settings
 from celery_health.health.base import Check, worker_command
-from celery_health.records import CheckResult, CheckStatus, Snapshot, WorkerState
+from celery_health.records import CheckResult, CheckStatus, Snapshot, Worker, WorkerState
 
 NO_WORKERS = "No active Celery workers found"
 
 
 class WorkersAlive(Check):
-    """Fail when no worker lives; warn when fewer do than must, or one was lost."""
+    """Fail when no worker lives; warn when fewer do than must, all just left, or one was lost."""
 
     id: ClassVar[str] = "workers.alive"
 
@@ -22,64 +22,136 @@ class WorkersAlive(Check):
         """Yield one result for the whole, and one for each worker that was lost."""
         if snapshot.app.always_eager:
             yield self.eager()
-            return
-        if snapshot.broker.reachable is False:
+        elif snapshot.broker.reachable is False and not snapshot.workers:
             yield self.result(CheckStatus.UNKNOWN, "The workers cannot be asked while the broker is away.")
-            return
-        yield self._whole(snapshot, settings)
-        yield from self._lost(snapshot, settings)
+        else:
+            yield self._whole(snapshot, settings)
+            yield from self._lost(snapshot, settings)
 
     def _whole(self, snapshot: Snapshot, settings: Settings) -> CheckResult:
-        live = [worker for worker in snapshot.workers if worker.state.is_live]
-        silent = [worker.hostname for worker in snapshot.workers if worker.state is WorkerState.UNKNOWN]
+        live = sum(worker.state.is_live for worker in snapshot.workers)
+        if live == 0:
+            return self._nobody(snapshot, settings)
+        count = partial(self.result, observed=live, limit=settings.min_workers, unit="workers")
+        if live >= settings.min_workers:
+            return count(CheckStatus.PASS, f"{live} {'worker is' if live == 1 else 'workers are'} alive.")
+        few = f"Only {live} of {settings.min_workers} workers are alive (MIN_WORKERS)."
         command = worker_command(snapshot.app.name)
-        count = partial(self.result, observed=len(live), limit=settings.min_workers, unit="workers")
-        if len(live) >= max(1, settings.min_workers):
-            return count(CheckStatus.PASS, f"{_count(len(live))} alive.")
-        if live:
-            few = f"Only {len(live)} of {settings.min_workers} workers are alive (MIN_WORKERS)."
-            return count(
-                CheckStatus.WARN,
-                few,
-                recommendation=f"{few} Start more: {command}",
-            )
+        return count(CheckStatus.WARN, few, recommendation=f"{few} Start more: {command}")
+
+    def _nobody(self, snapshot: Snapshot, settings: Settings) -> CheckResult:
+        none = partial(self.result, observed=0, limit=settings.min_workers, unit="workers")
+        silent = [w.hostname for w in snapshot.workers if w.state is WorkerState.UNKNOWN]
         if silent:
-            return count(
+            return none(
                 CheckStatus.UNKNOWN,
                 f"No worker has answered in time; {', '.join(silent)} may be busy, stopped or gone.",
             )
-        if not snapshot.inspection.supported:
-            return count(
+        if settings.min_workers == 0:
+            return none(CheckStatus.PASS, "No worker is alive, and none must be (MIN_WORKERS 0).")
+        recommendation = f"{NO_WORKERS}. Start one: {worker_command(snapshot.app.name)}"
+        if not snapshot.workers and not snapshot.inspection.supported:
+            return self.result(
                 CheckStatus.UNSUPPORTED,
                 "Remote control is off or not supported by this transport, and no worker keeps a record.",
             )
-        if not snapshot.inspection.complete:
-            return count(CheckStatus.UNKNOWN, f"The workers could not be asked: {snapshot.inspection.error}")
-        if settings.min_workers == 0:
-            return count(CheckStatus.PASS, "No worker is alive, and none must be (MIN_WORKERS 0).")
-        return count(
-            CheckStatus.FAIL,
-            f"{NO_WORKERS}.",
-            recommendation=f"{NO_WORKERS}. Start one: {command}",
-        )
+        if not snapshot.workers and not snapshot.inspection.complete:
+            why = snapshot.inspection.error or "nobody was asked"
+            return none(CheckStatus.UNKNOWN, f"The workers could not be asked: {why}")
+        left = _seconds_since_left(snapshot)
+        if left is not None and left <= settings.limits.restart_grace_seconds:
+            return none(
+                CheckStatus.WARN,
+                f"{NO_WORKERS}: the last one left {left:.0f} s ago, "
+                f"and may come back within {settings.limits.restart_grace_seconds:g} s.",
+                recommendation=recommendation,
+            )
+        return none(CheckStatus.FAIL, f"{NO_WORKERS}.", recommendation=recommendation)
 
     def _lost(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         for worker in snapshot.workers:
-            if worker.state is WorkerState.GONE:
-                seen = worker.last_seen_seconds
+            seen = worker.last_seen_seconds
+            if _is_lost(worker) and (seen is None or seen <= settings.limits.lost_worker_memory_seconds):
                 yield self.result(
                     CheckStatus.WARN,
-                    f"Worker {worker.hostname!r} vanished without a goodbye.",
+                    f"Worker '{worker.hostname}' vanished without a goodbye.",
                     subject=worker.hostname,
                     observed=None if seen is None else round(seen, 1),
-                    limit=settings.limits.lost_worker_memory_seconds,
+                    limit=settings.limits.worker_lost_seconds,
                     unit="seconds",
                     recommendation=(
-                        f"Worker {worker.hostname!r} vanished. See why it died (out of memory, killed node), "
+                        f"Worker '{worker.hostname}' vanished. See why it died (out of memory, killed node), "
                         f"and start it again: {worker_command(snapshot.app.name, worker.queues or ())}"
                     ),
                 )
 
 
-def _count(number: int) -> str:
-    return "1 worker is" if number == 1 else f"{number} workers are"
+def _is_lost(worker: Worker) -> bool:
+    """Say whether it went without being told to; one that drains was told, and may be killed over it."""
+    return worker.state is WorkerState.GONE and not worker.said_goodbye and not worker.is_draining
+
+
+def _seconds_since_left(snapshot: Snapshot) -> float | None:
+    """Return how long ago the last worker left in peace; None when one was lost, or none was ever there."""
+    goodbyes = [
+        worker.last_seen_seconds
+        for worker in snapshot.workers
+        if worker.said_goodbye and worker.last_seen_seconds is not None
+    ]
+    if goodbyes:
+        return min(goodbyes)
+    # No record at all: gone with a restart of the store, or never kept; this process may remember.
+    return None if any(_is_lost(worker) for worker in snapshot.workers) else snapshot.live_worker_seen_seconds
+
+
+class WorkersConsuming(Check):
+    """Fail when every worker has stopped reading its queues; warn when one has."""
+
+    id: ClassVar[str] = "workers.consuming"
+
+    def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
+        """Yield one result per worker that has stopped, else one for all."""
+        if snapshot.app.always_eager:
+            yield self.eager()
+            return
+        live = [worker for worker in snapshot.workers if worker.state.is_live]
+        deaf = [w for w in live if w.state in (WorkerState.NOT_CONSUMING, WorkerState.STUCK)]
+        if not deaf:
+            yield self._well(live)
+            return
+        # Those that drain, reconnect or are paused read nothing either, and rightly: they excuse nobody.
+        excused = (WorkerState.DRAINING, WorkerState.RECONNECTING)
+        reading = [w for w in live if w not in deaf and w.state not in excused and not w.is_paused]
+        for worker in deaf:
+            yield self._deaf(worker, CheckStatus.WARN if reading else CheckStatus.FAIL, settings)
+
+    def _well(self, live: list[Worker]) -> CheckResult:
+        if not live:
+            return self.result(CheckStatus.UNKNOWN, "No worker is there to read.")
+        known = [worker for worker in live if worker.read_age_seconds is not None]
+        if not known:
+            return self.result(
+                CheckStatus.UNKNOWN, "No worker says when it last read: they keep no records in the store."
+            )
+        return self.result(
+            CheckStatus.PASS, "Workers read their queues.", observed=len(known), unit="workers"
+        )
+
+    def _deaf(self, worker: Worker, status: CheckStatus, settings: Settings) -> CheckResult:
+        stuck = worker.state is WorkerState.STUCK
+        age = worker.loop_age_seconds if stuck else worker.read_age_seconds
+        what = (
+            "has an event loop that does not turn" if stuck else "answers, but has stopped reading its queues"
+        )
+        return self.result(
+            status,
+            f"Worker '{worker.hostname}' {what}.",
+            subject=worker.hostname,
+            observed=None if age is None else round(age, 1),
+            limit=settings.limits.loop_stuck_seconds if stuck else settings.limits.not_consuming_seconds,
+            unit="seconds",
+            recommendation=(
+                f"Worker '{worker.hostname}' takes no tasks. Restart it. On Redis, set "
+                "broker_transport_options = {'socket_timeout': 5}: then it notices a dead connection itself."
+            ),
+        )

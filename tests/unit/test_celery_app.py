@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,8 @@ def run(code: str, health: dict[str, str]) -> str:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", source],
         cwd=ROOT,
+        # With it, Celery's Django fix-up makes the first app the default one.
+        env={key: value for key, value in os.environ.items() if key != "DJANGO_SETTINGS_MODULE"},
         capture_output=True,
         text=True,
         timeout=60,

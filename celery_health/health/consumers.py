@@ -1,0 +1,108 @@
+"""Whether somebody takes what waits in a queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from celery_health.conf import Settings
+from celery_health.health.base import Check, worker_command
+from celery_health.records import CheckResult, CheckStatus, QueueState, Snapshot, Worker, WorkerState
+
+
+class QueuesConsumed(Check):
+    """Fail when messages wait where nobody consumes; warn when nobody consumes what must be, though empty."""
+
+    id: ClassVar[str] = "queues.consumed"
+
+    def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
+        """Yield one result per queue without a consumer, else one for all."""
+        if snapshot.app.always_eager:
+            yield self.eager()
+            return
+        results = [result for queue in snapshot.queues for result in self._judge(queue, snapshot, settings)]
+        yield from results or [self.result(CheckStatus.PASS, "Every queue that needs a consumer has one.")]
+
+    def _judge(self, queue: QueueState, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
+        must_be_consumed = any(
+            reason == "setting" or reason.startswith("beat:") for reason in queue.expected_by
+        )
+        if settings.scales_to_zero(queue.name) or not (queue.ready or must_be_consumed):
+            return
+        limit = settings.limit("unconsumed_seconds", queue=queue.name)
+        unconsumed = queue.unconsumed_seconds
+        if unconsumed is None:
+            if queue.consumers is None:
+                yield self.result(
+                    CheckStatus.UNKNOWN,
+                    f"Whether anybody consumes queue '{queue.name}' is not known.",
+                    subject=queue.name,
+                )
+        elif unconsumed > limit:
+            held = f" and holds {queue.ready} tasks" if queue.ready else ""
+            why = f"Queue '{queue.name}' has no consumer{held}."
+            yield self.result(
+                CheckStatus.FAIL if queue.ready else CheckStatus.WARN,
+                why,
+                subject=queue.name,
+                observed=round(unconsumed, 1),
+                limit=limit,
+                unit="seconds",
+                recommendation=f"{why} Start one: {worker_command(snapshot.app.name, [queue.name])}",
+            )
+
+
+class QueuesStalled(Check):
+    """Fail when messages wait, their consumers have free slots, and none has taken anything for long."""
+
+    id: ClassVar[str] = "queues.stalled"
+
+    def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
+        """Yield one result per stalled queue, else one for all."""
+        if snapshot.app.always_eager:
+            yield self.eager()
+            return
+        by_name = {worker.hostname: worker for worker in snapshot.workers}
+        results: list[CheckResult] = []
+        for queue in snapshot.queues:
+            consumers = [by_name[name] for name in queue.consumer_names if name in by_name]
+            results += self._judge(queue, consumers, settings)
+        yield from results or [self.result(CheckStatus.PASS, "No queue is stalled.")]
+
+    def _judge(
+        self, queue: QueueState, consumers: Iterable[Worker], settings: Settings
+    ) -> Iterable[CheckResult]:
+        free = [worker for worker in consumers if _has_free_slots(worker)]
+        if not queue.ready or not free:
+            return
+        limit = settings.limit("stalled_seconds", queue=queue.name)
+        idle = [worker.progress_age_seconds for worker in free]
+        if queue.held_seconds is None or any(age is None for age in idle):
+            yield self.result(
+                CheckStatus.UNKNOWN,
+                f"Whether queue '{queue.name}' moves is not known yet.",
+                subject=queue.name,
+            )
+            return
+        # Held so long, and in all that time no free consumer started or ended anything.
+        stalled = min(queue.held_seconds, *(age for age in idle if age is not None))
+        if stalled > limit:
+            names = ", ".join(sorted(worker.hostname for worker in free))
+            why = f"Queue '{queue.name}' holds {queue.ready} tasks; {names} has free slots and takes none."
+            yield self.result(
+                CheckStatus.FAIL,
+                why,
+                subject=queue.name,
+                observed=round(stalled, 1),
+                limit=limit,
+                unit="seconds",
+                recommendation=f"{why} Restart it, and read its log: its consumer or its pool hangs.",
+            )
+
+
+def _has_free_slots(worker: Worker) -> bool:
+    if worker.state in (WorkerState.DRAINING, WorkerState.RECONNECTING) or not worker.state.is_live:
+        return False
+    if worker.active_count is None or not worker.concurrency:
+        return False
+    return worker.active_count < worker.concurrency

@@ -1,0 +1,85 @@
+"""Whether the places where our own facts are kept are well: the store, and the dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from celery_health.conf import Settings
+from celery_health.health.base import Check
+from celery_health.records import CheckResult, CheckStatus, Snapshot
+
+
+class StoreReachable(Check):
+    """Warn when the store is down: inspection answers meanwhile, and counts nothing."""
+
+    id: ClassVar[str] = "store.reachable"
+
+    def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
+        """Yield one result."""
+        store = snapshot.store
+        if snapshot.app.always_eager:
+            yield self.eager()
+        elif not store.configured:
+            yield self.result(
+                CheckStatus.UNSUPPORTED,
+                "No store: neither broker nor result backend is a Redis. Set STORE_URL to have one.",
+            )
+        elif store.reachable is None:
+            yield self.result(CheckStatus.UNKNOWN, "The store was not asked.")
+        elif store.reachable:
+            yield self.result(CheckStatus.PASS, f"The store at {store.url} answers.")
+        else:
+            yield self.result(
+                CheckStatus.WARN,
+                f"The store at {store.url} cannot be read: {store.error}",
+                recommendation=f"The store at {store.url} cannot be read. Check its Redis (STORE_URL).",
+            )
+
+
+class DeadLettersSize(Check):
+    """Warn when too many letters lie in one dead letter queue."""
+
+    id: ClassVar[str] = "dead_letters.size"
+
+    def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
+        """Yield one result per queue over its limit or unreadable, else one for all."""
+        if snapshot.dead_letters is None:
+            yield self.result(CheckStatus.UNSUPPORTED, "Dead letters are off (DEAD_LETTERS).")
+            return
+        results = []
+        for queue, size in sorted(snapshot.dead_letters.items()):
+            limit = settings.limit("dead_letters", queue=queue)
+            if size is None:
+                results.append(
+                    self.result(
+                        CheckStatus.UNKNOWN,
+                        f"The dead letters of '{queue}' could not be counted.",
+                        subject=queue,
+                    )
+                )
+            elif size > limit:
+                held = f"{size} dead letters of queue '{queue}' wait to be looked at (limit {limit:g})."
+                results.append(
+                    self.result(
+                        CheckStatus.WARN,
+                        held,
+                        subject=queue,
+                        observed=size,
+                        limit=limit,
+                        unit="letters",
+                        recommendation=(
+                            f"{held} See them: python manage.py celery_health dead-letters list {queue}"
+                        ),
+                    )
+                )
+        total = sum(size or 0 for size in snapshot.dead_letters.values())
+        yield from results or [
+            self.result(
+                CheckStatus.PASS,
+                "Few dead letters wait.",
+                observed=total,
+                limit=settings.limits.dead_letters,
+                unit="letters",
+            )
+        ]

@@ -1,0 +1,148 @@
+"""Whether tasks do what they are for: known by their name, ending well, and ending at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from celery_health.conf import Settings
+from celery_health.health.base import Check
+from celery_health.records import CheckResult, CheckStatus, RunningTask, Snapshot, TaskOutcomes
+
+
+class _RecentCheck(Check):
+    """A check of the outcomes of the last ``recent_seconds``."""
+
+    well: ClassVar[str]
+
+    def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
+        """Yield one result per task in trouble, else one for all."""
+        if snapshot.app.always_eager:
+            yield self.eager()
+        elif snapshot.recent is None:
+            unsupported = not snapshot.store.configured
+            yield self.result(
+                CheckStatus.UNSUPPORTED if unsupported else CheckStatus.UNKNOWN,
+                "Without a store, outcomes are not kept." if unsupported else "The store could not be read.",
+            )
+        else:
+            results = [
+                result
+                for name, outcomes in sorted(snapshot.recent.items())
+                for result in self.judge(name, outcomes, settings)
+            ]
+            yield from results or [self.result(CheckStatus.PASS, self.well)]
+
+    def judge(self, name: str, outcomes: TaskOutcomes, settings: Settings) -> Iterable[CheckResult]:
+        """Yield what is wrong with one task."""
+        raise NotImplementedError
+
+
+class TasksUnknown(_RecentCheck):
+    """Warn when a worker lately received, and discarded, a task under a name that it does not register."""
+
+    id: ClassVar[str] = "tasks.unknown"
+    well: ClassVar[str] = "Workers knew every task that they received."
+
+    def judge(self, name: str, outcomes: TaskOutcomes, settings: Settings) -> Iterable[CheckResult]:
+        """Yield a warning if the name was unknown."""
+        if outcomes.unknown:
+            yield self.result(
+                CheckStatus.WARN,
+                f"A worker received '{name}', which it does not register, and discarded it.",
+                subject=name,
+                observed=outcomes.unknown,
+                limit=0,
+                unit="tasks",
+                recommendation=(
+                    f"'{name}' is sent, and discarded as unregistered. Send it under the name that workers "
+                    "register, or deploy the code that defines it: python manage.py celery_health doctor"
+                ),
+            )
+
+
+class TasksFailing(_RecentCheck):
+    """Warn when most runs of a task lately failed for good."""
+
+    id: ClassVar[str] = "tasks.failing"
+    well: ClassVar[str] = "No task fails more often than it may."
+
+    def judge(self, name: str, outcomes: TaskOutcomes, settings: Settings) -> Iterable[CheckResult]:
+        """Yield a warning if it failed too often."""
+        runs = outcomes.succeeded + outcomes.failed
+        ratio = settings.limit("failure_ratio", task=name)
+        if runs and runs >= settings.limit("failure_floor", task=name) and outcomes.failed / runs > ratio:
+            failed = f"Task '{name}' failed in {outcomes.failed} of its last {runs} runs."
+            yield self.result(
+                CheckStatus.WARN,
+                failed,
+                subject=name,
+                observed=round(outcomes.failed / runs, 3),
+                limit=ratio,
+                unit="ratio",
+                recommendation=f"{failed} Read the worker's log for its exception.",
+            )
+
+
+class TasksStuck(Check):
+    """Warn when a task runs longer than it says, than its time limit, or than it ever did."""
+
+    id: ClassVar[str] = "tasks.stuck"
+
+    def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
+        """Yield one result per stuck task, else one for all."""
+        if snapshot.app.always_eager:
+            yield self.eager()
+            return
+        results = [
+            result
+            for worker in snapshot.workers
+            if worker.state.is_live
+            for task in worker.active
+            for result in self._judge(task, snapshot, settings)
+        ]
+        yield from results or [self.result(CheckStatus.PASS, "No task runs longer than it should.")]
+
+    def _judge(self, task: RunningTask, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
+        ran = task.runtime_seconds
+        limit, source = self._limit(task, snapshot, settings)
+        if ran is None or limit is None:
+            # Below the floor nobody would call it stuck, whatever its history.
+            if ran is None or ran > settings.limits.stuck_floor_seconds:
+                yield self.result(
+                    CheckStatus.UNKNOWN,
+                    f"Whether '{task.task_name}' on '{task.worker}' runs too long is not known: "
+                    "it declares no length, and too few of its runs were seen.",
+                    subject=task.task_name,
+                    observed=None if ran is None else round(ran, 1),
+                    unit="seconds",
+                )
+        elif ran > limit:
+            why = (
+                f"Task '{task.task_name}' ({task.task_id}) has run for {ran:.0f} s "
+                f"on '{task.worker}' ({source}: {limit:.0f} s)."
+            )
+            yield self.result(
+                CheckStatus.WARN,
+                why,
+                subject=task.task_name,
+                observed=round(ran, 1),
+                limit=round(limit, 1),
+                unit="seconds",
+                recommendation=(
+                    f"{why} See where it hangs (py-spy on the child), give it a time limit, "
+                    "or say how long it takes: @monitor_task(expected=...)."
+                ),
+            )
+
+    def _limit(self, task: RunningTask, snapshot: Snapshot, settings: Settings) -> tuple[float | None, str]:
+        expected = settings.tasks.get(task.task_name, {}).get("expected")
+        if expected is not None:
+            return float(expected), "expected"
+        if task.limit_seconds is not None:
+            return task.limit_seconds, "declared"
+        seen = snapshot.observed.get(task.task_name)
+        limits = settings.limits
+        if seen is None or seen.p99_seconds is None or seen.samples <= limits.stuck_samples:
+            return None, ""
+        return max(limits.stuck_factor * seen.p99_seconds, limits.stuck_floor_seconds), "observed"

@@ -1,0 +1,147 @@
+"""The workers that report themselves: their records, and what the store remembers, read once."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from celery_health.conf import Settings
+from celery_health.deadline import Deadline
+from celery_health.exceptions import CeleryHealthError
+from celery_health.records import ObservedRuntime, Source, StoreState, TaskOutcomes, Worker
+from celery_health.reports import worker_from_report
+from celery_health.states import recorded_state
+from celery_health.store import open_store
+from celery_health.store.base import Store, StoredRecord, StoreReading
+from celery_health.task_totals import TaskTotals, totals_by_task
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """What one reading of the store says."""
+
+    store: StoreState = field(default_factory=lambda: StoreState(configured=False))
+    workers: tuple[Worker, ...] = ()
+    queues: tuple[str, ...] = ()
+    """Every queue that a worker consumes, or lately did."""
+    consumed: Mapping[str, float] | None = None
+    """Queue → seconds since somebody consumed it; None when the store says nothing."""
+    store_age_seconds: float | None = None
+    recent: Mapping[str, TaskOutcomes] | None = None
+    reading: StoreReading | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Say whether live workers report themselves here: then none of ours is missing."""
+        return any(worker.state.is_live for worker in self.workers)
+
+
+class RecordedWorkers:
+    """Reads the store of one app; one thread at a time."""
+
+    def __init__(self, app: Celery, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._store: Store | None = None
+        self._opened = False
+
+    def read(self, deadline: Deadline) -> Recorded:
+        """Return what the store says; that it is down is said so."""
+        try:
+            store = self._open()
+        except CeleryHealthError as error:
+            return Recorded(store=StoreState(configured=True, reachable=False, error=str(error)))
+        if store is None:
+            return Recorded()
+        minutes = max(1, math.ceil(self._settings.limits.recent_seconds / 60))
+        try:
+            reading = store.read(deadline, ring_minutes=minutes)
+        except CeleryHealthError as error:
+            return Recorded(
+                store=StoreState(configured=True, reachable=False, error=str(error), url=store.url)
+            )
+        workers = tuple(self._worker(record, reading) for record in reading.workers)
+        return Recorded(
+            store=StoreState(configured=True, reachable=True, url=store.url),
+            workers=workers,
+            queues=tuple(
+                dict.fromkeys([*reading.consumed, *(q for worker in workers for q in worker.queues or ())])
+            ),
+            consumed=reading.consumed,
+            store_age_seconds=reading.server_time - reading.epoch / 1e6 if reading.epoch else None,
+            recent=_outcomes(reading.ring.values()),
+            reading=reading,
+        )
+
+    def _open(self) -> Store | None:
+        if not self._opened:
+            self._store = open_store(self._app, self._settings)
+            self._opened = True
+        return self._store
+
+    def _worker(self, stored: StoredRecord, reading: StoreReading) -> Worker:
+        record = stored.record
+        names = reading.registered.get(str(record.get("fingerprint")))
+        return worker_from_report(
+            stored.name,
+            record,
+            state=recorded_state(record, stored.age_seconds, self._settings.limits),
+            source=Source.HEARTBEATS,
+            age_seconds=stored.age_seconds,
+            registered=None if names is None else frozenset(names),
+        )
+
+    def observed(self, workers: Iterable[Worker], deadline: Deadline) -> Mapping[str, ObservedRuntime]:
+        """Return the observed runtimes of the tasks that run so long that only history can judge them."""
+        floor = self._settings.limits.stuck_floor_seconds
+        names = {
+            task.task_name
+            for worker in workers
+            for task in worker.active
+            if task.limit_seconds is None and (task.runtime_seconds or 0.0) > floor
+        }
+        if not names or self._store is None:
+            return {}
+        try:
+            totals = totals_by_task(self._store.read(deadline, totals=True).totals or {})
+        except CeleryHealthError:
+            return {}
+        return {
+            name: seen.runtime for name, seen in totals.items() if name in names and seen.runtime is not None
+        }
+
+    def totals(self, deadline: Deadline) -> Mapping[str, TaskTotals] | None:
+        """Return the totals by task name; None without a store, or when it cannot be read."""
+        try:
+            store = self._open()
+            reading = None if store is None else store.read(deadline, totals=True)
+        except CeleryHealthError:
+            return None
+        return None if reading is None else totals_by_task(reading.totals or {})
+
+    def close(self) -> None:
+        """Close the connection, if one is open."""
+        if self._store is not None:
+            self._store.close()
+
+
+def _outcomes(minutes: Iterable[Mapping[tuple[str, str], int]]) -> Mapping[str, TaskOutcomes]:
+    sums: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for minute in minutes:
+        for (name, outcome), count in minute.items():
+            sums[name][outcome] += count
+    return {
+        name: TaskOutcomes(
+            succeeded=counts["succeeded"],
+            failed=counts["failed"],
+            retried=counts["retried"],
+            unknown=counts["unknown"],
+        )
+        for name, counts in sums.items()
+    }

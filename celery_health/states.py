@@ -1,0 +1,63 @@
+"""What a worker's record says it is doing: pure, over the record and its age."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from celery_health.conf import Limits
+from celery_health.records import WorkerState
+
+
+def recorded_state(record: Mapping[str, Any], age_seconds: float, limits: Limits) -> WorkerState:
+    """Return the state of the worker whose record, of `age_seconds` ago, is `record`.
+
+    What explains silence comes before what accuses: a worker that drains or reconnects is not stuck.
+    """
+    if record.get("goodbye") or age_seconds > limits.worker_lost_seconds:
+        return WorkerState.GONE
+    if record.get("draining"):
+        return WorkerState.DRAINING
+    if record.get("connected") is False:
+        return WorkerState.RECONNECTING
+    looping = record.get("looping") is not False
+    if looping and _over(record.get("loop_age_seconds"), limits.loop_stuck_seconds):
+        return WorkerState.STUCK
+    if (
+        looping
+        and _should_read(record)
+        and _over(record.get("read_age_seconds"), limits.not_consuming_seconds)
+    ):
+        return WorkerState.NOT_CONSUMING
+    return load_state(record)
+
+
+def _over(seconds: object, limit: float) -> bool:
+    # The age as the worker measured it: that of the record itself says how old the news is, and no more.
+    return isinstance(seconds, int | float) and seconds > limit
+
+
+def _should_read(record: Mapping[str, Any]) -> bool:
+    return record.get("can_consume") is not False and not record.get("paused")
+
+
+def load_state(record: Mapping[str, Any]) -> WorkerState:
+    """Return how loaded a worker is, of one that is known to be well: ``ok``, ``busy`` or ``saturated``.
+
+    ``busy``: each of its slots runs a task. ``saturated``: it holds all that it may prefetch, and reads
+    no more until a task ends.
+    """
+    if record.get("can_consume") is False:
+        return WorkerState.SATURATED
+    active, concurrency = record.get("active_count"), record.get("concurrency")
+    if (
+        not isinstance(active, int)
+        or not isinstance(concurrency, int)
+        or not concurrency
+        or active < concurrency
+    ):
+        return WorkerState.OK
+    reserved, prefetch = record.get("reserved_count"), record.get("prefetch_count")
+    if isinstance(prefetch, int) and isinstance(reserved, int) and 0 < prefetch <= active + reserved:
+        return WorkerState.SATURATED
+    return WorkerState.BUSY

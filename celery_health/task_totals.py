@@ -1,0 +1,76 @@
+"""The store's totals by task name, for people: counts, and how long runs take."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from celery_health.metrics.families import DURATION_BUCKETS, RUNTIME, SUM, decode
+from celery_health.records import ObservedRuntime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskTotals:
+    """Everything counted of one task since the totals began."""
+
+    started: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    retried: int = 0
+    runtime: ObservedRuntime | None = None
+    """None while no run has ended."""
+
+
+def totals_by_task(totals: Mapping[str, int]) -> Mapping[str, TaskTotals]:
+    """Return task name → totals, over all queues and exceptions."""
+    counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    cells: dict[str, list[int]] = {}
+    for field, value in totals.items():
+        cell = decode(field)
+        if cell is None or "name" not in cell.family.labels:
+            continue
+        name = cell.labels[0]
+        if cell.family is RUNTIME:
+            if cell.part is not None and cell.part != SUM:
+                cells.setdefault(name, [0] * (len(DURATION_BUCKETS) + 1))[int(cell.part)] += value
+        elif cell.part is None:
+            counts[name][cell.family.name] += value
+    return {
+        name: TaskTotals(
+            started=counts[name]["started"],
+            succeeded=counts[name]["succeeded"],
+            failed=counts[name]["failed"],
+            retried=counts[name]["retried"],
+            runtime=observed_runtime(cells[name]) if name in cells else None,
+        )
+        for name in sorted({*counts, *cells})
+    }
+
+
+def observed_runtime(buckets: Sequence[int]) -> ObservedRuntime:
+    """Return the quantiles of a histogram whose cells each count their own bucket."""
+    return ObservedRuntime(
+        samples=sum(buckets),
+        p50_seconds=quantile(buckets, 0.50),
+        p95_seconds=quantile(buckets, 0.95),
+        p99_seconds=quantile(buckets, 0.99),
+    )
+
+
+def quantile(buckets: Sequence[int], q: float) -> float | None:
+    """Estimate a quantile in seconds, as Prometheus' ``histogram_quantile`` does: linear within its bucket.
+
+    A quantile in the last bucket, which has no upper edge, is that bucket's lower one: at least so long.
+    None without samples.
+    """
+    total = sum(buckets)
+    if not total:
+        return None
+    rank, below, lower = q * total, 0, 0.0
+    for count, upper in zip(buckets, DURATION_BUCKETS, strict=False):
+        if below + count >= rank and count:
+            return lower + (upper - lower) * (rank - below) / count
+        below += count
+        lower = upper
+    return DURATION_BUCKETS[-1]

@@ -1,0 +1,25 @@
+"""The one remote control command that we add to a worker: its whole record, for readers without a store."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from celery.worker.control import inspect_command
+
+from celery_health.worker.recorder import Recorder
+
+#: Its name; asked by `celery_health.inspection`.
+REPORT_COMMAND: Final = "celery_health_report"
+
+
+def register(recorder: Recorder) -> None:
+    """Have the worker answer `REPORT_COMMAND` with the record of `recorder`, and its registered task names.
+
+    Celery keeps one registry of commands per process (``celery.worker.control.Panel``), which the mailbox
+    reads at each call: a second registration replaces the first.
+    """
+
+    def report(state: Any, **kwargs: Any) -> dict[str, Any]:
+        return {**recorder.record(), "registered": sorted(state.app.tasks)}
+
+    inspect_command(name=REPORT_COMMAND, help="The whole state of this worker, for celery_health.")(report)

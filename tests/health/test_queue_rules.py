@@ -1,0 +1,206 @@
+"""queues.*: a row is a situation, its comment says why the verdict is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from celery_health.brokers.base import BrokerReading, QueueReading
+from celery_health.conf import Settings
+from celery_health.health.consumers import QueuesConsumed, QueuesStalled
+from celery_health.health.queues import QueuesAge
+from celery_health.queue_states import QueueSources, queue_states
+from celery_health.records import QueueState, Snapshot, Worker, WorkerState
+from celery_health.testing import make_queue, make_snapshot, make_worker
+from celery_health.topology import Topology
+from celery_health.watch import QueueWatch
+
+
+def results(check: Any, snapshot: Snapshot, settings: Settings | None = None) -> list[tuple[str | None, str]]:
+    return [(r.subject, r.status.value) for r in check.run(snapshot, settings or Settings())]
+
+
+LONELY = {"consumers": 0, "unconsumed_seconds": 61.0}
+
+CONSUMED = [
+    (make_queue(ready=5, unconsumed_seconds=0.0), Settings(), "pass"),
+    # Messages wait where nobody consumes: the third story of the mission.
+    (make_queue(ready=1, **LONELY), Settings(), "fail"),
+    # Not for long yet: a worker restarts.
+    (make_queue(ready=1, consumers=0, unconsumed_seconds=60.0), Settings(), "pass"),
+    # Empty, and nobody must consume it.
+    (make_queue(**LONELY), Settings(), "pass"),
+    # A task that could be sent there is no reason to alarm; a schedule that will is.
+    (make_queue(expected_by=("task:a.b",), **LONELY), Settings(), "pass"),
+    (make_queue(expected_by=("beat:nightly",), **LONELY), Settings(), "warn"),
+    (make_queue(expected_by=("setting",), **LONELY), Settings(), "warn"),
+    # It scales to zero: judged by age alone.
+    (make_queue(ready=5, **LONELY), Settings(queues={"celery": {"scale_to_zero": True}}), "pass"),
+    # Its own patience.
+    (make_queue(ready=5, **LONELY), Settings(queues={"celery": {"unconsumed_seconds": 300}}), "pass"),
+    # A worker that nobody heard may consume it.
+    (make_queue(ready=5, consumers=None, unconsumed_seconds=None), Settings(), "unknown"),
+    # The depth is not known; that a schedule's queue has no consumer is.
+    (make_queue(ready=None, expected_by=("beat:x",), **LONELY), Settings(), "warn"),
+]
+
+
+@pytest.mark.parametrize(("queue", "settings", "expected"), CONSUMED)
+def test_queues_consumed__table(queue: QueueState, settings: Settings, expected: str) -> None:
+    ((_, status),) = results(QueuesConsumed(), make_snapshot(queues=[queue]), settings)
+
+    assert status == expected
+
+
+HELD = {"ready": 40, "held_seconds": 130.0, "consumer_names": ("worker1@host",)}
+IDLE = {"progress_age_seconds": 125.0}
+
+STALLED = [
+    # 40 wait, a consumer has free slots, and nothing has moved for two minutes.
+    (make_queue(**HELD), make_worker(**IDLE), "fail"),
+    # It took something a moment ago.
+    (make_queue(**HELD), make_worker(progress_age_seconds=3.0), "pass"),
+    # They came a moment ago.
+    (make_queue(**{**HELD, "held_seconds": 5.0}), make_worker(**IDLE), "pass"),
+    # Every slot runs a slow task: a backlog, no stall.
+    (make_queue(**HELD), make_worker(active_count=4, **IDLE), "pass"),
+    # It drains, or waits for the broker.
+    (make_queue(**HELD), make_worker(state=WorkerState.DRAINING, **IDLE), "pass"),
+    (make_queue(**HELD), make_worker(state=WorkerState.RECONNECTING, **IDLE), "pass"),
+    # Alive, free, and deaf: that is a stall too.
+    (make_queue(**HELD), make_worker(state=WorkerState.NOT_CONSUMING, **IDLE), "fail"),
+    # First look: nobody can say.
+    (make_queue(**{**HELD, "held_seconds": None}), make_worker(**IDLE), "unknown"),
+    # A worker without records: nobody can say.
+    (make_queue(**HELD), make_worker(), "unknown"),
+    (make_queue(ready=0), make_worker(**IDLE), "pass"),
+    # Unreadable depth: queues.depth says so, this rule cannot.
+    (make_queue(**{**HELD, "ready": None}), make_worker(**IDLE), "pass"),
+]
+
+
+@pytest.mark.parametrize(("queue", "worker", "expected"), STALLED)
+def test_queues_stalled__table(queue: QueueState, worker: Worker, expected: str) -> None:
+    ((_, status),) = results(QueuesStalled(), make_snapshot(queues=[queue], workers=[worker]))
+
+    assert status == expected
+
+
+def test_queues_stalled__one_free_consumer_that_works_is_enough() -> None:
+    queue = make_queue(ready=40, held_seconds=130.0, consumer_names=("a@h", "b@h"))
+    workers = [make_worker("a@h", **IDLE), make_worker("b@h", progress_age_seconds=1.0)]
+
+    assert results(QueuesStalled(), make_snapshot(queues=[queue], workers=workers)) == [(None, "pass")]
+
+
+AGE = [
+    (make_queue(ready=3, oldest_age_seconds=599.0), "pass"),
+    (make_queue(ready=3, oldest_age_seconds=601.0), "warn"),
+    # At least so old is old enough.
+    (make_queue(ready=3, oldest_age_seconds=601.0, oldest_age_is_minimum=True), "warn"),
+    # Waiting, and nobody knows how long.
+    (make_queue(ready=3), "unknown"),
+    (make_queue(ready=0), "pass"),
+]
+
+
+@pytest.mark.parametrize(("queue", "expected"), AGE)
+def test_queues_age__table(queue: QueueState, expected: str) -> None:
+    ((_, status),) = results(QueuesAge(), make_snapshot(queues=[queue]))
+
+    assert status == expected
+
+
+# How a queue's state is put together -----------------------------------------------------------------
+
+
+def sources(*queues: QueueReading, **changes: Any) -> QueueSources:
+    defaults: dict[str, Any] = {
+        "reading": BrokerReading(reachable=True, queues={queue.name: queue for queue in queues}),
+        "workers": (),
+        "knows_all_workers": True,
+        "last_consumed": {},
+        "store_age_seconds": 1000.0,
+        "now": 50.0,
+        "wall_time": 1_000_000.0,
+    }
+    return QueueSources(**{**defaults, **changes})
+
+
+def state(read: QueueSources, watch: QueueWatch | None = None) -> QueueState:
+    (one,) = queue_states(read, Topology(), Settings(), watch or QueueWatch())
+    return one
+
+
+def test_queue_state__counts_what_its_consumers_hold() -> None:
+    workers = [
+        make_worker("a@h", active_by_queue={"celery": 2}, reserved_by_queue={"celery": 3, "x": 1}),
+        make_worker("b@h", queues=("x",), active_by_queue={"x": 4}),
+        make_worker("c@h", scheduled_by_queue={"celery": 7}, concurrency=2),
+        make_worker("d@h", state=WorkerState.GONE, active_by_queue={"celery": 9}),
+    ]
+    queue = state(sources(QueueReading(name="celery", ready=5), workers=workers))
+
+    assert (queue.ready, queue.active, queue.reserved, queue.scheduled) == (5, 2, 3, 7)
+    assert (queue.consumers, queue.consumer_names, queue.capacity) == (2, ("a@h", "c@h"), 6)
+    assert queue.unconsumed_seconds == 0.0
+
+
+UNCONSUMED = [
+    # The store remembers.
+    ({"last_consumed": {"celery": 300.0}}, QueueReading(name="celery", ready=1), 300.0),
+    # Never consumed: as long as its oldest message is old.
+    ({}, QueueReading(name="celery", ready=1, oldest_published_at=999_900.0), 100.0),
+    # Never consumed, not stamped, first look.
+    ({}, QueueReading(name="celery", ready=1), 0.0),
+    # A stamp from the future is a skewed clock, not a negative age.
+    ({}, QueueReading(name="celery", ready=1, oldest_published_at=1_000_300.0), 0.0),
+    # Without a store the stamp serves too.
+    ({"last_consumed": None}, QueueReading(name="celery", ready=1, oldest_published_at=999_900.0), 100.0),
+    # The broker knows of a consumer that is not ours.
+    ({}, QueueReading(name="celery", ready=1, consumers=1), 0.0),
+    # Not all workers could be heard.
+    ({"knows_all_workers": False}, QueueReading(name="celery", ready=1), None),
+    # A silent one may consume anything.
+    ({"workers": (make_worker(state=WorkerState.UNKNOWN, queues=None),)}, QueueReading(name="celery"), None),
+    # A silent one that consumed something else.
+    ({"workers": (make_worker(state=WorkerState.UNKNOWN, queues=("x",)),)}, QueueReading(name="celery"), 0.0),
+]
+
+
+@pytest.mark.parametrize(("changes", "reading", "expected"), UNCONSUMED)
+def test_queue_state__unconsumed(
+    changes: dict[str, Any], reading: QueueReading, expected: float | None
+) -> None:
+    assert state(sources(reading, **changes)).unconsumed_seconds == expected
+
+
+def test_queue_state__an_eta_at_the_head_has_no_age() -> None:
+    reading = QueueReading(name="celery", ready=1, oldest_published_at=900_000.0, oldest_has_eta=True)
+
+    assert state(sources(reading)).oldest_age_seconds is None
+
+
+def test_queue_state__watches_the_head_where_nothing_is_stamped() -> None:
+    watch = QueueWatch()
+    reading = QueueReading(name="celery", ready=1, oldest_message_id="a")
+    first = state(sources(reading, now=50.0), watch)
+    second = state(sources(reading, now=80.0), watch)
+    moved = state(sources(QueueReading(name="celery", ready=1, oldest_message_id="b"), now=90.0), watch)
+
+    assert (first.oldest_age_seconds, first.held_seconds) == (None, None)
+    assert (second.oldest_age_seconds, second.oldest_age_is_minimum, second.held_seconds) == (
+        30.0,
+        True,
+        30.0,
+    )
+    assert (moved.oldest_age_seconds, moved.held_seconds) == (None, 40.0)
+
+
+def test_queue_state__a_stamp_counts_from_the_second_look() -> None:
+    watch = QueueWatch()
+    reading = QueueReading(name="celery", ready=1, oldest_published_at=999_700.0, oldest_message_id="a")
+
+    assert state(sources(reading, now=50.0), watch).held_seconds is None
+    assert state(sources(reading, now=50.25), watch).held_seconds == 300.0

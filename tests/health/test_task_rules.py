@@ -1,0 +1,155 @@
+"""tasks.*, store and dead letters: a row is a situation, its comment says why the verdict is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from celery_health.conf import Settings
+from celery_health.health.stores import DeadLettersSize, StoreReachable
+from celery_health.health.tasks import TasksFailing, TasksStuck, TasksUnknown
+from celery_health.records import ObservedRuntime, RunningTask, StoreState, TaskOutcomes
+from celery_health.task_totals import quantile, totals_by_task
+from celery_health.testing import make_snapshot, make_worker
+
+STORE = StoreState(configured=True, reachable=True, url="redis://localhost:6379/0")
+
+
+def statuses(check: Any, settings: Settings | None = None, **changes: Any) -> list[tuple[str | None, str]]:
+    snapshot = make_snapshot(**{"store": STORE, **changes})
+    return [(r.subject, r.status.value) for r in check.run(snapshot, settings or Settings())]
+
+
+def test_tasks_unknown__is_never_green() -> None:
+    recent = {"ghost": TaskOutcomes(unknown=1), "well": TaskOutcomes(succeeded=9)}
+
+    assert statuses(TasksUnknown(), recent=recent) == [("ghost", "warn")]
+    assert statuses(TasksUnknown(), recent={"well": TaskOutcomes(succeeded=9)}) == [(None, "pass")]
+
+
+@pytest.mark.parametrize("check", [TasksUnknown(), TasksFailing()])
+def test_tasks_recent__without_a_store(check: Any) -> None:
+    down = StoreState(configured=True, reachable=False, error="refused")
+
+    assert statuses(check, recent=None, store=StoreState(configured=False)) == [(None, "unsupported")]
+    assert statuses(check, recent=None, store=down) == [(None, "unknown")]
+
+
+FAILING = [
+    # Always.
+    (TaskOutcomes(failed=10), Settings(), "warn"),
+    # Too few runs to judge.
+    (TaskOutcomes(failed=9), Settings(), "pass"),
+    # Half is not over half.
+    (TaskOutcomes(failed=5, succeeded=5), Settings(), "pass"),
+    (TaskOutcomes(failed=6, succeeded=5), Settings(), "warn"),
+    # Retries to come are not failures for good.
+    (TaskOutcomes(retried=100, succeeded=10), Settings(), "pass"),
+    # Its own limits.
+    (TaskOutcomes(failed=2, succeeded=18), Settings(tasks={"t": {"failure_ratio": 0.05}}), "warn"),
+    (TaskOutcomes(failed=3), Settings(tasks={"t": {"failure_floor": 3}}), "warn"),
+    (TaskOutcomes(), Settings(tasks={"t": {"failure_floor": 0}}), "pass"),
+]
+
+
+@pytest.mark.parametrize(("outcomes", "settings", "expected"), FAILING)
+def test_tasks_failing__table(outcomes: TaskOutcomes, settings: Settings, expected: str) -> None:
+    ((_, status),) = statuses(TasksFailing(), settings, recent={"t": outcomes})
+
+    assert status == expected
+
+
+SEEN = ObservedRuntime(samples=21, p50_seconds=1.0, p95_seconds=100.0, p99_seconds=200.0)
+FEW = ObservedRuntime(samples=20, p50_seconds=1.0, p95_seconds=100.0, p99_seconds=200.0)
+
+STUCK = [
+    # Under what it says.
+    ({"runtime_seconds": 100.0, "limit_seconds": 120.0}, {}, Settings(), "pass"),
+    ({"runtime_seconds": 121.0, "limit_seconds": 120.0}, {}, Settings(), "warn"),
+    # The project's word is the last.
+    (
+        {"runtime_seconds": 100.0, "limit_seconds": 120.0},
+        {},
+        Settings(tasks={"t": {"expected": 60.0}}),
+        "warn",
+    ),
+    # Nothing declared: three times its p99.
+    ({"runtime_seconds": 599.0}, {"t": SEEN}, Settings(), "pass"),
+    ({"runtime_seconds": 601.0}, {"t": SEEN}, Settings(), "warn"),
+    # Too few samples.
+    ({"runtime_seconds": 601.0}, {"t": FEW}, Settings(), "unknown"),
+    # Nothing known, and short: nobody would call it stuck.
+    ({"runtime_seconds": 299.0}, {}, Settings(), "pass"),
+    ({"runtime_seconds": 301.0}, {}, Settings(), "unknown"),
+    ({"runtime_seconds": None}, {}, Settings(), "unknown"),
+]
+
+
+@pytest.mark.parametrize(("task", "observed", "settings", "expected"), STUCK)
+def test_tasks_stuck__table(
+    task: dict[str, Any], observed: dict[str, ObservedRuntime], settings: Settings, expected: str
+) -> None:
+    running = RunningTask(worker="worker1@host", task_id="1", task_name="t", **task)
+    ((_, status),) = statuses(
+        TasksStuck(), settings, workers=[make_worker(active=(running,))], observed=observed
+    )
+
+    assert status == expected
+
+
+STORES = [
+    (STORE, "pass"),
+    (StoreState(configured=True, reachable=False, error="refused", url="redis://:**@db"), "warn"),
+    (StoreState(configured=False), "unsupported"),
+    (StoreState(configured=True), "unknown"),
+]
+
+
+@pytest.mark.parametrize(("store", "expected"), STORES)
+def test_store_reachable__table(store: StoreState, expected: str) -> None:
+    assert statuses(StoreReachable(), store=store) == [(None, expected)]
+
+
+LETTERS = [
+    (None, [(None, "unsupported")]),
+    ({}, [(None, "pass")]),
+    ({"celery": 100}, [(None, "pass")]),
+    ({"celery": 101, "emails": 3}, [("celery", "warn")]),
+    ({"celery": None}, [("celery", "unknown")]),
+]
+
+
+@pytest.mark.parametrize(("letters", "expected"), LETTERS)
+def test_dead_letters_size__table(
+    letters: dict[str, int | None] | None, expected: list[tuple[str | None, str]]
+) -> None:
+    assert statuses(DeadLettersSize(), dead_letters=letters) == expected
+
+
+def test_quantile__is_linear_within_its_bucket() -> None:
+    # 5 ms, 10 ms, 25 ms, ...: a hundred runs between 10 and 25 ms.
+    buckets = [0, 0, 100, *[0] * 16]
+
+    assert quantile(buckets, 0.5) == pytest.approx(0.0175)
+    assert quantile([0] * 19, 0.5) is None
+    # Past the last edge: at least an hour.
+    assert quantile([*[0] * 18, 1], 0.99) == 3600.0
+
+
+def test_totals_by_task__sums_queues_and_exceptions() -> None:
+    totals = {
+        "succeeded\x1ft\x1fa": 2,
+        "succeeded\x1ft\x1fb": 3,
+        "failed\x1ft\x1fa\x1fValueError": 1,
+        "failed\x1ft\x1fa\x1fKeyError": 1,
+        "started\x1ft\x1fa": 7,
+        "runtime\x1ft\x1fa\x1e2": 100,
+        "runtime\x1ft\x1fa\x1esum": 123456,
+        "from_a_newer_version\x1ft": 9,
+    }
+    task = totals_by_task(totals)["t"]
+
+    assert (task.started, task.succeeded, task.failed, task.retried) == (7, 5, 2, 0)
+    assert task.runtime is not None
+    assert task.runtime.samples == 100

@@ -1,0 +1,184 @@
+"""workers.*: a row is a situation, its comment says why the verdict is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from celery_health.conf import Limits, Settings
+from celery_health.health.pools import WorkersPool
+from celery_health.health.workers import WorkersAlive, WorkersConsuming
+from celery_health.records import InspectionState, Snapshot, Source, Worker, WorkerState
+from celery_health.states import recorded_state
+from celery_health.testing import make_snapshot, make_worker
+
+WELL: dict[str, Any] = {
+    "connected": True,
+    "looping": True,
+    "can_consume": True,
+    "paused": False,
+    "loop_age_seconds": 0.1,
+    "read_age_seconds": 0.2,
+    "progress_age_seconds": 3.0,
+    "active_count": 0,
+    "concurrency": 4,
+}
+
+STATES = [
+    # All is well.
+    ({}, 1.0, "ok"),
+    # Each slot is taken, more may be fetched.
+    ({"active_count": 4}, 1.0, "busy"),
+    # It holds all it may: it reads nothing for as long as its tasks take, and is well.
+    ({"active_count": 4, "can_consume": False, "read_age_seconds": 900.0}, 1.0, "saturated"),
+    ({"active_count": 4, "reserved_count": 12, "prefetch_count": 16}, 1.0, "saturated"),
+    # Unlimited prefetch is never full.
+    ({"active_count": 4, "reserved_count": 12, "prefetch_count": 0}, 1.0, "busy"),
+    # Told to stop: whatever else it does not do is meant.
+    ({"draining": True, "read_age_seconds": 900.0, "loop_age_seconds": 900.0}, 1.0, "draining"),
+    # The broker is away from it.
+    ({"connected": False, "read_age_seconds": 900.0}, 1.0, "reconnecting"),
+    # Its loop should turn and does not.
+    ({"loop_age_seconds": 61.0}, 1.0, "stuck"),
+    # At the limit is not over it.
+    ({"loop_age_seconds": 60.0}, 1.0, "ok"),
+    # Solo and gevent under load: the loop need not turn.
+    ({"looping": False, "loop_age_seconds": 900.0, "read_age_seconds": 900.0}, 1.0, "ok"),
+    # It lives, may read, and has not: the zombie of FACTS 2.
+    ({"read_age_seconds": 61.0}, 1.0, "not_consuming"),
+    # Told to consume nothing (cancel_consumer).
+    ({"paused": True, "read_age_seconds": 900.0}, 1.0, "ok"),
+    # Clocks that are not there accuse nobody.
+    ({"loop_age_seconds": None, "read_age_seconds": None}, 1.0, "ok"),
+    # Proven old.
+    ({}, 31.0, "gone"),
+    ({"draining": True}, 31.0, "gone"),
+    # It said so.
+    ({"goodbye": True}, 1.0, "gone"),
+    # A record of another version, with nothing that we know.
+    (dict.fromkeys(WELL, "?"), 1.0, "ok"),
+]
+
+
+@pytest.mark.parametrize(("changes", "age", "expected"), STATES)
+def test_recorded_state__table(changes: dict[str, Any], age: float, expected: str) -> None:
+    assert recorded_state({**WELL, **changes}, age, Limits()) is WorkerState(expected)
+
+
+def recorded(hostname: str = "worker1@host", **changes: Any) -> Worker:
+    changes.setdefault("read_age_seconds", 0.2)
+    return make_worker(hostname, source=Source.HEARTBEATS, **changes)
+
+
+def gone(seen: float, hostname: str = "gone@host", **changes: Any) -> Worker:
+    return recorded(hostname, state=WorkerState.GONE, last_seen_seconds=seen, **changes)
+
+
+NOT_ASKED = InspectionState()
+EMPTY = InspectionState(asked=True, complete=True, roster=())
+
+
+def results(check: Any, snapshot: Snapshot, settings: Settings | None = None) -> list[tuple[str | None, str]]:
+    return [(r.subject, r.status.value) for r in check.run(snapshot, settings or Settings())]
+
+
+ALIVE = [
+    # Records alone are enough: nobody is asked.
+    ([recorded()], NOT_ASKED, None, [(None, "pass")]),
+    # SIGKILL, record older than 30 s.
+    ([gone(31)], NOT_ASKED, 31, [(None, "fail"), ("gone@host", "warn")]),
+    # All said goodbye 10 s ago: a deploy with one worker.
+    ([gone(10, said_goodbye=True)], NOT_ASKED, 10, [(None, "warn")]),
+    # And nobody came back.
+    ([gone(31, said_goodbye=True)], NOT_ASKED, 31, [(None, "fail")]),
+    # One left in peace just now, another died: the grace is for the first alone, the death is named.
+    (
+        [gone(10, "a@h", said_goodbye=True), gone(40, "b@h")],
+        NOT_ASKED,
+        10,
+        [(None, "warn"), ("b@h", "warn")],
+    ),
+    # SIGKILL after SIGTERM, a spot node: it was told to go.
+    ([recorded(), gone(45, is_draining=True)], NOT_ASKED, 0, [(None, "pass")]),
+    # Crashed eleven minutes ago, and somebody else works: yesterday's news.
+    ([recorded(), gone(660)], NOT_ASKED, 0, [(None, "pass")]),
+    # Crashed five minutes ago.
+    ([recorded(), gone(300)], NOT_ASKED, 0, [(None, "pass"), ("gone@host", "warn")]),
+    # The store lost its records with a restart; this process saw a worker 5 s ago.
+    ([], EMPTY, 5, [(None, "warn")]),
+    # And it did not come back.
+    ([], EMPTY, 31, [(None, "fail")]),
+    # Never any worker.
+    ([], EMPTY, None, [(None, "fail")]),
+    # Draining workers live.
+    ([recorded(state=WorkerState.DRAINING)], NOT_ASKED, 0, [(None, "pass")]),
+]
+
+
+@pytest.mark.parametrize(("workers", "inspection", "seen", "expected"), ALIVE)
+def test_workers_alive__records(
+    workers: list[Worker],
+    inspection: InspectionState,
+    seen: float | None,
+    expected: list[tuple[str | None, str]],
+) -> None:
+    snapshot = make_snapshot(workers=workers, inspection=inspection, live_worker_seen_seconds=seen)
+
+    assert results(WorkersAlive(), snapshot) == expected
+
+
+DEAF = {"state": WorkerState.NOT_CONSUMING, "read_age_seconds": 75.0}
+
+CONSUMING = [
+    ([recorded()], [(None, "pass")]),
+    # The only one has stopped reading: nothing is taken, while ping answers.
+    ([recorded(**DEAF)], [("worker1@host", "fail")]),
+    # One of two.
+    ([recorded("a@h", **DEAF), recorded("b@h")], [("a@h", "warn")]),
+    # Both.
+    ([recorded("a@h", **DEAF), recorded("b@h", **DEAF)], [("a@h", "fail"), ("b@h", "fail")]),
+    # The other one is saturated: it takes tasks again when one ends.
+    ([recorded("a@h", **DEAF), recorded("b@h", state=WorkerState.SATURATED)], [("a@h", "warn")]),
+    # The other one drains: nobody takes anything.
+    ([recorded("a@h", **DEAF), recorded("b@h", state=WorkerState.DRAINING)], [("a@h", "fail")]),
+    # The other one is paused.
+    ([recorded("a@h", **DEAF), recorded("b@h", is_paused=True)], [("a@h", "fail")]),
+    # A loop that hangs reads nothing either.
+    ([recorded(state=WorkerState.STUCK, loop_age_seconds=90.0)], [("worker1@host", "fail")]),
+    # Live inspection does not tell.
+    ([make_worker()], [(None, "unknown")]),
+    ([], [(None, "unknown")]),
+]
+
+
+@pytest.mark.parametrize(("workers", "expected"), CONSUMING)
+def test_workers_consuming__table(workers: list[Worker], expected: list[tuple[str | None, str]]) -> None:
+    assert results(WorkersConsuming(), make_snapshot(workers=workers)) == expected
+
+
+POOL = [
+    ([recorded(children=4)], [(None, "pass")]),
+    # No process left to run a task.
+    ([recorded(children=0)], [("worker1@host", "fail")]),
+    # Another worker has some.
+    ([recorded("a@h", children=0), recorded("b@h", children=4)], [("a@h", "warn")]),
+    # Threads and gevent have no processes.
+    ([recorded(children=None, pool="threads")], [(None, "pass")]),
+    # A prefork worker without children beside a thread pool that works.
+    ([recorded("a@h", children=0), recorded("b@h", children=None)], [("a@h", "warn")]),
+    # Eleven died in a minute, max_tasks_per_child left out.
+    ([recorded(children=4, children_lost_per_minute=11.0)], [("worker1@host", "warn")]),
+    ([recorded(children=4, children_lost_per_minute=10.0)], [(None, "pass")]),
+    # max_tasks_per_child=1: restarts without number, and none of them lost.
+    ([recorded(children=4, children_restarted=69231, children_lost_per_minute=0.0)], [(None, "pass")]),
+    ([recorded(state=WorkerState.STUCK, loop_age_seconds=61.0)], [("worker1@host", "warn")]),
+    ([], [(None, "unknown")]),
+    # The dead have no pool to judge.
+    ([gone(45, children=0)], [(None, "unknown")]),
+]
+
+
+@pytest.mark.parametrize(("workers", "expected"), POOL)
+def test_workers_pool__table(workers: list[Worker], expected: list[tuple[str | None, str]]) -> None:
+    assert results(WorkersPool(), make_snapshot(workers=workers)) == expected
