@@ -70,7 +70,7 @@ def build_sales_report(days: int) -> None:
 
 @shared_task
 def release_expired_baskets() -> None:
-    """Give back what nobody bought: quick, every ten seconds."""
+    """Give back what nobody bought: quick, every few seconds."""
     time.sleep(0.02)
 
 

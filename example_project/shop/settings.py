@@ -92,7 +92,7 @@ if broker.IS_REDIS:
 CELERY_BEAT_SCHEDULE = {
     "release-expired-baskets": {
         "task": "orders.tasks.release_expired_baskets",
-        "schedule": timedelta(seconds=10),
+        "schedule": timedelta(seconds=5),
     },
     "refresh-prices": {
         "task": "orders.tasks.refresh_prices",
