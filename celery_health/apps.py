@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from celery_health import producers
+from celery_health.worker import bootstep
+
 
 class CeleryHealthConfig(AppConfig):
-    """Installs celery_health; ``ready`` connects signals and nothing else."""
+    """Installs celery_health: ``ready`` connects signals, and does nothing else."""
 
     name = "celery_health"
     label = "celery_health"
     verbose_name = "Celery health"
+
+    def ready(self) -> None:
+        """Have workers that start in this process report themselves, and what it sends be stamped."""
+        bootstep.connect()
+        producers.connect()
