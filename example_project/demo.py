@@ -35,11 +35,11 @@ PAGES: Final = (
     ("ready/", "and its broker", "anyone"),
     ("tasks/", "what runs", "staff"),
     ("stats/", "totals by task", "staff"),
-    ("workers/", "", "staff"),
-    ("queues/", "", "staff"),
-    ("schedule/", "", "staff"),
+    ("workers/", "who works", "staff"),
+    ("queues/", "what waits", "staff"),
+    ("schedule/", "what is due", "staff"),
     ("doctor/", "findings", "staff"),
-    ("dead-letters/", "", "staff"),
+    ("dead-letters/", "what failed", "staff"),
     ("metrics/", "for Prometheus", "anyone"),
 )
 #: Celery reads these before the shop's settings (celery/app/base.py): they would name another broker.
