@@ -104,7 +104,10 @@ def _ssl_of(app: Celery, url: str) -> Any:
 
 def _broker(app: Celery) -> _Place | None:
     # The URL for writing: the one for reading may be a replica, and the store is written to.
-    connection: Any = app.connection_for_write()
+    try:
+        connection: Any = app.connection_for_write()
+    except Exception:  # a bad URL, or a transport whose library is missing: the broker's reader says so
+        return None
     if not is_redis(connection):
         return None
     options = connection.transport_options or {}

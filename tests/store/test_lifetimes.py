@@ -1,0 +1,109 @@
+"""Every key says how long it lives, and what outlives its use is taken away."""
+
+import pytest
+
+from celery_health.store import keys as limits
+from tests.store.conftest import Writer, read
+
+
+def publish_everything(store):
+    writer = Writer(store, kind="worker", name="w1@host")
+    writer.publish({"a": 1}, ring={"p\x1fsent": 1}, record={}, registered=("f", ("p",)), consumed=("q",))
+    Writer(store, kind="beat", name="beat@host").publish(record={})
+    return writer
+
+
+def test_keys__each_has_the_life_span_of_the_table(store, redis_client):
+    publish_everything(store)
+    prefix = store.keys.prefix.encode()
+    spans = {}
+    for key in redis_client.scan_iter():
+        assert key.startswith(prefix)
+        spans.setdefault(key.removeprefix(prefix).split(b":")[0].decode(), redis_client.ttl(key))
+    assert spans == {
+        "totals": pytest.approx(limits.TOTALS_SECONDS, abs=5),
+        "seq": pytest.approx(limits.SEQUENCE_SECONDS, abs=5),
+        "workers": pytest.approx(limits.WORKER_SECONDS, abs=5),
+        "beats": -1,  # until replaced
+        "registered": pytest.approx(limits.REGISTERED_SECONDS, abs=5),
+        "consumed": pytest.approx(limits.CONSUMED_SECONDS, abs=5),
+        "ring": pytest.approx(limits.RING_SECONDS, abs=5),
+    }
+
+
+def test_keys__are_refreshed_by_use(store, redis_client):
+    writer = publish_everything(store)
+    keys = store.keys
+    used = [keys.totals, keys.sequence(writer.writer), keys.workers, keys.registered, keys.consumed]
+    for key in used:
+        redis_client.expire(key, 100)
+    writer.publish({"a": 1}, record={}, registered=("f", ("p",)), consumed=("q",))
+    assert all(redis_client.ttl(key) > 3_000 for key in used)
+
+
+def test_keys__do_not_grow_with_restarts_of_the_same_worker(store, redis_client):
+    for _ in range(20):
+        publish_everything(store)
+    names = {key.split(b":")[2] for key in redis_client.scan_iter()}
+    assert names == {b"totals", b"seq", b"workers", b"beats", b"registered", b"consumed", b"ring"}
+    reading = read(store)
+    assert len(reading.workers) == len(reading.beats) == len(reading.consumed) == len(reading.registered) == 1
+
+
+def make_older(client, key, ages):
+    """Move the stamps of entries back by so many seconds."""
+    for name, seconds in ages.items():
+        stamp, space, rest = client.hget(key, name).partition(b" ")
+        client.hset(key, name, str(int(stamp) - int(seconds * 1e6)).encode() + space + rest)
+
+
+def names_of(records):
+    return {record.name for record in records}
+
+
+def test_workers__are_shown_for_a_day_and_gone_when_others_come(store, redis_client):
+    ages = {"old@host": 25 * 3600, "young@host": 23 * 3600, "now@host": 0}
+    for name in ages:
+        Writer(store, kind="worker", name=name).publish(record={})
+    make_older(redis_client, store.keys.workers, ages)
+    assert names_of(read(store).workers) == {"young@host", "now@host"}
+    assert redis_client.hlen(store.keys.workers) == 3
+    Writer(store, kind="worker", name="next@host").publish(record={})
+    assert names_of(read(store).workers) == {"young@host", "now@host", "next@host"}
+    assert redis_client.hlen(store.keys.workers) == 3
+
+
+def test_workers__that_said_goodbye_make_room_for_new_names_after_an_hour(store, redis_client):
+    ages = {"left@host": 61 * 60, "lost@host": 61 * 60, "leaves@host": 59 * 60}
+    for name in ages:
+        Writer(store, kind="worker", name=name).publish(record={"goodbye": name != "lost@host"})
+    make_older(redis_client, store.keys.workers, ages)
+    assert len(read(store).workers) == 3  # nobody came since
+    Writer(store, kind="worker", name="next@host").publish(record={})
+    assert names_of(read(store).workers) == {"lost@host", "leaves@host", "next@host"}
+
+
+def test_beats__are_kept_at_any_age_up_to_twenty(store, redis_client):
+    Writer(store, kind="beat", name="beat-0").publish(record={})
+    make_older(redis_client, store.keys.beats, {"beat-0": 90 * 86400})
+    assert [beat.age_seconds for beat in read(store).beats] == [pytest.approx(90 * 86400, abs=5)]
+    for number in range(1, 25):
+        Writer(store, kind="beat", name=f"beat-{number}").publish(record={})
+    assert names_of(read(store).beats) == {f"beat-{number}" for number in range(5, 25)}
+
+
+def test_registered__unused_lists_go_when_a_new_one_comes(store, redis_client):
+    for fingerprint in ("old", "young"):
+        Writer(store, kind="worker", name="w@host").publish(record={}, registered=(fingerprint, ("p",)))
+    make_older(redis_client, store.keys.registered, {"old": 25 * 3600})
+    Writer(store, kind="worker", name="w@host").publish(record={}, registered=("new", ("p",)))
+    assert set(read(store).registered) == {"young", "new"}
+
+
+def test_consumed__is_forgotten_after_a_week(store, redis_client):
+    Writer(store).publish(consumed=("old", "young"))
+    make_older(redis_client, store.keys.consumed, {"old": 7 * 86400 + 60})
+    assert set(read(store).consumed) == {"young"}
+    Writer(store).publish(consumed=("new",))
+    assert set(read(store).consumed) == {"young", "new"}
+    assert redis_client.hlen(store.keys.consumed) == 2
