@@ -1,0 +1,146 @@
+"""The view that every resource builds on: what a monitored project may set, and what must not reach us."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+from django.db import transaction
+from django.http import Http404
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import NotAcceptable
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.permissions import AllowAny
+from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.settings import api_settings
+from rest_framework.views import APIView
+
+from celery_health.api.answers import error_body, finish
+from celery_health.api.permissions import permission_class
+from celery_health.api.query import BadParameter, Query
+from celery_health.exceptions import CeleryHealthError, ConfigurationError
+
+
+class ForgivingNegotiation(DefaultContentNegotiation):
+    """Answers JSON to whoever accepts nothing we have: 406 would tell a monitor that Celery is down."""
+
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        """Return the renderer and media type to answer with."""
+        try:
+            chosen: tuple[BaseRenderer, str] = super().select_renderer(request, renderers, format_suffix)
+        except NotAcceptable:
+            return renderers[0], renderers[0].media_type
+        return chosen
+
+    def filter_renderers(self, renderers: Any, format: str) -> Any:
+        """Return the renderers of ``?format=``.
+
+        Raises:
+            BadParameter: there are none.
+        """
+        try:
+            return super().filter_renderers(renderers, format)
+        except Http404:
+            known = ", ".join(renderer.format for renderer in renderers)
+            raise BadParameter(
+                api_settings.URL_FORMAT_OVERRIDE or "format", format, f"Known: {known}."
+            ) from None
+
+
+def _browsable_renderers() -> Iterator[type[BaseRenderer]]:
+    """Yield the project's browsable API: nothing where it has switched that off."""
+    renderers: Any = api_settings.DEFAULT_RENDERER_CLASSES
+    for renderer in renderers:
+        if issubclass(renderer, BrowsableAPIRenderer) and renderer.format == BrowsableAPIRenderer.format:
+            yield renderer
+
+
+class MonitoringView(APIView):
+    """Answers one resource as JSON, or in the browsable API.
+
+    Authentication is the project's. Its renderers, throttles and versioning are not used: field names and
+    paths are a contract, and a throttle would ask a cache that may be the very thing that is down.
+    """
+
+    access: ClassVar[str] = "read"
+    """The key of ``PERMISSIONS`` that says who may ask."""
+    parameters: ClassVar[Sequence[str]] = ()
+    """The query parameters that the resource takes."""
+    refuse_unknown_parameters: ClassVar[bool] = True
+
+    renderer_classes = (JSONRenderer, *_browsable_renderers())
+    content_negotiation_class = ForgivingNegotiation
+    throttle_classes = ()
+    versioning_class = None
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Any:
+        """Return the view function, outside transactions: ATOMIC_REQUESTS would need a living database."""
+        return transaction.non_atomic_requests(super().as_view(**initkwargs))
+
+    # Who may ask
+
+    @property
+    def is_public(self) -> bool:
+        """Say whether anyone may ask."""
+        return permission_class(self.access) is AllowAny
+
+    def needs_user(self) -> bool:
+        """Say whether it matters who asks; if not, neither session nor database is touched."""
+        return not self.is_public
+
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        """Return the project's authenticators, or none where it does not matter who asks."""
+        try:
+            return super().get_authenticators() if self.needs_user() else []
+        except ConfigurationError:
+            # DRF calls this before it catches errors; get_permissions raises the same where it does.
+            return []
+
+    def get_permissions(self) -> list[Any]:
+        """Return what ``PERMISSIONS`` says now, so that it can be changed without a restart in tests."""
+        return [permission_class(self.access)()]
+
+    def shows_details(self) -> bool:
+        """Say whether this caller may see more than states."""
+        return True
+
+    # Questions and answers
+
+    def query(self) -> Query:
+        """Return the query parameters.
+
+        Raises:
+            BadParameter: one is unknown.
+        """
+        known = [*self.parameters]
+        if api_settings.URL_FORMAT_OVERRIDE:
+            known.append(api_settings.URL_FORMAT_OVERRIDE)
+        return Query(self.request.query_params, known, refuse_unknown=self.refuse_unknown_parameters)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Answer our own errors as JSON with their fix; leave the others to DRF and the project."""
+        if not isinstance(exc, CeleryHealthError):
+            return super().handle_exception(exc)
+        status, body = error_body(exc, details=self._shows_error(exc))
+        response = Response(body, status=status)
+        response.exception = True
+        return response
+
+    def _shows_error(self, error: CeleryHealthError) -> bool:
+        try:
+            # What callers sent they may see again, whoever they are.
+            return isinstance(error, BadParameter) or self.shows_details()
+        except ConfigurationError:
+            # Who may see it is unknown, and the project's developer must.
+            return True
+
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the answer with the headers that all of ours have."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        finish(response)
+        return response

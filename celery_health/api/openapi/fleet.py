@@ -1,0 +1,81 @@
+"""The shapes of ``workers/`` and ``queues/``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from celery_health.api.openapi.parts import (
+    ENVELOPE,
+    LIMIT,
+    QUEUE,
+    WORKER,
+    YES_NO,
+    by_name,
+    fields,
+    number,
+    one_of,
+    operation,
+    rows,
+    text,
+    unknown_or,
+    whole,
+)
+from celery_health.records import Source, WorkerState
+
+WORKERS: Final = fields(
+    {
+        "workers": rows(
+            fields(
+                {
+                    "hostname": text(),
+                    "pid": unknown_or(whole()),
+                    "state": one_of(WorkerState),
+                    "queues": unknown_or(rows(text())),
+                    "pool": unknown_or(text()),
+                    "concurrency": unknown_or(whole()),
+                    "children": unknown_or(whole("Live pool processes.")),
+                    "children_restarted": unknown_or(whole()),
+                    "active": unknown_or(whole()),
+                    "reserved": unknown_or(whole()),
+                    "scheduled": unknown_or(whole()),
+                    "processed": unknown_or(whole("Tasks accepted since it started.")),
+                    "loop_age_seconds": unknown_or(number("Since its event loop turned.")),
+                    "read_age_seconds": unknown_or(number("Since it read the broker.")),
+                    "progress_age_seconds": unknown_or(number("Since one of its tasks started or ended.")),
+                    "last_seen_seconds": unknown_or(number()),
+                    "started_at": unknown_or(text(format="date-time")),
+                    "versions": by_name(text()),
+                    "source": one_of(Source),
+                }
+            )
+        ),
+        "count": unknown_or(whole("How many there are, listed or not.")),
+        **ENVELOPE,
+    }
+)
+
+QUEUES: Final = fields(
+    {
+        "queues": rows(
+            fields(
+                {
+                    "name": text(),
+                    "ready": unknown_or(whole("Waiting, over all priorities.")),
+                    "reserved": unknown_or(whole("Taken by workers, not started.")),
+                    "unacked": unknown_or(whole("Delivered, not acknowledged.")),
+                    "scheduled": unknown_or(whole("Held by workers until their time.")),
+                    "oldest_age_seconds": unknown_or(number("Age of the oldest that waits.")),
+                    "oldest_age_is_minimum": {**YES_NO, "description": "It is at least that old."},
+                    "consumers": unknown_or(whole()),
+                    "capacity": unknown_or(whole("Tasks its consumers can run at once.")),
+                    "expected_by": rows(text("`task:<name>`, `beat:<entry>` or `setting`.")),
+                }
+            )
+        ),
+        "count": whole("How many there are, listed or not."),
+        **ENVELOPE,
+    }
+)
+
+WORKERS_OPERATION: Final = operation("workers", WORKERS, "The workers", [WORKER, LIMIT])
+QUEUES_OPERATION: Final = operation("queues", QUEUES, "The queues", [QUEUE, LIMIT])

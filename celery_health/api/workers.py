@@ -1,0 +1,69 @@
+"""``workers/``: one row each."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from celery_health.api.base import MonitoringView
+from celery_health.api.schema import describe
+from celery_health.api.snapshots import Reading, roster_is_known, take_reading
+from celery_health.health.body import timestamp
+from celery_health.records import Worker
+
+
+class WorkersView(MonitoringView):
+    """What each worker does, and when it was last heard; also those that were lost lately.
+
+    `?worker=` chooses (it may be repeated), `?limit=` cuts the list.
+    """
+
+    parameters: ClassVar = ["worker", "limit"]
+
+    @describe("workers")
+    def get(self, request: Request) -> Response:
+        """Answer the workers."""
+        query = self.query()
+        return Response(workers_body(take_reading(limit=query.limit(), only_workers=query.names("worker"))))
+
+
+def workers_body(reading: Reading) -> dict[str, Any]:
+    """Return the answer to `reading`; ``count`` is None while there may be more than are known."""
+    wanted = reading.only_workers
+    found = [w for w in reading.snapshot.workers if wanted is None or w.hostname in wanted]
+    return {
+        "workers": [worker_row(worker) for worker in reading.cut(found)],
+        "count": len(found) if roster_is_known(reading.snapshot) else None,
+        **reading.envelope(truncated=len(found) > reading.limit),
+    }
+
+
+def worker_row(worker: Worker) -> dict[str, Any]:
+    """Return one worker, field by field as the contract has it."""
+    return {
+        "hostname": worker.hostname,
+        "pid": worker.pid,
+        "state": worker.state.value,
+        "queues": None if worker.queues is None else list(worker.queues),
+        "pool": worker.pool,
+        "concurrency": worker.concurrency,
+        "children": worker.children,
+        "children_restarted": worker.children_restarted,
+        "active": worker.active_count,
+        "reserved": worker.reserved_count,
+        "scheduled": worker.scheduled_count,
+        "processed": worker.processed,
+        "loop_age_seconds": _seconds(worker.loop_age_seconds),
+        "read_age_seconds": _seconds(worker.read_age_seconds),
+        "progress_age_seconds": _seconds(worker.progress_age_seconds),
+        "last_seen_seconds": _seconds(worker.last_seen_seconds),
+        "started_at": None if worker.started_at is None else timestamp(worker.started_at),
+        "versions": dict(worker.versions),
+        "source": worker.source.value,
+    }
+
+
+def _seconds(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

@@ -1,0 +1,24 @@
+"""The paths, included where the project likes: ``path("api/celery/", include("celery_health.urls"))``."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from celery_health.api.health import HealthView
+from celery_health.api.probes import live, ready
+from celery_health.api.queues import QueuesView
+from celery_health.api.stats import StatsView
+from celery_health.api.tasks import TasksView
+from celery_health.api.workers import WorkersView
+
+app_name = "celery_health"
+
+urlpatterns = [
+    path("health/", HealthView.as_view(), name="health"),
+    path("live/", live, name="live"),
+    path("ready/", ready, name="ready"),
+    path("tasks/", TasksView.as_view(), name="tasks"),
+    path("stats/", StatsView.as_view(), name="stats"),
+    path("workers/", WorkersView.as_view(), name="workers"),
+    path("queues/", QueuesView.as_view(), name="queues"),
+]

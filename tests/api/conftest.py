@@ -1,0 +1,108 @@
+"""Fixtures: a hand-made snapshot behind the views, and callers of every rank.
+
+The snapshot stands in for real workers, which do not show every state on demand; `test_end_to_end` has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import OperationalError
+from django.test import Client
+
+from celery_health.api.answers import _log_once
+from celery_health.deadline import Deadline
+from celery_health.exceptions import BrokerError
+from celery_health.records import Snapshot
+from celery_health.testing import make_snapshot
+
+PREFIX = "/api/celery/"
+#: Each resource of the contract that is read, and the key of PERMISSIONS that guards it.
+RESOURCES = {
+    "health/": "health",
+    "tasks/": "read",
+    "stats/": "read",
+    "workers/": "read",
+    "queues/": "read",
+}
+RANKS = ("anonymous", "user", "staff", "superuser")
+
+
+class Celery:
+    """What the views find: set `snapshot`, `age_seconds` or `error`."""
+
+    def __init__(self) -> None:
+        self.snapshot = make_snapshot()
+        self.age_seconds = 0.25
+        self.error: Exception | None = None
+        self.asked = 0
+
+    def read(self, deadline: Deadline | None = None) -> tuple[Snapshot, float]:
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        return self.snapshot, self.age_seconds
+
+    def check_broker(self, deadline: Deadline) -> None:
+        if self.error is not None:
+            raise self.error
+        if self.snapshot.broker.reachable is False:
+            raise BrokerError(self.snapshot.broker.error or "")
+
+
+@pytest.fixture
+def celery(monkeypatch: pytest.MonkeyPatch) -> Celery:
+    """What the views find instead of a broker."""
+    fake = Celery()
+    monkeypatch.setattr("celery_health.api.snapshots.get_reading", fake.read)
+    monkeypatch.setattr("celery_health.health.verdict.get_reading", fake.read)
+    monkeypatch.setattr("celery_health.api.probes.check_broker", fake.check_broker)
+    return fake
+
+
+@pytest.fixture
+def client_of(db: None) -> Callable[[str], Client]:
+    """Return a client who is ``anonymous``, a ``user``, ``staff`` or a ``superuser``."""
+
+    def make(rank: str) -> Client:
+        client = Client()
+        if rank != "anonymous":
+            user = get_user_model().objects.create_user(
+                username=rank, is_staff=rank in ("staff", "superuser"), is_superuser=rank == "superuser"
+            )
+            client.force_login(user)
+        return client
+
+    return make
+
+
+@pytest.fixture
+def staff(client_of: Callable[[str], Client]) -> Client:
+    """A client on the staff."""
+    return client_of("staff")
+
+
+@pytest.fixture(autouse=True)
+def _fresh_log() -> Iterator[None]:
+    """Let each test see the one log record of a configuration error."""
+    _log_once.cache_clear()
+    yield
+
+
+def _broken(*args: Any, **kwargs: Any) -> Any:
+    raise OperationalError("the database is down")
+
+
+@pytest.fixture
+def broken_database() -> Iterator[None]:
+    """Make every use of the database fail, transactions included: nothing else fails on demand here."""
+    with (
+        patch("django.db.backends.base.base.BaseDatabaseWrapper.ensure_connection", _broken),
+        patch("django.db.backends.base.base.BaseDatabaseWrapper.set_autocommit", _broken),
+        patch("django.db.backends.base.base.BaseDatabaseWrapper.cursor", _broken),
+    ):
+        yield
