@@ -1,0 +1,48 @@
+"""A real worker: its main process sees every option, and the tasks run as ever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from tests.monitoring import every_order_names as orders
+from tests.support import Worker
+
+SEEN = {
+    "monitored": True,
+    "is_task": True,
+    "options": [120.0, {"tier": "tier"}, "(<class 'ValueError'>,)"],
+}
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_worker__sees_every_option_and_runs_every_task(
+    pool: str, redis_url: str, worker_factory: Callable[..., Worker], make_app: Callable[..., Celery]
+) -> None:
+    worker = worker_factory(
+        redis_url,
+        pool=pool,
+        health={"MONITOR_ALL_TASKS": False},
+        conf={"include": ["tests.monitoring.every_order"]},
+        env={"CELERY_TEST_RESULTS": redis_url},
+    )
+    app: Any = make_app(redis_url, result_backend=redis_url)
+    answer = app.control.broadcast(
+        "monitoring_seen", destination=[worker.hostname], reply=True, timeout=10, limit=1
+    )
+    seen = answer[0][worker.hostname]
+    assert seen.pop("pid") == worker.pid
+    assert seen.pop("monitors_all") is False
+    assert seen.pop("plain") == {"monitored": False, "is_task": True, "options": None}
+    assert seen == dict.fromkeys(orders.NAMES, SEEN)
+
+    results = {
+        name: app.send_task(f"tests.monitoring.every_order.{name}", ["gold"])
+        for name in (*orders.NAMES, "plain")
+    }
+    ended = {name: result.get(timeout=30) for name, result in results.items()}
+    wanted = {name: "gold at attempt 2" if name in orders.RETRIED else "gold" for name in ended}
+    assert ended == wanted
