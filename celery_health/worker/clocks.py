@@ -30,7 +30,7 @@ class Clocks:
         self.attached = False
         """The consumer has a connection and its loop is about to run, or runs."""
         self.progressed_at: float | None = None
-        """When a task last started or ended."""
+        """When a task last started or ended; before the first one, when the worker could first take one."""
         self._looped_at: float | None = None
         self._tasks_in_loop = False
         """Tasks run in the loop's own thread: where they progress, it lives."""
@@ -47,6 +47,8 @@ class Clocks:
         self.detach()
         self._generation += 1
         self._looped_at = monotonic()
+        if self.progressed_at is None:
+            self.progressed_at = self._looped_at
         self._tasks_in_loop = runs_tasks_in_loop(consumer.pool)
         self.attached = True
         if consumer.hub is not None:

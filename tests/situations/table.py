@@ -1,0 +1,470 @@
+"""The situations: what happens, what the verdict must be, and how it is mended.
+
+Each is a generator: it prepares a system, breaks it and yields; the runner waits for the verdict; it mends
+it and yields again, or ends where there is nothing to mend. A situation whose verdict is ``healthy`` must
+never be called anything worse while its generator runs between its yields.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from tests.situations.system import System
+from tests.support import Proxy, eventually
+
+Play = Callable[[System], Iterator[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """One row of the table."""
+
+    name: str
+    play: Play
+    status: str
+    """The verdict that must come: ``healthy`` means that it must stay so."""
+    check: str | None = None
+    check_status: str | None = None
+    subject: str | None = None
+    within: str | None = None
+    """The limit after which it must be seen; None: at once."""
+    allows: tuple[str, ...] = ()
+    """Verdicts besides `status` that a steady situation may show: never ``unhealthy``."""
+    marks: tuple[str, ...] = ()
+
+
+SITUATIONS: list[Situation] = []
+
+
+def situation(
+    status: str,
+    check: str | None = None,
+    check_status: str | None = None,
+    *,
+    subject: str | None = None,
+    within: str | None = None,
+    allows: tuple[str, ...] = (),
+    marks: tuple[str, ...] = (),
+) -> Callable[[Play], Play]:
+    """Add a row to the table."""
+
+    def add(play: Play) -> Play:
+        SITUATIONS.append(
+            Situation(
+                name=play.__name__,
+                play=play,
+                status=status,
+                check=check,
+                check_status=check_status,
+                subject=subject,
+                within=within,
+                allows=allows,
+                marks=marks,
+            )
+        )
+        return play
+
+    return add
+
+
+def stay(system: System, seconds: float) -> Iterator[None]:
+    """Hand over to the runner, which looks at the verdict, again and again for so long."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        yield
+
+
+def patience(system: System) -> float:
+    """Return how long a steady situation is watched: past the longest limit that could be wrong about it."""
+    return max(system.limit(name) for name in ("worker_lost_seconds", "not_consuming_seconds")) * 2 + 1
+
+
+# Workers come and go ---------------------------------------------------------------------------------
+
+
+@situation("healthy")
+def all_well(system: System) -> Iterator[None]:
+    system.worker()
+    system.send("add", count=20)
+    system.healthy()
+    yield from stay(system, patience(system))
+
+
+@situation("unhealthy", "workers.alive", "fail")
+def no_worker_ever(system: System) -> Iterator[None]:
+    yield
+    system.worker()
+    yield
+
+
+@situation("healthy")
+def eager_web_only(system: System) -> Iterator[None]:
+    system.conf["task_always_eager"] = True
+    yield from stay(system, 1)
+
+
+@situation("unhealthy", "workers.alive", "fail", within="worker_lost_seconds")
+def worker_sigkilled(system: System) -> Iterator[None]:
+    worker = system.worker(name="prod")
+    system.healthy()
+    worker.kill()
+    yield
+    system.worker(name="prod")
+    yield
+
+
+@situation("degraded", "workers.alive", "warn", within="worker_lost_seconds")
+def one_of_two_sigkilled(system: System) -> Iterator[None]:
+    system.worker(name="a")
+    victim = system.worker(name="b")
+    system.healthy()
+    victim.kill()
+    yield
+    system.worker(name="b")
+    yield
+
+
+@situation("healthy")
+def one_of_two_stopped(system: System) -> Iterator[None]:
+    system.worker(name="a")
+    leaving = system.worker(name="b")
+    system.healthy()
+    leaving.stop()
+    yield from stay(system, patience(system))
+
+
+@situation("healthy")
+def sigterm_with_a_long_task(system: System) -> Iterator[None]:
+    worker = system.worker()
+    system.healthy()
+    system.send("sleep", patience(system) + 2)
+    eventually(lambda: system.report().snapshot.workers[0].active_count, 10, what="running")
+    worker.signal(signal.SIGTERM)
+    yield from stay(system, patience(system))
+
+
+@situation("healthy")
+def sigkill_after_sigterm(system: System) -> Iterator[None]:
+    system.worker(name="other")
+    worker = system.worker(name="spot")
+    system.healthy()
+    system.send("sleep", 60, count=8)
+    worker.signal(signal.SIGTERM)
+    eventually(lambda: any(w.is_draining for w in system.report().snapshot.workers), 10, what="seen draining")
+    worker.kill()
+    yield from stay(system, patience(system))
+
+
+@situation("unhealthy", "workers.alive", "fail", within="worker_lost_seconds")
+def worker_sigstopped(system: System) -> Iterator[None]:
+    worker = system.worker()
+    system.healthy()
+    worker.pause()
+    yield
+    worker.resume()
+    yield
+
+
+@situation("healthy", allows=("degraded",))
+def single_worker_restarted(system: System) -> Iterator[None]:
+    worker = system.worker(name="prod")
+    system.healthy()
+    worker.stop()
+    system.worker(name="prod", wait=False)
+    yield from stay(system, patience(system))
+
+
+@situation("healthy", allows=("degraded",))
+def rolling_restart_of_four_under_load(system: System) -> Iterator[None]:
+    workers = [system.worker(name=f"old{n}") for n in range(4)]
+    system.healthy()
+    for number, worker in enumerate(workers):
+        system.send("sleep", 0.2, count=10)
+        replacement = system.worker(name=f"new{number}", wait=False)
+        yield
+        replacement.wait_ready()
+        worker.signal(signal.SIGTERM)
+        yield from stay(system, 1)
+    yield from stay(system, 2)
+
+
+@situation("healthy")
+def scaled_to_zero(system: System) -> Iterator[None]:
+    system.health.update(MIN_WORKERS=0, QUEUES={"celery": {"scale_to_zero": True}})
+    system.send("add")
+    yield from stay(system, patience(system))
+
+
+@situation("unhealthy", "workers.alive", "fail", within="restart_grace_seconds")
+def all_stopped(system: System) -> Iterator[None]:
+    worker = system.worker()
+    system.healthy()
+    worker.stop()
+    yield
+    system.worker()
+    yield
+
+
+# The broker ------------------------------------------------------------------------------------------
+
+
+@situation("unhealthy", "broker.reachable", "fail")
+def broker_stopped(system: System) -> Iterator[None]:
+    system.worker()
+    system.healthy()
+    system.redis.kill()
+    yield
+    system.redis.restart()
+    yield
+
+
+@situation("healthy", allows=("degraded",))
+def broker_restarted(system: System) -> Iterator[None]:
+    system.worker()
+    system.healthy()
+    system.redis.restart()
+    yield from stay(system, patience(system))
+
+
+@situation("unhealthy", "broker.reachable", "fail")
+def broker_paused(system: System) -> Iterator[None]:
+    system.worker()
+    system.healthy()
+    system.redis.pause()
+    yield
+    if system.is_soak:
+        time.sleep(20)
+    system.redis.resume()
+    yield
+
+
+@situation("unhealthy", "broker.reachable", "fail")
+def broker_black_holed(system: System) -> Iterator[None]:
+    proxy = system.stack.enter_context(Proxy(system.redis.port))
+    system.url = proxy.url(system.redis.url)
+    # As the doctor recommends; without it a worker may wait for ever (FACTS 2).
+    system.conf["broker_transport_options"] = {"socket_timeout": 2}
+    system.worker()
+    system.healthy()
+    proxy.black_hole()
+    yield
+    proxy.cut()
+    proxy.forward()
+    yield
+
+
+@situation("unhealthy", "workers.consuming", "fail", within="not_consuming_seconds")
+def half_open_connections(system: System) -> Iterator[None]:
+    proxy = system.stack.enter_context(Proxy(system.redis.port))
+    system.reader_url = system.redis.url
+    worker = system.worker(url=proxy.url(system.redis.url))
+    system.healthy()
+    proxy.forget_flows()
+    yield
+    worker.kill()
+    system.worker(name=worker.hostname)
+    yield
+
+
+# Queues ----------------------------------------------------------------------------------------------
+
+ROUTED = {"task_routes": {"tests.project.tasks.add": {"queue": "ai_tasks"}}}
+
+
+@situation("unhealthy", "queues.consumed", "fail", subject="celery", within="unconsumed_seconds")
+def consumer_cancelled(system: System) -> Iterator[None]:
+    worker = system.worker()
+    system.healthy()
+    system.app.control.cancel_consumer("celery", destination=[worker.hostname])
+    eventually(
+        lambda: any(w.is_paused for w in system.report().snapshot.workers), 10, what="consumes nothing"
+    )
+    system.send("add", count=5)
+    yield
+    system.app.control.add_consumer("celery", destination=[worker.hostname])
+    yield
+
+
+@situation("unhealthy", "queues.consumed", "fail", subject="ai_tasks", within="unconsumed_seconds")
+def worker_without_q(system: System) -> Iterator[None]:
+    system.conf.update(ROUTED)
+    system.worker(queues=["celery"])
+    system.healthy()
+    system.send("add", count=3)
+    yield
+    system.worker(queues=["ai_tasks"])
+    yield
+
+
+@situation("degraded", "queues.consumed", "warn", subject="nightly", within="unconsumed_seconds")
+def scheduled_queue_without_consumer_empty(system: System) -> Iterator[None]:
+    system.conf["beat_schedule"] = {
+        "report": {"task": "tests.project.tasks.add", "schedule": 86400.0, "options": {"queue": "nightly"}}
+    }
+    system.health["EXPECT_BEAT"] = False
+    system.worker(queues=["celery"])
+    yield
+    system.worker(queues=["nightly"])
+    yield
+
+
+@situation("healthy")
+def all_tasks_routed_away_from_celery(system: System) -> Iterator[None]:
+    system.conf["task_routes"] = {"*": {"queue": "work"}}
+    system.worker(queues=["work"])
+    system.send("add", count=5)
+    system.healthy()
+    yield from stay(system, patience(system))
+
+
+@situation("degraded", "queues.depth", "warn", subject="celery")
+def saturated_by_slow_tasks(system: System) -> Iterator[None]:
+    system.worker()
+    system.healthy()
+    system.send("sleep", 0.5 if not system.is_soak else 0.05, count=10)
+    system.send("add", count=int(system.limit("depth")) + 10)
+    yield
+    yield
+
+
+@situation("degraded", "queues.depth", "warn", subject="celery")
+def deep_over_priorities(system: System) -> Iterator[None]:
+    system.worker()
+    system.healthy()
+    system.send("sleep", 3, count=5)
+    depth = int(system.limit("depth"))
+    for priority in (0, 3, 6, 9):
+        system.send("add", count=depth // 4 + 4, priority=priority)
+    yield
+    yield
+
+
+@situation("unhealthy", "queues.stalled", "fail", subject="celery", within="stalled_seconds")
+def stuck_pool_with_a_waiting_queue(system: System) -> Iterator[None]:
+    worker = system.worker()
+    system.healthy()
+    children = worker.child_pids()
+    for pid in children:
+        os.kill(pid, signal.SIGSTOP)
+    system.send("add", count=12)
+    yield
+    for pid in children:
+        os.kill(pid, signal.SIGCONT)
+    yield
+
+
+@situation("healthy")
+def prefetch_full_of_eta_tasks(system: System) -> Iterator[None]:
+    system.worker()
+    system.send("add", count=20, countdown=600)
+    system.healthy()
+    yield from stay(system, patience(system))
+
+
+@situation("healthy")
+def clocks_five_minutes_off(system: System) -> Iterator[None]:
+    system.worker(queues=["celery"])
+    system.healthy()
+    for _ in range(int(patience(system) * 2)):
+        for skew in (-300.0, 300.0):
+            system.send("add", headers={"celery_health_published_at": time.time() + skew})
+        yield from stay(system, 0.4)
+
+
+@situation("healthy")
+def orphaned_unacked_messages(system: System) -> Iterator[None]:
+    worker = system.worker(name="prod")
+    system.send("sleep_late", 600, count=4)
+    eventually(lambda: system.report().snapshot.workers[0].active_count, 10, what="running")
+    worker.kill()
+    system.worker(name="prod")
+    system.healthy()
+    yield from stay(system, patience(system))
+
+
+# Pools and tasks -------------------------------------------------------------------------------------
+
+
+@situation("degraded", "workers.pool", "warn")
+def children_killed_in_a_loop(system: System) -> Iterator[None]:
+    system.worker()
+    system.healthy()
+    for _ in range(int(system.limit("children_restarts_per_minute")) + 3):
+        system.send("kill9")
+    yield
+
+
+@situation("healthy")
+def max_tasks_per_child_one(system: System) -> Iterator[None]:
+    system.worker(options=["--max-tasks-per-child=1"])
+    system.healthy()
+    for _ in range(5):
+        system.send("add", count=5)
+        yield from stay(system, patience(system) / 5)
+
+
+@situation("healthy")
+def solo_busy(system: System) -> Iterator[None]:
+    system.worker(pool="solo")
+    system.healthy()
+    system.send("busy", 120 if system.is_soak else patience(system))
+    yield from stay(system, 125 if system.is_soak else patience(system))
+
+
+@situation("healthy")
+def gevent_busy(system: System) -> Iterator[None]:
+    system.worker(pool="gevent", concurrency=4)
+    system.healthy()
+    system.send("busy", 120 if system.is_soak else patience(system))
+    yield from stay(system, 125 if system.is_soak else patience(system))
+
+
+@situation("degraded", "tasks.stuck", "warn")
+def task_longer_than_it_says(system: System) -> Iterator[None]:
+    system.health["TASKS"] = {"tests.project.tasks.sleep": {"expected": 2}}
+    system.worker()
+    system.healthy()
+    system.send("sleep", 8)
+    yield
+    yield
+
+
+@situation("degraded", "tasks.unknown", "warn", subject="accounts.tasks.sync")
+def beat_task_under_an_unknown_name(system: System) -> Iterator[None]:
+    system.worker()
+    system.healthy()
+    system.send("accounts.tasks.sync")
+    yield
+
+
+@situation("degraded", "tasks.failing", "warn", subject="tests.project.tasks.fail")
+def task_that_always_fails(system: System) -> Iterator[None]:
+    system.worker()
+    system.healthy()
+    system.send("fail", count=12)
+    yield
+
+
+@situation("healthy")
+def mixed_fleet(system: System) -> Iterator[None]:
+    system.worker(name="new")
+    system.worker(name="old", plain=True)
+    system.send("add", count=10)
+    system.until(
+        lambda report: {w.hostname for w in report.snapshot.workers} == {"new@test", "old@test"},
+        10,
+        "both seen",
+    )
+    yield from stay(system, patience(system))
+
+
+@situation("unhealthy", "workers.alive", "fail")
+def only_another_apps_worker(system: System) -> Iterator[None]:
+    system.worker(health={**system.settings, "APP_ID": "another"})
+    yield
+    system.worker()
+    yield
