@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.apps import AppConfig
 
 from celery_health import producers
+from celery_health.beat import recorder as beat_recorder
 from celery_health.worker import bootstep
 
 
@@ -16,6 +17,7 @@ class CeleryHealthConfig(AppConfig):
     verbose_name = "Celery health"
 
     def ready(self) -> None:
-        """Have workers that start in this process report themselves, and what it sends be stamped."""
+        """Have workers and beats that start here report themselves, and what is sent be stamped."""
         bootstep.connect()
+        beat_recorder.connect()
         producers.connect()

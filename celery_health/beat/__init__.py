@@ -1,0 +1,1 @@
+"""What runs inside beat, stand-alone or embedded in a worker, and nowhere else."""
