@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from celery_health.masking import mask
 from celery_health.queue_states import QueueSources, queue_states
 from celery_health.recorded import Recorded, RecordedWorkers
 from celery_health.records import BrokerState, InspectionState, QueueState, Snapshot, Source, Worker
+from celery_health.task_totals import TaskTotals
 from celery_health.topology import Topology, TopologyCache
 from celery_health.watch import QueueWatch
 
@@ -55,6 +56,9 @@ class Reader:
         self._live_worker_at: float | None = None
         self.pings = SharedFlight(self._ping, name="celery-health-ready")
         self.snapshots = SharedFlight(self.read, name="celery-health-reader")
+        # A connection of its own: one thread at a time uses a store, and totals are read on demand.
+        self._counted = RecordedWorkers(app, settings)
+        self.totals = SharedFlight(self._counted.totals, name="celery-health-totals")
 
     def _open_broker(self) -> Broker:
         if self._broker is None:
@@ -176,6 +180,8 @@ class Reader:
             self._recorded.close()
             if self._broker is not None:
                 self._broker.close()
+        if not self.totals.is_under_way:
+            self._counted.close()
 
 
 def _merge(recorded: Recorded, sighting: Sighting) -> tuple[Worker, ...]:
@@ -249,6 +255,19 @@ def get_reading(deadline: Deadline | None = None) -> tuple[Snapshot, float]:
         return reader.snapshots.get(deadline)
     except DeadlineExceeded as error:
         return reader.unread(reader.broker_state(error)), 0.0
+
+
+def get_totals(deadline: Deadline | None = None) -> Mapping[str, TaskTotals] | None:
+    """Return what has been counted of each task, by name; None without a store that answers in time.
+
+    Raises:
+        ConfigurationError: no app is configured, or a setting is wrong.
+    """
+    reader = get_reader()
+    try:
+        return reader.totals.get(deadline or Deadline.after(reader.settings.deadline))[0]
+    except DeadlineExceeded:
+        return None
 
 
 def check_broker(deadline: Deadline) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from celery_health.conf import get_settings
 from celery_health.deadline import Deadline
-from celery_health.gather import get_reading
+from celery_health.gather import get_reading, get_totals
 from celery_health.health.body import timestamp
 from celery_health.records import Snapshot, Source, Worker, WorkerState
+from celery_health.task_totals import TaskTotals
 
 Kind = Literal["active", "reserved", "scheduled"]
 KINDS: Final[tuple[Kind, ...]] = ("active", "reserved", "scheduled")
@@ -28,6 +29,8 @@ class Reading:
     """Task names; None for all."""
     limit: int
     """Rows per list."""
+    totals: Mapping[str, TaskTotals] | None = None
+    """Task name → what has been counted of it; None when nobody counts, or it was not asked."""
     show_arguments: bool = False
     """``SHOW_ARGUMENTS``, here and now: what a worker was told to report is another matter."""
 
@@ -95,8 +98,13 @@ class Reading:
 
 
 def roster_is_known(snapshot: Snapshot) -> bool:
-    """Say whether the workers in `snapshot` are all there are."""
-    return snapshot.source is Source.HEARTBEATS or snapshot.inspection.complete
+    """Say whether the workers in `snapshot` are all there are.
+
+    Where one reports itself, all of ours do; else all have to be asked, and have answered.
+    """
+    return snapshot.inspection.complete or any(
+        worker.source is Source.HEARTBEATS and worker.state.is_live for worker in snapshot.workers
+    )
 
 
 def _count(worker: Worker, kind: Kind) -> int | None:
@@ -126,19 +134,25 @@ def take_reading(
     limit: int,
     only_workers: frozenset[str] | None = None,
     only_tasks: frozenset[str] | None = None,
+    with_totals: bool = False,
 ) -> Reading:
     """Return what is true now, within ``DEADLINE``, for one answer.
+
+    Totals are those of all workers together: there are none of the workers in `only_workers`.
 
     Raises:
         ConfigurationError: no app is configured, or a setting is wrong.
     """
     settings = get_settings()
-    snapshot, age_seconds = get_reading(Deadline.after(settings.deadline))
+    deadline = Deadline.after(settings.deadline)
+    snapshot, age_seconds = get_reading(deadline)
+    with_totals = with_totals and only_workers is None and snapshot.store.reachable is True
     return Reading(
         snapshot=snapshot,
         age_seconds=age_seconds,
         only_workers=only_workers,
         only_tasks=only_tasks,
         limit=limit,
+        totals=get_totals(deadline) if with_totals else None,
         show_arguments=settings.show_arguments,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,9 +11,7 @@ from rest_framework.response import Response
 from celery_health.api.base import MonitoringView
 from celery_health.api.schema import describe
 from celery_health.api.snapshots import KINDS, Kind, Reading, take_reading
-
-OUTCOMES: Final = ("started", "succeeded", "failed", "retried")
-QUANTILES: Final = ("p50", "p95", "p99")
+from celery_health.task_totals import TaskTotals
 
 
 class StatsView(MonitoringView):
@@ -29,7 +27,10 @@ class StatsView(MonitoringView):
         """Answer the totals."""
         query = self.query()
         reading = take_reading(
-            limit=query.limit(), only_workers=query.names("worker"), only_tasks=query.names("task")
+            limit=query.limit(),
+            only_workers=query.names("worker"),
+            only_tasks=query.names("task"),
+            with_totals=True,
         )
         return Response(stats_body(reading))
 
@@ -37,7 +38,9 @@ class StatsView(MonitoringView):
 def stats_body(reading: Reading) -> dict[str, Any]:
     """Return the answer to `reading`, field by field as the contract has it."""
     listed = {kind: _by_name(reading, kind) for kind in KINDS}
-    names = sorted(set().union(*listed.values()))
+    # Messages that nobody could read are counted under an empty name.
+    counted = {name for name in reading.totals or () if name and reading.wants(name)}
+    names = sorted(counted.union(*listed.values()))
     shown = reading.cut(names)
     return {
         "total_running": reading.count("active", list(listed["active"].elements())),
@@ -67,10 +70,29 @@ def _row(name: str, listed: dict[Kind, Counter[str]], reading: Reading) -> dict[
         "running": now("active"),
         "scheduled": now("scheduled"),
         "reserved": now("reserved"),
-        **_outcomes(),
+        **_outcomes((reading.totals or {}).get(name)),
     }
 
 
-def _outcomes() -> dict[str, Any]:
+def _outcomes(totals: TaskTotals | None) -> dict[str, Any]:
     """Return what has become of a task's runs: unknown where no worker counts them."""
-    return {**dict.fromkeys(OUTCOMES), "runtime_seconds": dict.fromkeys(QUANTILES)}
+    if totals is None:
+        return {
+            **dict.fromkeys(("started", "succeeded", "failed", "retried")),
+            "runtime_seconds": _quantiles(None, None, None),
+        }
+    runtime = totals.runtime
+    return {
+        "started": totals.started,
+        "succeeded": totals.succeeded,
+        "failed": totals.failed,
+        "retried": totals.retried,
+        "runtime_seconds": _quantiles(runtime.p50_seconds, runtime.p95_seconds, runtime.p99_seconds)
+        if runtime
+        else _quantiles(None, None, None),
+    }
+
+
+def _quantiles(p50: float | None, p95: float | None, p99: float | None) -> dict[str, float | None]:
+    quantiles = {"p50": p50, "p95": p95, "p99": p99}
+    return {name: None if value is None else round(value, 4) for name, value in quantiles.items()}

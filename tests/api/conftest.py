@@ -5,7 +5,7 @@ The snapshot stands in for real workers, which do not show every state on demand
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from unittest.mock import patch
 
@@ -18,6 +18,7 @@ from celery_health.api.answers import _log_once
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError
 from celery_health.records import Snapshot
+from celery_health.task_totals import TaskTotals
 from celery_health.testing import make_snapshot
 
 PREFIX = "/api/celery/"
@@ -40,12 +41,16 @@ class Celery:
         self.age_seconds = 0.25
         self.error: Exception | None = None
         self.asked = 0
+        self.totals: Mapping[str, TaskTotals] | None = None
 
     def read(self, deadline: Deadline | None = None) -> tuple[Snapshot, float]:
         self.asked += 1
         if self.error is not None:
             raise self.error
         return self.snapshot, self.age_seconds
+
+    def read_totals(self, deadline: Deadline | None = None) -> Mapping[str, TaskTotals] | None:
+        return self.totals
 
     def check_broker(self, deadline: Deadline) -> None:
         if self.error is not None:
@@ -59,6 +64,7 @@ def celery(monkeypatch: pytest.MonkeyPatch) -> Celery:
     """What the views find instead of a broker."""
     fake = Celery()
     monkeypatch.setattr("celery_health.api.snapshots.get_reading", fake.read)
+    monkeypatch.setattr("celery_health.api.snapshots.get_totals", fake.read_totals)
     monkeypatch.setattr("celery_health.health.verdict.get_reading", fake.read)
     monkeypatch.setattr("celery_health.api.probes.check_broker", fake.check_broker)
     return fake

@@ -37,7 +37,10 @@ def answers(web: WebServer, path: str, wanted: Callable[[Any], bool]) -> Any:
 
     def ask() -> Any:
         body = web.request(PREFIX + path).json()
-        assert wanted(body), body
+        try:
+            assert wanted(body), body
+        except KeyError as error:
+            raise AssertionError(f"no {error} in {body}") from None
         return body
 
     return eventually(ask, timeout=20, interval=0.1)
@@ -133,6 +136,32 @@ def test_tasks_stats_workers_queues__of_a_busy_worker(
     assert web.request(PREFIX + "tasks/?task=tests.project.tasks.noop").json()["running_count"] == 0
     assert web.request(PREFIX + "tasks/?limit=x").status == 400
     (tmp_path / "go").touch()
+
+
+def test_stats__totals_of_what_was_run(
+    redis_url: str, worker_factory: Start, web_server: Start, make_app: Callable[..., Celery]
+) -> None:
+    app = make_app(redis_url)
+    worker_factory(redis_url)
+    web = web_server(redis_url, health=OPEN)
+    for _ in range(3):
+        app.send_task("tests.project.tasks.add")
+    app.send_task("tests.project.tasks.fail")
+
+    body = answers(
+        web,
+        "stats/",
+        lambda body: (
+            body["by_task_name"]["tests.project.tasks.add"]["succeeded"] == 3
+            and body["by_task_name"]["tests.project.tasks.fail"]["failed"] == 1
+        ),
+    )
+
+    added, failed = (body["by_task_name"][f"tests.project.tasks.{name}"] for name in ("add", "fail"))
+    assert (added["started"], added["failed"], added["retried"], added["running"]) == (3, 0, 0, 0)
+    assert (failed["started"], failed["succeeded"]) == (1, 0)
+    quantiles = added["runtime_seconds"]
+    assert 0 < quantiles["p50"] <= quantiles["p95"] <= quantiles["p99"] < 5
 
 
 # A broker that does not answer

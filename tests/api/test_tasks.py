@@ -16,6 +16,7 @@ from celery_health.records import (
     AppFacts,
     BrokerState,
     InspectionState,
+    ObservedRuntime,
     ReservedTask,
     RunningTask,
     ScheduledTask,
@@ -24,6 +25,7 @@ from celery_health.records import (
     StoreState,
     WorkerState,
 )
+from celery_health.task_totals import TaskTotals
 from celery_health.testing import make_queue, make_snapshot, make_worker
 from tests.api.conftest import PREFIX, Celery
 
@@ -226,12 +228,18 @@ UNKNOWN_TABLE: list[tuple[Snapshot, dict[str, Any], int | None, list[str]]] = [
         None,
         ["The broker at redis://:**@db:6379/0 cannot be reached: Connection refused"],
     ),
-    # Records answer without any inspection.
-    (make_snapshot(workers=[W1], source=Source.HEARTBEATS, inspection=InspectionState()), {}, 1, []),
-    # Records for some, and an inspection that failed for the others.
+    # A record answers without any inspection: where one worker keeps one, all of ours do.
+    (
+        make_snapshot(workers=[replace(W1, source=Source.HEARTBEATS)], inspection=InspectionState()),
+        {},
+        1,
+        [],
+    ),
+    # A record of one that is gone says nothing of others.
     (
         make_snapshot(
-            workers=[W1], source=Source.MIXED, inspection=InspectionState(asked=True, error="No roster")
+            workers=[make_worker("w2@host", state=WorkerState.GONE, source=Source.HEARTBEATS)],
+            inspection=InspectionState(asked=True, error="No roster"),
         ),
         {},
         None,
@@ -349,6 +357,58 @@ def test_stats__field_by_field() -> None:
         "age_seconds": 0.123,
         "notes": [],
     }
+
+
+TOTALS = {
+    "app.tasks.x": TaskTotals(
+        started=42,
+        succeeded=39,
+        failed=2,
+        retried=1,
+        runtime=ObservedRuntime(samples=41, p50_seconds=0.81234567, p95_seconds=4.1, p99_seconds=None),
+    ),
+    "app.tasks.idle": TaskTotals(),
+    # Messages that nobody could read.
+    "": TaskTotals(),
+}
+
+
+def test_stats__with_totals() -> None:
+    body = stats_body(read(BUSY, totals=TOTALS))
+
+    assert list(body["by_task_name"]) == ["app.tasks.idle", "app.tasks.x", "app.tasks.y"]
+    assert body["by_task_name"]["app.tasks.x"] == {
+        "running": 2,
+        "scheduled": 2,
+        "reserved": 1,
+        "started": 42,
+        "succeeded": 39,
+        "failed": 2,
+        "retried": 1,
+        "runtime_seconds": {"p50": 0.8123, "p95": 4.1, "p99": None},
+    }
+    # Counted, and never run: zero is a value.
+    idle = body["by_task_name"]["app.tasks.idle"]
+    assert (idle["running"], idle["started"], idle["failed"]) == (0, 0, 0)
+    assert idle["runtime_seconds"] == {"p50": None, "p95": None, "p99": None}
+    # Run by a worker that does not count.
+    assert body["by_task_name"]["app.tasks.y"]["started"] is None
+
+
+def test_stats__totals_of_one_task_and_of_one_worker(staff: Client, celery: Celery) -> None:
+    celery.snapshot = replace(BUSY, store=StoreState(configured=True, reachable=True))
+    celery.totals = TOTALS
+
+    body = staff.get(PREFIX + "stats/?task=app.tasks.idle").json()
+    assert {name: row["started"] for name, row in body["by_task_name"].items()} == {"app.tasks.idle": 0}
+
+    # They are counted over all workers.
+    body = staff.get(PREFIX + "stats/?worker=w1@host").json()
+    assert {name: row["started"] for name, row in body["by_task_name"].items()} == {"app.tasks.x": None}
+
+    celery.snapshot = replace(BUSY, store=StoreState(configured=True, reachable=False, url="u", error="e"))
+    body = staff.get(PREFIX + "stats/").json()
+    assert {row["started"] for row in body["by_task_name"].values()} == {None}
 
 
 def test_stats__filters_and_limit() -> None:
