@@ -205,7 +205,7 @@ def test_celery_app__publishes_and_counts(celery_app: Celery) -> None:
 def test_worker__runs_tasks(
     broker_url: str, worker_factory: Callable[..., Worker], celery_app: Celery
 ) -> None:
-    worker = worker_factory(broker_url, pool="solo")
+    worker = worker_factory(broker_url, pool="solo", plain=True)
     celery_app.send_task("tests.project.tasks.add", args=(2, 3))
     worker.wait_for_log("tests.project.tasks.add")
     worker.wait_for_log("succeeded in")
@@ -213,15 +213,15 @@ def test_worker__runs_tasks(
 
 
 def test_worker__prefork_has_children(redis_url: str, worker_factory: Callable[..., Worker]) -> None:
-    worker = worker_factory(redis_url, concurrency=2)
+    worker = worker_factory(redis_url, concurrency=2, plain=True)
     assert len(worker.child_pids()) == 2
 
 
 def test_beat__starts(redis_url: str, beat_factory: Callable[..., Beat]) -> None:
-    assert beat_factory(redis_url).stop() == 0
+    assert beat_factory(redis_url, plain=True).stop() == 0
 
 
 @pytest.mark.parametrize("server", ["gunicorn", "uvicorn", "runserver"])
 def test_web_server__answers(server: str, redis_url: str, web_server: Callable[..., WebServer]) -> None:
-    response = web_server(redis_url, server=server).request("/empty/")
+    response = web_server(redis_url, server=server, plain=True).request("/empty/")
     assert (response.status, response.text) == (200, "ok")

@@ -84,6 +84,9 @@ class AmqpBroker(Broker):
     ) -> dict[str, QueueReading]:
         """Return a reading of each of `names`. `suspects` were missing, and get channels of their own."""
         raw = _raw(connection)
+        if not names:  # what is remembered proves nothing of the broker now
+            raw.channel().close()
+            return {}
         kept, self._channel = self._channel, None
         if kept is None or kept.connection is not raw or not kept.is_open:
             kept = raw.channel()

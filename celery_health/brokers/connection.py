@@ -68,6 +68,14 @@ class BoundedConnection(Connection):
             transport.Connection = _bounded_amqp(transport.Connection, self)
         return transport
 
+    def _do_close_transport(self) -> None:
+        # kombu leaves the Redis transport's epoll descriptor to the garbage collector, in a cycle.
+        kombu: Any = self
+        poller: Any = getattr(getattr(kombu._transport, "cycle", None), "poller", None)
+        cast(Any, super())._do_close_transport()
+        if poller is not None:
+            poller.close()
+
 
 def _bounded_redis_channel(channel_class: Any, owner: BoundedConnection) -> Any:
     """Return kombu's Redis channel, which pings while it is made, with bounded sockets from the start."""
@@ -222,7 +230,7 @@ def masked_url(connection: Connection) -> str:
     """Return the broker's URL, or all of them joined by ``;``, without passwords."""
     kombu: Any = connection
     urls = kombu.alt or [kombu.as_uri()]
-    return ";".join(mask(url, secrets_of(connection)) for url in urls)
+    return ";".join(map(mask, urls))
 
 
 class Link:
@@ -239,6 +247,7 @@ class Link:
         self._is_open = False
         self.secrets = secrets_of(self._connection)
         self.url = masked_url(self._connection)
+        cast(Any, self._connection).release()  # asking for the URL has made a transport
 
     def run(self, operation: Callable[[BoundedConnection], T], deadline: Deadline) -> T:
         """Return `operation` of the open connection.

@@ -239,11 +239,11 @@ def _fetch_without_script(keys: _Keys, queues: list[str]) -> _Fetched:
 
 
 def _bindings(keys: _Keys, exchange: str) -> list[Binding]:
-    members = keys.client.smembers(keys.prefix + keys.binding_key % exchange)
     found = []
-    for member in sorted(map(_text, members)):
-        routing_key, *_, queue = member.split(keys.separator)
-        found.append(Binding(routing_key=routing_key, queue=queue))
+    for member in sorted(map(_text, keys.client.smembers(keys.prefix + keys.binding_key % exchange))):
+        parts = member.split(keys.separator)
+        if len(parts) >= 3:  # routing key, pattern, queue; anything else is not kombu's
+            found.append(Binding(routing_key=parts[0], queue=parts[-1]))
     return found
 
 
