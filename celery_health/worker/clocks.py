@@ -1,6 +1,6 @@
 """Three proofs of life that a ping does not give: the loop turned, the consumer read, a task progressed.
 
-Stamps are ``time.monotonic`` seconds. The worker's main thread sets them and the agent's reads them, one
+Stamps are ``time.monotonic`` seconds. The worker's main thread sets them and other threads read them, one
 attribute at a time, which needs no lock.
 """
 
@@ -11,6 +11,8 @@ from collections.abc import Callable
 from queue import Empty
 from time import monotonic
 from typing import Any, Final
+
+from celery.worker import state as worker_state
 
 from celery_health.worker.pools import runs_tasks_in_loop
 
@@ -29,8 +31,9 @@ class Clocks:
     def __init__(self) -> None:
         self.attached = False
         """The consumer has a connection and its loop is about to run, or runs."""
-        self.progressed_at: float | None = None
+        self._progressed_at: float | None = None
         """When a task last started or ended; before the first one, when the worker could first take one."""
+        self._progress: tuple[int, int] = (0, 0)
         self._looped_at: float | None = None
         self._tasks_in_loop = False
         """Tasks run in the loop's own thread: where they progress, it lives."""
@@ -47,8 +50,8 @@ class Clocks:
         self.detach()
         self._generation += 1
         self._looped_at = monotonic()
-        if self.progressed_at is None:
-            self.progressed_at = self._looped_at
+        if self._progressed_at is None:
+            self._progressed_at = self._looped_at
         self._tasks_in_loop = runs_tasks_in_loop(consumer.pool)
         self.attached = True
         if consumer.hub is not None:
@@ -73,9 +76,9 @@ class Clocks:
     @property
     def looped_at(self) -> float | None:
         """Return when the event loop last turned, for all we know; None before it ever did."""
-        looped, progressed = self._looped_at, self.progressed_at
-        if self._tasks_in_loop and looped is not None and progressed is not None:
-            return max(looped, progressed)
+        looped = self._looped_at
+        if self._tasks_in_loop and looped is not None and self._progressed_at is not None:
+            return max(looped, self._progressed_at)
         return looped
 
     def loop_age(self, now: float) -> float | None:
@@ -99,6 +102,20 @@ class Clocks:
             self._frames, self._read_at = frames, now
         silence = age(self._read_at, now) or 0.0
         return max(silence - interval, min(silence, self.loop_age(now) or 0.0))
+
+    def look_at_progress(self, now: float) -> None:
+        """See whether a task has started or ended since the last look; the threads look every second.
+
+        Nothing in the way of a task has to stamp the time for it: it shows in what Celery counts.
+        """
+        progress = worker_state.all_total_count[0], len(worker_state.active_requests)
+        if progress != self._progress:
+            self._progress = progress
+            self._progressed_at = now
+
+    def progress_age(self, now: float) -> float | None:
+        """Return the seconds since a task last started or ended, or could first have."""
+        return age(self._progressed_at, now)
 
     # Where the stamps come from
 

@@ -1,4 +1,4 @@
-"""Messages that never become a Request: unknown names, unreadable bodies, untrusted content types."""
+"""What arrives: each message is counted as received, and those that never become a Request as turned away."""
 
 from __future__ import annotations
 
@@ -6,11 +6,61 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
+from celery_health.worker.composer import Composer
 from celery_health.worker.faults import Faults
-from celery_health.worker.requests import Recording
+from celery_health.worker.requests import Origin, Recording
 
 
-def watch_messages(consumer: Any, recording: Recording) -> None:
+def watch_strategies(consumer: Any, composer: Composer, is_monitored: Callable[[Any], bool]) -> None:
+    """Have the tasks of a Celery consumer recorded, whenever it builds their strategies.
+
+    It does so at each (re)connect and when its tasks are loaded again. A strategy is the function that turns
+    a message into a Request (celery/worker/strategy.py); the Request that it will make is decided before it
+    is built, and it is wrapped after that, to count what it is given.
+    """
+    update, recording = consumer.update_strategies, composer.recording
+
+    @wraps(update)
+    def update_strategies() -> None:
+        monitored: list[str] = []
+        try:
+            monitored = composer.apply([task for task in consumer.app.tasks.values() if is_monitored(task)])
+        except Exception as error:
+            recording.faults.caught("messages.compose", error)
+        update()
+        for name in monitored:
+            strategy = consumer.strategies.get(name)
+            if strategy is not None:
+                consumer.strategies[name] = _receiving(name, strategy, recording)
+
+    consumer.update_strategies = update_strategies
+
+
+def _receiving(name: str, strategy: Callable[..., Any], recording: Recording) -> Callable[..., Any]:
+    """Wrap the strategy of a task: count the message, and write on it where it came from."""
+    origins: dict[str, Origin] = {}
+    totals, queues, faults = recording.totals, recording.queues, recording.faults
+
+    def learn(queue: str) -> Origin:
+        origin = Origin(queue=queue, series=totals.series(name, queue))
+        # Over a cap the series is another one's, and is asked for each time, so that each time is counted.
+        if (origin.series.name, origin.series.queue) == (name, queue):
+            origins[queue] = origin
+        return origin
+
+    def receive(message: Any, *rest: Any) -> Any:
+        try:
+            queue = queues.of(message)
+            message.celery_health_origin = origin = origins.get(queue) or learn(queue)
+            origin.series.received()
+        except Exception as error:
+            faults.caught("messages.received", error)
+        return strategy(message, *rest)
+
+    return receive
+
+
+def watch_refusals(consumer: Any, recording: Recording) -> None:
     """Count what a Celery consumer turns away.
 
     Wraps the handlers of the one consumer rather than listen to ``task_unknown`` and ``task_rejected``: no

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import sys
+from functools import partial
 from time import monotonic
 from typing import Any, Final
 
@@ -16,13 +17,14 @@ from celery_health.store.opening import open_store
 from celery_health.worker import control, fingerprints, process
 from celery_health.worker.agent import MAX_FINISH_SECONDS, Agent, Report
 from celery_health.worker.clocks import Clocks
+from celery_health.worker.composer import Composer
 from celery_health.worker.faults import Faults
 from celery_health.worker.liveness import Liveness, LivenessFile, LivenessKeeper
-from celery_health.worker.messages import watch_messages
+from celery_health.worker.messages import watch_refusals, watch_strategies
 from celery_health.worker.pools import Children
 from celery_health.worker.queues import QueueNames
 from celery_health.worker.recorder import Identity, Recorder
-from celery_health.worker.requests import Composer, MonitoredRequest, Recording
+from celery_health.worker.requests import MonitoredRequest, Recording
 from celery_health.worker.totals import Totals
 
 #: A consumer that has not come back from reading for this long does not count as consuming.
@@ -36,12 +38,10 @@ class WorkerMonitor:
         self.hostname: str = worker.hostname
         self._app = worker.app
         self._settings = settings
-        self._faults = faults
         self._clocks = Clocks()
         self._queues = QueueNames()
         self._children = Children(faults)
-        self._recording = Recording(totals=totals, queues=self._queues, clocks=self._clocks, faults=faults)
-        self._composer = Composer(self._recording)
+        self._composer = Composer(Recording(totals=totals, queues=self._queues, faults=faults))
         self._recorder = Recorder(
             Identity(
                 hostname=worker.hostname,
@@ -78,8 +78,8 @@ class WorkerMonitor:
     def prepare(self, consumer: Any) -> None:
         """Have everything counted that `consumer` will receive; before it builds its strategies."""
         self._recorder.consumer = consumer
-        self._composer.apply(self._monitored_tasks(consumer))
-        watch_messages(consumer, self._recording)
+        watch_strategies(consumer, self._composer, partial(is_monitored, settings=self._settings))
+        watch_refusals(consumer, self._composer.recording)
 
     def start(self) -> None:
         """Begin: the pool has its processes, the consumer has no connection yet."""
@@ -89,9 +89,6 @@ class WorkerMonitor:
 
     def attach(self, consumer: Any) -> None:
         """Watch a consumer that has just (re)connected."""
-        for task in self._composer.apply(self._monitored_tasks(consumer)):
-            # Registered since: its strategy holds the Request it had.
-            consumer.strategies[task.name] = task.start_strategy(consumer.app, consumer)
         self._registered = fingerprints.registered_names(consumer.app)
         self._recorder.fingerprint = self._registered[0]
         self._queues.attach(consumer)
@@ -139,9 +136,6 @@ class WorkerMonitor:
                 request.health_abandon()
         self._agent.flush_rest()
 
-    def _monitored_tasks(self, consumer: Any) -> list[Any]:
-        return [task for task in consumer.app.tasks.values() if is_monitored(task, self._settings)]
-
     def _tell(self) -> None:
         self._keeper.write_soon()
         self._agent.report_soon()
@@ -162,7 +156,9 @@ class WorkerMonitor:
     def liveness(self) -> Liveness:
         """Return what the probe judges by."""
         recorder = self._recorder
+        # Before asking whether it should turn: when a long task has just ended, that counts as a turn.
         turning = recorder.is_looping()
+        self._clocks.look_at_progress(monotonic())
         if recorder.draining:
             state = "draining"
         elif not recorder.ready:

@@ -66,6 +66,7 @@ class Recorder:
         self._children = children
         self._faults = faults
         self._started_at = time.time()
+        self._had_children_at = monotonic()
         self._versions = _versions()
         self._limits: dict[str, float | None] = {}
         self.consumer: Any = None
@@ -119,6 +120,7 @@ class Recorder:
     def record(self) -> dict[str, Any]:
         """Return the record, as JSON can hold it."""
         now = monotonic()
+        self._clocks.look_at_progress(now)
         consumer = self.consumer
         pool = getattr(consumer, "pool", None)
         queues = self.consumed_queues()
@@ -133,7 +135,7 @@ class Recorder:
             "fingerprint": self.fingerprint,
             "pool": pool_name(pool),
             "concurrency": slots(pool),
-            "children": live_children(pool),
+            **self._pool_processes(pool, now),
             **self._children.record(now),
             **held,
             "processed": worker_state.all_total_count[0],
@@ -144,7 +146,7 @@ class Recorder:
             "looping": self.is_looping(),
             "loop_age_seconds": _rounded(self._clocks.loop_age(now)),
             "read_age_seconds": _rounded(self._clocks.read_age(now)),
-            "progress_age_seconds": _rounded(age(self._clocks.progressed_at, now)),
+            "progress_age_seconds": _rounded(self._clocks.progress_age(now)),
             "draining": self.draining,
             "goodbye": self.goodbye,
             "ready": self.ready,
@@ -155,6 +157,13 @@ class Recorder:
             "limits": dict(self._identity.limits),
             "restart_count": max(0, getattr(consumer, "restart_count", 0)),
         }
+
+    def _pool_processes(self, pool: Any, now: float) -> dict[str, Any]:
+        """Return the live pool processes, and how long there has been none: they come and go one by one."""
+        children = live_children(pool)
+        if children != 0:
+            self._had_children_at = now
+        return {"children": children, "childless_seconds": _rounded(now - self._had_children_at)}
 
     # Tasks ------------------------------------------------------------------------------------------
 
@@ -184,11 +193,12 @@ class Recorder:
         return dict(Counter(self._queue(request) for request in requests))
 
     def _queue(self, request: Any) -> str:
-        queue: str | None = getattr(request, "_health_queue", None)
-        if queue is None:  # a task that is not monitored
-            info = request.delivery_info or {}
-            queue = self._queues.bound_to(info.get("exchange"), info.get("routing_key"))
-        return queue
+        origin = getattr(request.message, "celery_health_origin", None)
+        if origin is not None:
+            return str(origin.queue)
+        # A task that is not monitored.
+        info = request.delivery_info or {}
+        return self._queues.bound_to(info.get("exchange"), info.get("routing_key"))
 
     def _row(self, request: Any) -> dict[str, Any]:
         row = {"task_id": request.id, "task_name": request.type, "queue": self._queue(request)}
@@ -202,7 +212,7 @@ class Recorder:
         return row
 
     def _running_row(self, request: Any, now: float) -> dict[str, Any]:
-        accepted_at = getattr(request, "_health_accepted_at", None)
+        accepted_at = getattr(request, "health_accepted_at", None)
         return {
             **self._row(request),
             "time_start": request.time_start,
@@ -238,7 +248,7 @@ def _rounded(seconds: float | None) -> float | None:
 
 def _is_over(request: Any) -> bool:
     # Celery keeps some that have ended: a task in the threads pool that called sys.exit, for one.
-    return getattr(request, "_health_outcome", None) is not None
+    return getattr(request, "health_outcome", None) is not None
 
 
 def _copy(source: Callable[[], Iterable[Any]]) -> list[Any]:

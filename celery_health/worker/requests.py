@@ -8,21 +8,19 @@ pinned by tests on each supported minor version.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from functools import wraps
-from time import monotonic, time
+from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from billiard.einfo import ExceptionWithTraceback  # type: ignore[attr-defined]
 from celery.exceptions import Ignore, Reject, Retry, Terminated, WorkerLostError
 from celery.utils.serialization import UnpickleableExceptionWrapper
-from kombu.utils.imports import symbol_by_name
 
 from celery_health.headers import PUBLISHED_AT_HEADER
 from celery_health.metrics.families import IGNORED
-from celery_health.worker.clocks import Clocks
 from celery_health.worker.faults import Faults
 from celery_health.worker.queues import QueueNames
 from celery_health.worker.series import TaskSeries
@@ -51,23 +49,39 @@ class Recording:
 
     totals: Totals
     queues: QueueNames
-    clocks: Clocks
     faults: Faults
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Where a message came from, and where it is counted: one object for all of a task from a queue."""
+
+    queue: str
+    """Its true name, even where the series is that of "other"."""
+    series: TaskSeries
+
+
 class MonitoredRequest(_Request):
-    """Records one outcome per execution and changes nothing else. Nothing of it raises into Celery."""
+    """Records one outcome per execution and changes nothing else. Nothing of it raises into Celery.
+
+    The message carries its `Origin`, put there when it was received: a constructor of our own would cost
+    more than everything else here together.
+    """
 
     health: ClassVar[Recording]
-    """Set by `compose`."""
-
+    """Set by `Composer`."""
     _health_base: ClassVar[type]
 
+    # Celery's own, which its stubs leave out.
+    _message: Any
+    _request_dict: Any
+    _delivery_info: Any
+    _eta: Any
+
     # Class attributes as defaults: an instance gets its own only when something happens to it.
-    _health_series: TaskSeries | None = None
-    _health_queue: str | None = None
-    _health_accepted_at: float | None = None
-    _health_outcome: Outcome | None = None
+    health_accepted_at: float | None = None
+    """When its run started, ``time.monotonic`` seconds."""
+    health_outcome: Outcome | None = None
     _health_failing = False
     _health_requeued = False
     _health_was_stored = False
@@ -80,25 +94,30 @@ class MonitoredRequest(_Request):
         if own is not None:
             cls.on_success = _recording(own)  # type: ignore[method-assign]
 
-    def __init__(self, message: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(message, *args, **kwargs)
-        health = self.health
-        try:
-            self._health_queue = queue = health.queues.of(message)
-            self._health_series = series = health.totals.series(self.type, queue)
-            series.received()
-        except Exception as error:
-            health.faults.caught("requests.received", error)
-
     # What Celery calls
 
     def on_accepted(self, pid: Any, time_accepted: float) -> None:
         """Record the start, and how long the message had waited."""
+        # Celery's attributes rather than its properties: this runs for every task.
         try:
-            self._health_begin(time_accepted)
+            self.health_accepted_at = time_accepted
+            series = self._message.celery_health_origin.series
+            series.started()
         except Exception as error:
             self.health.faults.caught("requests.started", error)
+            return super().on_accepted(pid, time_accepted)
         super().on_accepted(pid, time_accepted)
+        try:
+            published_at = self._request_dict.get(PUBLISHED_AT_HEADER)
+            # A task with an ETA waits because it was told to; a redelivered one was held, or run before.
+            if (
+                published_at.__class__ is float
+                and self._eta is None
+                and not self._delivery_info["redelivered"]
+            ):
+                series.queue_wait((self.time_start or 0.0) - published_at)
+        except Exception as error:
+            self.health.faults.caught("requests.waited", error)
 
     def on_success(self, failed__retval__runtime: Any, **kwargs: Any) -> Any:
         """Record success; Celery's own subclass of this one overrides it, see `__init_subclass__`."""
@@ -128,7 +147,7 @@ class MonitoredRequest(_Request):
         try:
             super().reject(requeue)
         finally:
-            if not self._health_failing and self._health_accepted_at is None:
+            if not self._health_failing and self.health_accepted_at is None:
                 self._health_end(Outcome.REJECTED)
 
     def _announce_revoked(self, *args: Any, **kwargs: Any) -> Any:
@@ -164,27 +183,14 @@ class MonitoredRequest(_Request):
         else:
             self._health_end(Outcome.REJECTED)
 
-    def _health_begin(self, accepted_at: float) -> None:
-        self._health_accepted_at = self.health.clocks.progressed_at = accepted_at
-        series = self._health_series
-        if series is None:
-            return
-        series.started()
-        published_at = self.request_dict.get(PUBLISHED_AT_HEADER)
-        # A task with an ETA waits because it was told to, a redelivered one has already run or been held.
-        if (
-            published_at.__class__ in _NUMBERS
-            and self.eta is None
-            and not self.delivery_info.get("redelivered")
-        ):
-            series.queue_wait(time() - (monotonic() - accepted_at) - published_at)
-
     def _health_return(self, result: Any) -> None:
         """Record what the pool hands to `on_success`: ``(failed, result, runtime)``, or an ExceptionInfo."""
         try:
             if result.__class__ is not tuple:
-                # apply_target() of the threads and solo pools: something that is no Exception was raised.
-                self._health_end(Outcome.FAILED, _class_name(result.exception))
+                # apply_target() of the pools without processes: something that is no Exception was raised,
+                # such as SystemExit. It arrives inside a WorkerLostError; prefork names the thing itself.
+                error = _unwrap(result.exception)
+                self._health_end(Outcome.FAILED, _class_name(error.__context__ or error))
                 return
             failed, _, runtime = result
             if failed:
@@ -193,13 +199,11 @@ class MonitoredRequest(_Request):
                 # Not run to its end: a redelivery of what had succeeded before
                 # (worker_deduplicate_successful_tasks), or a greenlet that was killed, already recorded.
                 self._health_end(Outcome.IGNORED)
-            elif self._health_outcome is None:
-                self._health_outcome = Outcome.SUCCEEDED
-                self.health.clocks.progressed_at = monotonic()
-                series = self._health_series
-                if series is not None:
-                    series.succeeded()
-                    series.runtime(runtime)
+            elif self.health_outcome is None:
+                self.health_outcome = Outcome.SUCCEEDED
+                series = self._message.celery_health_origin.series
+                series.succeeded()
+                series.runtime(runtime)
         except Exception as error:
             self.health.faults.caught("requests.succeeded", error)
 
@@ -226,27 +230,23 @@ class MonitoredRequest(_Request):
 
     def _health_end(self, outcome: Outcome, exception: str = "") -> None:
         """Record the outcome, unless this execution has one."""
-        if self._health_outcome is not None:
+        if self.health_outcome is not None:
             return
-        self._health_outcome = outcome
+        self.health_outcome = outcome
         try:
-            series = self._health_series
-            if series is None:
-                return
+            series = self._message.celery_health_origin.series
             if outcome is Outcome.FAILED:
                 series.failed(exception)
             elif outcome is Outcome.IGNORED:
                 self.health.totals.count(IGNORED, series.name, series.queue)
             else:
                 getattr(series, outcome.value)()
-            if self._health_accepted_at is not None:
-                now = self.health.clocks.progressed_at = monotonic()
-                series.runtime(now - self._health_accepted_at)
+            if self.health_accepted_at is not None:
+                series.runtime(monotonic() - self.health_accepted_at)
         except Exception as error:
             self.health.faults.caught("requests.ended", error)
 
 
-_NUMBERS: Final = (float, int)
 _BY_EXCEPTION: Final[tuple[tuple[type[BaseException], Outcome], ...]] = (
     (Retry, Outcome.RETRIED),
     (Ignore, Outcome.IGNORED),
@@ -273,38 +273,3 @@ def _recording(on_success: Callable[..., Any]) -> Callable[..., Any]:
         return on_success(self, failed__retval__runtime, **kwargs)
 
     return recording
-
-
-class Composer:
-    """Sets the Request of tasks to one that records, composed with the one they bring."""
-
-    def __init__(self, recording: Recording) -> None:
-        self._recording = recording
-        self._composed: dict[type, type] = {}
-
-    def apply(self, tasks: Iterable[Any]) -> list[Any]:
-        """Compose the Request of each of `tasks` that does not record yet, and return those. Never raises.
-
-        A task whose Request cannot be composed keeps it, runs as ever, and goes uncounted.
-        """
-        changed = []
-        for task in tasks:
-            try:
-                composed = self.compose(symbol_by_name(task.Request))
-                if task.Request is not composed:
-                    task.Request = composed
-                    changed.append(task)
-            except Exception as error:
-                self._recording.faults.caught("requests.compose", error)
-        return changed
-
-    def compose(self, request: type) -> type:
-        """Return the class that records for this worker and is a `request` otherwise; one per class."""
-        # In a process that runs one worker after another, the tasks still name the last one's classes.
-        base = getattr(request, "_health_base", request)
-        composed = self._composed.get(base)
-        if composed is None:
-            names = {"health": self._recording, "_health_base": base, "__module__": base.__module__}
-            composed = type(base.__name__, (MonitoredRequest, base), names)
-            self._composed[base] = composed
-        return composed
