@@ -26,6 +26,8 @@ class Limits:
     """How long a worker may read nothing from the broker while it is neither full, busy nor draining."""
     children_restarts_per_minute: float = 10
     """Pool processes replaced in a minute, those of ``max_tasks_per_child`` left out."""
+    childless_seconds: float = 30
+    """How long a worker may have no live pool process: the next one is forked within seconds."""
     loop_stuck_seconds: float = 60
     """How long a worker's event loop may stand still."""
     unconsumed_seconds: float = 60

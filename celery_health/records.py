@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from celery_health.beat_records import Beat
+
 
 class Source(StrEnum):
     """Where the workers' part of an answer came from."""
@@ -104,6 +106,8 @@ class Worker:
     concurrency: int | None = None
     children: int | None = None
     """Live pool processes; None for pools without any."""
+    childless_seconds: float | None = None
+    """How long it has had no live pool process; 0 while it has one, or needs none."""
     children_restarted: int | None = None
     """Pool processes replaced since the worker started, those of ``max_tasks_per_child`` included."""
     children_lost_per_minute: float | None = None
@@ -277,6 +281,12 @@ class Snapshot:
     """Task name → outcomes of the last ``recent_seconds``; None without a store."""
     observed: Mapping[str, ObservedRuntime] = field(default_factory=dict)
     """Task name → observed runtimes, of those that a rule needs them of."""
+    beats: tuple[Beat, ...] = ()
+    """Those that ever reported, by name; the dead are among them."""
+    schedule_exists: bool | None = None
+    """Whether the settings hold a schedule; None when it may be kept elsewhere."""
+    store_age_seconds: float | None = None
+    """How long there have been reports in the store; None when there are none."""
     dead_letters: Mapping[str, int | None] | None = None
     """Queue → letters in its dead letter queue; None while dead letters are off."""
     live_worker_seen_seconds: float | None = None

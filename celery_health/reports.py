@@ -80,6 +80,7 @@ def worker_from_report(
         pool=_as(str, report.get("pool")),
         concurrency=_as(int, report.get("concurrency")),
         children=_as(int, report.get("children")),
+        childless_seconds=_number(report.get("childless_seconds")),
         children_restarted=_as(int, report.get("children_restarted")),
         children_lost_per_minute=_number(report.get("children_lost_per_minute")),
         active=tuple(_running(hostname, row, age_seconds) for row in _rows(report.get("active"))),

@@ -22,7 +22,7 @@ class WorkersPool(Check):
             return
         live = [worker for worker in snapshot.workers if worker.state.is_live]
         with_children = [worker for worker in live if worker.children is not None]
-        childless = [worker for worker in with_children if worker.children == 0]
+        childless = [worker for worker in with_children if self._is_childless(worker, settings)]
         troubles = [
             *self._childless(childless, all_are=bool(childless) and len(childless) == len(live)),
             *(self._dying(worker, settings) for worker in with_children if self._is_dying(worker, settings)),
@@ -37,6 +37,11 @@ class WorkersPool(Check):
         else:
             children = sum(worker.children or 0 for worker in with_children)
             yield self.result(CheckStatus.PASS, "Pool processes live.", observed=children, unit="processes")
+
+    def _is_childless(self, worker: Worker, settings: Settings) -> bool:
+        # With max_tasks_per_child, a small pool has no process for the seconds until the next is forked.
+        since = worker.childless_seconds
+        return worker.children == 0 and (since is None or since > settings.limits.childless_seconds)
 
     def _childless(self, workers: list[Worker], *, all_are: bool) -> Iterable[CheckResult]:
         for worker in workers:

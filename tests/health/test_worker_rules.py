@@ -162,11 +162,14 @@ POOL = [
     # No process left to run a task.
     ([recorded(children=0)], [("worker1@host", "fail")]),
     # Another worker has some.
-    ([recorded("a@h", children=0), recorded("b@h", children=4)], [("a@h", "warn")]),
+    ([recorded("a@h", children=0, childless_seconds=31.0), recorded("b@h", children=4)], [("a@h", "warn")]),
     # Threads and gevent have no processes.
     ([recorded(children=None, pool="threads")], [(None, "pass")]),
     # A prefork worker without children beside a thread pool that works.
-    ([recorded("a@h", children=0), recorded("b@h", children=None)], [("a@h", "warn")]),
+    (
+        [recorded("a@h", children=0, childless_seconds=31.0), recorded("b@h", children=None)],
+        [("a@h", "warn")],
+    ),
     # Eleven died in a minute, max_tasks_per_child left out.
     ([recorded(children=4, children_lost_per_minute=11.0)], [("worker1@host", "warn")]),
     ([recorded(children=4, children_lost_per_minute=10.0)], [(None, "pass")]),

@@ -24,6 +24,7 @@ FAST_LIMITS: Mapping[str, float] = {
     "not_consuming_seconds": 3,
     "loop_stuck_seconds": 3,
     "unconsumed_seconds": 3,
+    "childless_seconds": 10,
     "stalled_seconds": 8,
     "depth": 30,
     "age_seconds": 600,
