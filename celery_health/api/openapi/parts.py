@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from drf_spectacular.plumbing import is_jsonschema_compliant
+from drf_spectacular.settings import spectacular_settings
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
@@ -42,7 +42,8 @@ YES_NO: Final[Schema] = {"type": "boolean"}
 
 def unknown_or(schema: Schema) -> Schema:
     """Return `schema` or null: unknown, or not applicable."""
-    if is_jsonschema_compliant():  # type: ignore[no-untyped-call]  # OpenAPI 3.1
+    # OpenAPI 3.0 has a keyword of its own; from 3.1 on shapes are JSON Schema.
+    if not str(spectacular_settings.OAS_VERSION).startswith("3.0"):
         return {"anyOf": [schema, {"type": "null"}]}
     return {**schema, "nullable": True}
 
