@@ -1,0 +1,198 @@
+"""The names that dashboards know the facts by: one table, three dialects, any of them together.
+
+A row says which metric is shown, and from which family of totals or which fact about the present it comes.
+Labels of a family that a row does not show are summed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final, Literal
+
+from celery_health.metrics import families
+from celery_health.metrics.families import Family
+
+Kind = Literal["counter", "histogram", "gauge"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """A family of totals that a metric is made of."""
+
+    family: Family
+    labels: tuple[str, ...]
+    """Its labels that are shown, in the order of the metric's."""
+    constants: tuple[str, ...] = ()
+    """Values of the metric's remaining labels."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One metric."""
+
+    name: str
+    """A counter's with its ``_total``; ``{namespace}`` stands for METRICS_NAMESPACE."""
+    kind: Kind
+    labels: tuple[str, ...]
+    help: str
+    sources: tuple[Source, ...] = ()
+    """What counters and histograms are the sum of."""
+    fact: str | None = None
+    """What a gauge shows: a key of `celery_health.metrics.gauges.facts_of`."""
+
+
+def _counter(name: str, labels: tuple[str, ...], text: str, *sources: Source) -> Row:
+    return Row(name=name, kind="counter", labels=labels, help=text, sources=sources)
+
+
+def _histogram(name: str, labels: tuple[str, ...], text: str, source: Source) -> Row:
+    return Row(name=name, kind="histogram", labels=labels, help=text, sources=(source,))
+
+
+def _gauge(name: str, labels: tuple[str, ...], text: str, fact: str | None = None) -> Row:
+    return Row(name=name, kind="gauge", labels=labels, help=text, fact=fact or name)
+
+
+def _of(family: Family, *constants: str, labels: tuple[str, ...] | None = None) -> Source:
+    return Source(family=family, labels=family.labels if labels is None else labels, constants=constants)
+
+
+# exporter ----------------------------------------------------------------------------------------------
+
+_TASK: Final = ("name", "queue_name")
+_QUEUE: Final = ("queue_name",)
+_HOST: Final = ("hostname",)
+
+
+def _task_counter(family: Family, *more: str) -> Row:
+    return _counter(f"celery_task_{family.name}_total", (*_TASK, *more), family.help, _of(family))
+
+
+DEAD_LETTER_SIZE: Final = _gauge(
+    "celery_dead_letter_queue_size", _QUEUE, "Letters in the dead letter queue of this queue."
+)
+
+EXPORTER: Final = (
+    _task_counter(families.RECEIVED),
+    _task_counter(families.STARTED),
+    _task_counter(families.SUCCEEDED),
+    _task_counter(families.FAILED, "exception"),
+    _task_counter(families.RETRIED),
+    _task_counter(families.REJECTED),
+    _task_counter(families.REVOKED),
+    _task_counter(families.SENT),
+    _counter("celery_task_unknown_total", ("name",), families.UNKNOWN.help, _of(families.UNKNOWN)),
+    _histogram("celery_task_runtime", _TASK, families.RUNTIME.help, _of(families.RUNTIME)),
+    _histogram("celery_task_queue_wait_time", _TASK, families.QUEUE_WAIT.help, _of(families.QUEUE_WAIT)),
+    _gauge("celery_worker_up", _HOST, "1 while the worker lives; 0 for 30 minutes after it was lost."),
+    _gauge("celery_worker_tasks_active", _HOST, "Tasks that the worker runs now."),
+    _gauge(
+        "celery_worker_last_heartbeat_timestamp_seconds", _HOST, "When the worker was last heard, Unix time."
+    ),
+    _gauge("celery_workers", (), "Live workers."),
+    _gauge("celery_health_up", (), "1 if the verdict behind these metrics could be made, else 0."),
+    _gauge("celery_health_store_up", (), "1 if the store of totals answered, else 0."),
+    _gauge("celery_queue_length", _QUEUE, "Messages waiting in the queue."),
+    _gauge("celery_queue_tasks_active", _QUEUE, "Tasks from the queue that run now."),
+    _gauge(
+        "celery_queue_oldest_message_age_seconds", _QUEUE, "Age of the oldest message waiting; 0 if none."
+    ),
+    _gauge("celery_active_consumer_count", _QUEUE, "Consumers of the queue."),
+    _gauge("celery_active_worker_count", _QUEUE, "Live workers that consume the queue."),
+    _gauge("celery_active_process_count", _QUEUE, "Tasks that the queue's workers can run at once."),
+    DEAD_LETTER_SIZE,
+    _gauge(
+        "celery_beat_last_tick_timestamp_seconds", (), "When beat last looked at its schedule, Unix time."
+    ),
+    _gauge("celery_beat_overdue_seconds", ("schedule",), "How long the schedule entry is overdue; 0 if not."),
+    _gauge("celery_health_status", ("status",), "1 for the present verdict, 0 for the other two."),
+    _counter(
+        "celery_health_label_overflow_total",
+        ("label",),
+        families.LABEL_OVERFLOW.help,
+        _of(families.LABEL_OVERFLOW),
+    ),
+    _counter(
+        "celery_health_internal_errors_total",
+        ("where",),
+        families.INTERNAL_ERRORS.help,
+        _of(families.INTERNAL_ERRORS),
+    ),
+)
+
+# background_job ----------------------------------------------------------------------------------------
+
+_JOB: Final = "{namespace}_background_job"
+_BY_NAME: Final = ("name",)
+
+BACKGROUND_JOB: Final = (
+    _counter(
+        f"{_JOB}_started_total",
+        ("task_name",),
+        "Background jobs started.",
+        _of(families.STARTED, labels=_BY_NAME),
+    ),
+    _counter(
+        f"{_JOB}_completed_total",
+        ("task_name",),
+        "Background jobs that succeeded.",
+        _of(families.SUCCEEDED, labels=_BY_NAME),
+    ),
+    _counter(
+        f"{_JOB}_failed_total",
+        ("task_name", "error_type"),
+        "Background jobs that failed for good.",
+        _of(families.FAILED, labels=("name", "exception")),
+    ),
+    _histogram(
+        f"{_JOB}_duration_seconds",
+        ("task_name",),
+        "Seconds that background jobs took.",
+        _of(families.RUNTIME, labels=_BY_NAME),
+    ),
+)
+
+# task_status -------------------------------------------------------------------------------------------
+
+TASK_STATUS: Final = (
+    _counter(
+        "celery_task_total",
+        ("task_name", "status"),
+        "Task runs by how they ended.",
+        _of(families.SUCCEEDED, "success", labels=_BY_NAME),
+        _of(families.FAILED, "failure", labels=_BY_NAME),
+        _of(families.RETRIED, "retry", labels=_BY_NAME),
+    ),
+    _histogram(
+        "celery_task_duration_seconds",
+        ("task_name",),
+        "Seconds that task runs took.",
+        _of(families.RUNTIME, labels=_BY_NAME),
+    ),
+    _counter(
+        "celery_task_retries_total",
+        ("task_name",),
+        "Task runs that asked for a retry.",
+        _of(families.RETRIED, labels=_BY_NAME),
+    ),
+    DEAD_LETTER_SIZE,
+    _gauge(
+        "celery_active_tasks", _QUEUE, "Tasks from the queue that run now.", fact="celery_queue_tasks_active"
+    ),
+)
+
+DIALECTS: Final = MappingProxyType(
+    {"exporter": EXPORTER, "background_job": BACKGROUND_JOB, "task_status": TASK_STATUS}
+)
+
+
+def rows_of(dialects: Iterable[str], namespace: str = "celery") -> tuple[Row, ...]:
+    """Return the metrics of some dialects, each name once, with the namespace filled in."""
+    rows: dict[str, Row] = {}
+    for dialect in dialects:
+        for row in DIALECTS[dialect]:
+            name = row.name.replace("{namespace}", namespace)
+            rows.setdefault(name, replace(row, name=name))
+    return tuple(rows.values())

@@ -1,0 +1,143 @@
+"""What the gauges show: facts about the present, from one report and one reading of the store. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from celery_health.records import CheckStatus, HealthReport, QueueState, Status, Worker, WorkerState
+from celery_health.store.base import StoredRecord, StoreReading
+
+#: How long a worker that was lost stays at ``celery_worker_up 0``: alerts wait a quarter of an hour.
+LOST_WORKER_SECONDS: Final = 30 * 60
+#: A beat whose record is older says nothing of the schedule if there is a younger one.
+BEAT_SECONDS: Final = 120
+
+#: Label values to value.
+Samples = dict[tuple[str, ...], float]
+Facts = dict[str, Samples]
+
+
+def facts_of(report: HealthReport | None, reading: StoreReading | None) -> Facts:
+    """Return every fact that is known; one that is not known has no sample.
+
+    Args:
+        report: None when it could not be made.
+        reading: of the store; None without one, or when it did not answer.
+    """
+    facts: Facts = {"celery_health_up": {(): 0.0 if report is None else 1.0}}
+    if report is not None:
+        facts |= _workers(report) | _queues(report.snapshot.queues)
+        facts["celery_health_status"] = {(status.value,): float(status is report.status) for status in Status}
+        letters = report.snapshot.dead_letters or {}
+        facts["celery_dead_letter_queue_size"] = {
+            (queue,): float(size) for queue, size in letters.items() if size is not None
+        }
+    if reading is not None:
+        facts |= _beats(reading)
+    return facts
+
+
+def _workers(report: HealthReport) -> Facts:
+    snapshot = report.snapshot
+    up: Samples = {}
+    active: Samples = {}
+    heard: Samples = {}
+    for worker in snapshot.workers:
+        if not _is_shown(worker):
+            continue
+        labels = (worker.hostname,)
+        up[labels] = float(worker.state.is_live)
+        if worker.state.is_live and worker.active_count is not None:
+            active[labels] = float(worker.active_count)
+        if worker.last_seen_seconds is not None:
+            heard[labels] = snapshot.taken_at.timestamp() - worker.last_seen_seconds
+    facts = {
+        "celery_worker_up": up,
+        "celery_worker_tasks_active": active,
+        "celery_worker_last_heartbeat_timestamp_seconds": heard,
+    }
+    live = sum(worker.state.is_live for worker in snapshot.workers)
+    if live or not _is_unknown(report, "workers.alive"):
+        facts["celery_workers"] = {(): float(live)}
+    return facts
+
+
+def _is_shown(worker: Worker) -> bool:
+    """Say whether a worker is up or was lost lately; one that left politely, or is unknown, is neither."""
+    if worker.state.is_live:
+        return True
+    if worker.state is WorkerState.UNKNOWN or worker.said_goodbye or worker.is_draining:
+        return False
+    return worker.last_seen_seconds is not None and worker.last_seen_seconds <= LOST_WORKER_SECONDS
+
+
+def _is_unknown(report: HealthReport, check: str) -> bool:
+    found = [result.status for result in report.checks if result.id == check]
+    return any(status in (CheckStatus.UNKNOWN, CheckStatus.UNSUPPORTED) for status in found)
+
+
+def _queues(queues: Iterable[QueueState]) -> Facts:
+    facts: Facts = {
+        "celery_queue_length": {},
+        "celery_queue_tasks_active": {},
+        "celery_queue_oldest_message_age_seconds": {},
+        "celery_active_consumer_count": {},
+        "celery_active_worker_count": {},
+        "celery_active_process_count": {},
+    }
+    for queue in queues:
+        known = {
+            "celery_queue_length": queue.ready,
+            "celery_queue_tasks_active": queue.active,
+            "celery_queue_oldest_message_age_seconds": 0 if queue.ready == 0 else queue.oldest_age_seconds,
+            "celery_active_consumer_count": queue.consumers,
+            "celery_active_worker_count": None if queue.consumers is None else len(queue.consumer_names),
+            "celery_active_process_count": queue.capacity,
+        }
+        for fact, value in known.items():
+            if value is not None:
+                facts[fact][(queue.name,)] = float(value)
+    return facts
+
+
+def _beats(reading: StoreReading) -> Facts:
+    """Return the last tick of all beats, and how late each entry is by the beats that are there."""
+    # The youngest record first; a beat that waits for another's lock has no schedule to keep.
+    beats = sorted(reading.beats, key=lambda beat: beat.age_seconds)
+    ticks = [
+        reading.server_time - beat.age_seconds - age
+        for beat in beats
+        if (age := _number(beat.record.get("tick_age_seconds"))) is not None
+    ]
+    facts: Facts = {"celery_beat_last_tick_timestamp_seconds": {(): max(ticks)}} if ticks else {}
+    keepers = [beat for beat in beats if beat.record.get("lock") != "waiting"]
+    present = [
+        beat for beat in keepers if beat.age_seconds <= BEAT_SECONDS and not beat.record.get("goodbye")
+    ] or keepers[:1]
+    overdue: Samples = {}
+    for beat in present:
+        for name, seconds in _overdue(beat).items():
+            overdue.setdefault((name,), seconds)
+    facts["celery_beat_overdue_seconds"] = overdue
+    return facts
+
+
+def _overdue(beat: StoredRecord) -> Mapping[str, float]:
+    late: dict[str, float] = {}
+    entries = beat.record.get("entries")
+    for row in entries if isinstance(entries, list) else ():
+        if not isinstance(row, Mapping) or "entry" not in row or row.get("enabled") is False:
+            continue
+        seconds, due_in = _number(row.get("overdue_seconds")), _number(row.get("next_due_in_seconds"))
+        if seconds is None and due_in is None:
+            continue
+        # A beat that is gone says nothing more, and its entries come due all the same.
+        grown = seconds + beat.age_seconds if seconds else 0.0
+        since_due = 0.0 if due_in is None or beat.age_seconds <= BEAT_SECONDS else beat.age_seconds - due_in
+        late[str(row["entry"])] = max(0.0, grown, since_due)
+    return late
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
