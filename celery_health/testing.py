@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from celery_health.beat_records import Beat, BeatState, ScheduleEntryState
 from celery_health.records import (
     AppFacts,
     BrokerState,
@@ -49,6 +50,35 @@ def make_queue(name: str = "celery", **changes: Any) -> QueueState:
     """Return an empty queue with one consumer."""
     defaults: dict[str, Any] = {"ready": 0, "consumers": 1, "capacity": 4}
     return QueueState(name=name, **{**defaults, **changes})
+
+
+def make_beat(name: str = "celerybeat@host-1", **changes: Any) -> Beat:
+    """Return a beat that runs for an hour and has just sent its one entry."""
+    defaults: dict[str, Any] = {
+        "state": BeatState.OK,
+        "uptime_seconds": 3600.0,
+        "last_seen_seconds": 1.0,
+        "late_seconds": 0.0,
+        "last_sent_seconds": 5.0,
+        "entries": (make_entry(beat=name),),
+        "entries_total": 1,
+    }
+    return Beat(name=name, **{**defaults, **changes})
+
+
+def make_entry(entry: str = "sync", **changes: Any) -> ScheduleEntryState:
+    """Return an entry that runs once a minute and is in time."""
+    defaults: dict[str, Any] = {
+        "task": "proj.tasks.sync",
+        "beat": "celerybeat@host-1",
+        "queue": "celery",
+        "schedule": "every 1 min",
+        "last_sent_seconds": 5.0,
+        "next_due_in_seconds": 55.0,
+        "overdue_seconds": 0.0,
+        "interval_seconds": 60.0,
+    }
+    return ScheduleEntryState(entry=entry, **{**defaults, **changes})
 
 
 def make_snapshot(
