@@ -67,12 +67,20 @@ def fold(results: Iterable[CheckResult]) -> Status:
     return Status.DEGRADED if CheckStatus.WARN in found else Status.HEALTHY
 
 
+_judged: tuple[Snapshot, Settings, HealthReport] | None = None
+
+
 def get_report(deadline: Deadline | None = None) -> HealthReport:
     """Return the verdict on Celery now, at most a second old, within `deadline` or the ``DEADLINE`` setting.
 
     Raises:
         ConfigurationError: no app is configured, or a setting is wrong.
     """
+    global _judged
     settings = get_settings()
     snapshot, age_seconds = get_reading(deadline)
-    return judge(snapshot, settings, age_seconds=age_seconds)
+    judged = _judged
+    # Judging is pure: whoever shares a reading shares its verdict.
+    if judged is None or judged[0] is not snapshot or judged[1] is not settings:
+        judged = _judged = (snapshot, settings, judge(snapshot, settings))
+    return replace(judged[2], age_seconds=age_seconds)

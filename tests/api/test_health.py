@@ -12,8 +12,10 @@ from django.contrib.auth.models import User
 from django.db import OperationalError, connections
 from django.test import Client, override_settings
 
+from celery_health.conf import Settings
 from celery_health.exceptions import ConfigurationError
-from celery_health.records import AppFacts, BrokerState, InspectionState, Snapshot
+from celery_health.health import judge as really_judge
+from celery_health.records import AppFacts, BrokerState, HealthReport, InspectionState, Snapshot
 from celery_health.testing import make_queue, make_snapshot, make_worker
 from tests.api.conftest import PREFIX, Celery
 
@@ -109,6 +111,26 @@ def test_health__broker_down_says_minus_one_and_unknown(client: Client, celery: 
     body = response.json()
     assert body["queues"] == {"celery": -1}
     assert body["workers"]["healthy"] is None
+
+
+def test_health__is_judged_once_a_reading_and_aged_each_time(
+    client: Client, celery: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[Snapshot] = []
+
+    def judge(snapshot: Snapshot, settings: Settings) -> HealthReport:
+        judged.append(snapshot)
+        return really_judge(snapshot, settings)
+
+    monkeypatch.setattr("celery_health.health.verdict.judge", judge)
+    for reading, snapshot in enumerate((make_snapshot(), replace(DEGRADED)), start=1):
+        for age in (0.1, 0.4):
+            celery.snapshot, celery.age_seconds = snapshot, age
+            assert client.get(URL).json()["age_seconds"] == age
+        assert len(judged) == reading
+    assert client.get(URL).json()["status"] == "degraded"
+    with override_settings(CELERY_HEALTH={"LIMITS": {"depth": 2000}}):
+        assert client.get(URL).json()["status"] == "healthy"
 
 
 STATUS_TABLE = [
