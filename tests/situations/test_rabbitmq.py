@@ -1,0 +1,54 @@
+"""The situations that RabbitMQ answers in ways of its own: with a Redis store, and without any."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.situations.system import System
+from tests.situations.table import SITUATIONS
+from tests.situations.test_situations import play
+from tests.support import RedisServer
+
+BY_NAME = {row.name: row for row in SITUATIONS}
+
+WITH_STORE = [
+    "all_well",
+    "worker_sigkilled",
+    "worker_sigstopped",
+    "consumer_cancelled",
+    "worker_without_q",
+    "stuck_pool_with_a_waiting_queue",
+    "saturated_by_slow_tasks",
+    "prefetch_full_of_eta_tasks",
+    "solo_busy",
+    "beat_task_under_an_unknown_name",
+    "only_another_apps_worker",
+]
+
+#: Live inspection alone: what cannot be known is unknown, and never a wrong red.
+WITHOUT_STORE = [
+    "all_well",
+    "no_worker_ever",
+    "all_stopped",
+    "worker_without_q",
+    "consumer_cancelled",
+    "solo_busy",
+    "gevent_busy",
+    "saturated_by_slow_tasks",
+]
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", WITH_STORE)
+def test_rabbitmq__with_a_store(name: str, rabbit_url: str, redis_server: RedisServer) -> None:
+    with RedisServer() as store:
+        system = System(redis=store, is_soak=False, url=rabbit_url, health={"STORE_URL": store.url})
+        play(BY_NAME[name], system)
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", WITHOUT_STORE)
+def test_rabbitmq__without_a_store(name: str, rabbit_url: str, redis_server: RedisServer) -> None:
+    play(BY_NAME[name], System(redis=redis_server, is_soak=False, url=rabbit_url))
