@@ -22,6 +22,7 @@ from celery_health.masking import mask
 from celery_health.queue_states import QueueSources, queue_states
 from celery_health.recorded import Recorded, RecordedWorkers
 from celery_health.records import BrokerState, InspectionState, QueueState, Snapshot, Source, Worker
+from celery_health.schedules import schedule_exists
 from celery_health.task_totals import TaskTotals
 from celery_health.topology import Topology, TopologyCache
 from celery_health.watch import QueueWatch
@@ -78,7 +79,8 @@ class Reader:
         if self.facts.always_eager:
             return self.unread(BrokerState(transport="eager", url="", reachable=None))
         deadline = deadline.within(deadline.remaining() * READING_SHARE)
-        topology = self.topology.get(deadline.remaining() * TOPOLOGY_SHARE) or Topology()
+        imported = self.topology.get(deadline.remaining() * TOPOLOGY_SHARE)
+        topology = imported or Topology()
         recorded = self._recorded.read(deadline.within(deadline.remaining() * STORE_SHARE))
         names = self._queue_names(topology, recorded)
         broker = self._open_broker()
@@ -112,6 +114,9 @@ class Reader:
             queues=queues if reading.reachable else tuple(_unread(names, reading.error)),
             recent=recorded.recent,
             observed=self._recorded.observed(workers, deadline),
+            beats=recorded.beats,
+            schedule_exists=schedule_exists(self.app, is_imported=imported is not None),
+            store_age_seconds=recorded.store_age_seconds,
             live_worker_seen_seconds=None if self._live_worker_at is None else now - self._live_worker_at,
             source=_source(workers),
         )

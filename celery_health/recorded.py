@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from celery_health.beat_records import Beat
+from celery_health.beat_reports import beats_from_records
 from celery_health.conf import Settings
 from celery_health.deadline import Deadline
 from celery_health.exceptions import CeleryHealthError
@@ -28,6 +30,7 @@ class Recorded:
 
     store: StoreState = field(default_factory=lambda: StoreState(configured=False))
     workers: tuple[Worker, ...] = ()
+    beats: tuple[Beat, ...] = ()
     queues: tuple[str, ...] = ()
     """Every queue that a worker consumes, or lately did."""
     consumed: Mapping[str, float] | None = None
@@ -70,6 +73,7 @@ class RecordedWorkers:
         return Recorded(
             store=StoreState(configured=True, reachable=True, url=store.url),
             workers=workers,
+            beats=beats_from_records(reading.beats, self._settings.limits),
             queues=tuple(
                 dict.fromkeys([*reading.consumed, *(q for worker in workers for q in worker.queues or ())])
             ),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from django.apps import apps
 
 from celery_health.beat_records import Beat, BeatState, ScheduleEntryState
+from celery_health.topology import configured_schedule
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -93,17 +96,15 @@ def _ran_since(entry: ScheduleEntryState, left: ScheduleEntryState) -> bool:
     return entry.last_sent_at >= left.next_due_at
 
 
-def schedule_exists(app: Celery, configured: Mapping[str, Any]) -> bool | None:
+def schedule_exists(app: Celery, *, is_imported: bool) -> bool | None:
     """Say whether an app has a schedule in its settings; None where it may be kept elsewhere.
 
-    `configured` is the schedule that the settings hold, once the task modules are imported.
+    Task modules may add to it: before they are imported, that none is seen says nothing.
     """
-    if configured:
+    if configured_schedule(app):
         return True
     scheduler = str(app.conf.beat_scheduler or "")
-    if scheduler and not scheduler.startswith("celery.beat:"):
+    if not is_imported or (scheduler and not scheduler.startswith("celery.beat:")):
         return None
-    from django.apps import apps
-
     # Its scheduler is mostly chosen on beat's own command line.
     return None if apps.is_installed("django_celery_beat") else False
