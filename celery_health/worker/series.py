@@ -51,7 +51,7 @@ class TaskSeries:
     need a lock.
     """
 
-    __slots__ = ("_cells", "_failures", "_totals", "_touched", "name", "queue")
+    __slots__ = ("_cells", "_failures", "_totals", "name", "queue")
 
     def __init__(self, totals: Totals, name: str, queue: str) -> None:
         self._totals = totals
@@ -59,49 +59,40 @@ class TaskSeries:
         self.queue = queue
         self._cells = [0] * _CELLS
         self._failures: dict[str, int] = {}
-        self._touched = False
 
     def received(self) -> None:
         """Count a message that the worker took."""
         self._cells[_RECEIVED] += 1
-        self._touched = True
 
     def started(self) -> None:
         """Count a run that began."""
         self._cells[_STARTED] += 1
-        self._touched = True
 
     def succeeded(self) -> None:
         """Count a run that returned."""
         self._cells[_SUCCEEDED] += 1
-        self._touched = True
 
     def failed(self, exception: str) -> None:
         """Count a run that failed for good; `exception` is the name of the class."""
         if exception not in self._failures:
             exception = self._admit(exception)
         self._failures[exception] += 1
-        self._touched = True
 
     def retried(self) -> None:
         """Count a run that asked for a retry."""
         self._cells[_RETRIED] += 1
-        self._touched = True
 
     def rejected(self) -> None:
         """Count a message that was rejected."""
         self._cells[_REJECTED] += 1
-        self._touched = True
 
     def revoked(self) -> None:
         """Count a task that was revoked or had expired."""
         self._cells[_REVOKED] += 1
-        self._touched = True
 
     def sent(self) -> None:
         """Count a message that this process published."""
         self._cells[_SENT] += 1
-        self._touched = True
 
     def runtime(self, seconds: float) -> None:
         """Add how long a run took. Below 0 counts as 0; what is no duration is left out."""
@@ -113,7 +104,6 @@ class TaskSeries:
         micros = int(seconds * 1e6 + 0.5)
         self._cells[bucket] += 1
         self._cells[_RUNTIME_SUM] += micros
-        self._touched = True
 
     def queue_wait(self, seconds: float) -> None:
         """Add how long a message waited. Below 0 (two hosts' clocks differ) counts as 0."""
@@ -125,7 +115,6 @@ class TaskSeries:
         micros = int(seconds * 1e6 + 0.5)
         self._cells[bucket] += 1
         self._cells[_WAIT_SUM] += micros
-        self._touched = True
 
     def _admit(self, exception: str) -> str:
         """Return the class to count under, known to this series from now on."""
@@ -136,7 +125,6 @@ class TaskSeries:
 
     def forget(self) -> None:
         """Drop what was counted."""
-        self._touched = True
         self._take()
 
     def unload(self, fields: dict[str, int], ring: dict[str, int]) -> None:
@@ -165,11 +153,9 @@ class TaskSeries:
                 ring[key] = ring.get(key, 0) + amount
 
     def _take(self) -> tuple[list[int], dict[str, int]] | None:
-        """Return the cells and the failures since the last time and start from zero; None when untouched."""
-        if not self._touched:
+        """Return the cells and the failures since the last time and start from zero; None when all are 0."""
+        if not any(self._cells) and not any(self._failures.values()):
             return None
-        # Before the swap: what is counted from here on marks the series for the next drain.
-        self._touched = False
         with self._totals.lock:  # no class may be admitted meanwhile: `failed` must find it again
             cells, failures = [0] * _CELLS, dict.fromkeys(self._failures, 0)
             # Taken and replaced without a call in between: nobody adds to a list that has been read.
