@@ -21,13 +21,11 @@ from kombu.utils.json import dumps
 from celery_health.brokers.connection import connect
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, DeadlineExceeded
+from celery_health.headers import REPORT_COMMAND
 from celery_health.masking import describe_error
 
 if TYPE_CHECKING:
     from celery import Celery
-
-#: The command that `celery_health` adds to a worker: its whole record in one reply.
-REPORT_COMMAND: Final = "celery_health_report"
 
 #: What a worker without it is asked instead.
 BUILTIN_COMMANDS: Final = ("stats", "active", "reserved", "scheduled", "active_queues", "registered")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from celery_health.beat_records import Beat
 from celery_health.beat_reports import beats_from_records
 from celery_health.conf import Settings
 from celery_health.deadline import Deadline
 from celery_health.exceptions import CeleryHealthError
+from celery_health.metrics.families import OTHER, SENT, decode
 from celery_health.records import ObservedRuntime, Source, StoreState, TaskOutcomes, Worker
 from celery_health.reports import worker_from_report
 from celery_health.states import recorded_state
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from celery import Celery
 
 
+#: How often the totals are read for queue names.
+SENT_REFRESH_SECONDS: Final = 15.0
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recorded:
     """What one reading of the store says."""
@@ -33,6 +39,8 @@ class Recorded:
     beats: tuple[Beat, ...] = ()
     queues: tuple[str, ...] = ()
     """Every queue that a worker consumes, or lately did."""
+    sent_to: tuple[str, ...] = ()
+    """Every queue that a task was ever sent to, by any name: a typing error in ``queue=`` shows here."""
     consumed: Mapping[str, float] | None = None
     """Queue → seconds since somebody consumed it; None when the store says nothing."""
     store_age_seconds: float | None = None
@@ -53,6 +61,8 @@ class RecordedWorkers:
         self._settings = settings
         self._store: Store | None = None
         self._opened = False
+        self._sent_to: tuple[str, ...] = ()
+        self._sent_read_at = float("-inf")
 
     def read(self, deadline: Deadline) -> Recorded:
         """Return what the store says; that it is down is said so."""
@@ -77,11 +87,25 @@ class RecordedWorkers:
             queues=tuple(
                 dict.fromkeys([*reading.consumed, *(q for worker in workers for q in worker.queues or ())])
             ),
+            sent_to=self._queues_sent_to(store, deadline),
             consumed=reading.consumed,
             store_age_seconds=reading.server_time - reading.epoch / 1e6 if reading.epoch else None,
             recent=_outcomes(reading.ring.values()),
             reading=reading,
         )
+
+    def _queues_sent_to(self, store: Store, deadline: Deadline) -> tuple[str, ...]:
+        """Return the queues in the totals, which are large and change slowly: read now and then."""
+        if time.monotonic() - self._sent_read_at > SENT_REFRESH_SECONDS:
+            try:
+                totals = store.read(deadline, totals=True).totals or {}
+            except CeleryHealthError:
+                return self._sent_to
+            cells = (decode(field) for field in totals if field.startswith(SENT.name))
+            names = (cell.labels[1] for cell in cells if cell is not None and cell.family is SENT)
+            self._sent_to = tuple(dict.fromkeys(name for name in names if name not in ("", OTHER)))
+            self._sent_read_at = time.monotonic()
+        return self._sent_to
 
     def _open(self) -> Store | None:
         if not self._opened:

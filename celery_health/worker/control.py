@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from celery.worker.control import inspect_command
 
+from celery_health.headers import REPORT_COMMAND
 from celery_health.worker.recorder import Recorder
-
-#: Its name; asked by `celery_health.inspection`.
-REPORT_COMMAND: Final = "celery_health_report"
 
 
 def register(recorder: Recorder) -> None:

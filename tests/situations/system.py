@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -12,10 +15,11 @@ from celery import Celery
 
 from celery_health.conf import parse
 from celery_health.deadline import Deadline
-from celery_health.gather import Reader
 from celery_health.health import judge
+from celery_health.reader import Reader
 from celery_health.records import CheckStatus, HealthReport, Status
 from tests.support import Beat, RedisServer, Worker, eventually
+from tests.support.celery import project_env
 
 #: The limits of a run that should not take an hour: each default divided by about fifteen.
 FAST_LIMITS: Mapping[str, float] = {
@@ -108,6 +112,16 @@ class System:
         whole = name if "." in name else f"tests.project.tasks.{name}"
         for _ in range(count):
             self.app.send_task(whole, args, **options)
+
+    def send_from_a_process(self, name: str, **options: Any) -> None:
+        """Send a task from a process of the project, as a view or a shell does: it counts what it sends."""
+        code = (
+            "import django; django.setup()\n"
+            "from tests.project.celery import app\n"
+            f"app.send_task('tests.project.tasks.{name}', **{options!r})"
+        )
+        env = {**os.environ, **project_env(self.url, health=self.settings, conf=self.conf)}
+        subprocess.run([sys.executable, "-c", code], env=env, check=True, timeout=60)
 
     # Verdicts ----------------------------------------------------------------------------------------
 

@@ -300,6 +300,16 @@ def worker_without_q(system: System) -> Iterator[None]:
     yield
 
 
+@situation("unhealthy", "queues.consumed", "fail", subject="celrey", within="unconsumed_seconds")
+def typing_error_in_a_queue_name(system: System) -> Iterator[None]:
+    system.worker()
+    system.healthy()
+    system.send_from_a_process("add", queue="celrey")
+    yield
+    system.worker(queues=["celrey"])
+    yield
+
+
 @situation("degraded", "queues.consumed", "warn", subject="nightly", within="unconsumed_seconds")
 def scheduled_queue_without_consumer_empty(system: System) -> Iterator[None]:
     system.conf["beat_schedule"] = {
