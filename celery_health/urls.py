@@ -7,6 +7,7 @@ from django.urls import path
 from celery_health.api.health import HealthView
 from celery_health.api.probes import live, ready
 from celery_health.api.queues import QueuesView
+from celery_health.api.schedule import ScheduleView
 from celery_health.api.stats import StatsView
 from celery_health.api.tasks import TasksView
 from celery_health.api.workers import WorkersView
@@ -21,4 +22,5 @@ urlpatterns = [
     path("stats/", StatsView.as_view(), name="stats"),
     path("workers/", WorkersView.as_view(), name="workers"),
     path("queues/", QueuesView.as_view(), name="queues"),
+    path("schedule/", ScheduleView.as_view(), name="schedule"),
 ]

@@ -29,6 +29,7 @@ RESOURCES = {
     "stats/": "read",
     "workers/": "read",
     "queues/": "read",
+    "schedule/": "read",
 }
 RANKS = ("anonymous", "user", "staff", "superuser")
 

@@ -17,6 +17,7 @@ from celery_health.records import Snapshot
 from celery_health.testing import make_snapshot
 from tests.api.conftest import PREFIX, RESOURCES, Celery
 from tests.api.test_health import DEGRADED, DOWN, HEALTHY, UNHEALTHY
+from tests.api.test_schedule import FULL_BEAT
 from tests.api.test_tasks import BUSY, UNKNOWN_TABLE, WITH_ARGUMENTS
 from tests.api.test_workers_and_queues import FULL_QUEUE, FULL_WORKER
 from tests.support.processes import ROOT
@@ -94,7 +95,7 @@ SNAPSHOTS = [
     DOWN,
     BUSY,
     WITH_ARGUMENTS,
-    make_snapshot(workers=[FULL_WORKER], queues=[FULL_QUEUE]),
+    make_snapshot(workers=[FULL_WORKER], queues=[FULL_QUEUE], beats=[FULL_BEAT]),
     *(row[0] for row in UNKNOWN_TABLE),
 ]
 

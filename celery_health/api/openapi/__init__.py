@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from celery_health.api.openapi import fleet, health, tasks
+from celery_health.api.openapi import fleet, health, schedule, tasks
 
 #: The arguments of ``extend_schema`` by the name that a view gives to ``describe``.
 OPERATIONS: Final[Mapping[str, dict[str, Any]]] = MappingProxyType(
@@ -20,5 +20,6 @@ OPERATIONS: Final[Mapping[str, dict[str, Any]]] = MappingProxyType(
         "stats": tasks.STATS_OPERATION,
         "workers": fleet.WORKERS_OPERATION,
         "queues": fleet.QUEUES_OPERATION,
+        "schedule": schedule.OPERATION,
     }
 )
