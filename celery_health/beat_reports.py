@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from celery_health.beat_records import Beat, BeatState, ScheduleEntryState
+from celery_health.records import Beat, BeatState, ScheduleEntryState
 from celery_health.conf import Limits
 from celery_health.store.base import StoredRecord
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.apps import apps
 
-from celery_health.beat_records import Beat, BeatState, ScheduleEntryState
+from celery_health.records import Beat, BeatState, ScheduleEntryState
 from celery_health.topology import configured_schedule
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import combinations
 from typing import ClassVar, Final
 
-from celery_health.beat_records import Beat, BeatState, ScheduleEntryState
+from celery_health.records import Beat, BeatState, ScheduleEntryState
 from celery_health.conf import Limits, Settings
 from celery_health.health.base import Check
 from celery_health.records import CheckResult, CheckStatus, Snapshot

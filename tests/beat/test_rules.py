@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from celery_health.beat_records import Beat, BeatState
+from celery_health.records import Beat, BeatState
 from celery_health.conf import Limits, Settings
 from celery_health.health.beat import BeatAlive, BeatOnTime, overdue_limit
 from celery_health.records import AppFacts, CheckResult, Snapshot, StoreState
