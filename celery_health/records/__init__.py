@@ -1,0 +1,52 @@
+"""The frozen records that cross from one room to another: what was read, and what was judged of it.
+
+None means unknown or unset; zero is a value. Ages and last-seen are seconds on one clock: the store's, or
+elapsed seconds measured by whoever reports them.
+"""
+
+from __future__ import annotations
+
+from celery_health.records.beats import Beat, BeatState, ScheduleEntryState
+from celery_health.records.queues import QueueState
+from celery_health.records.snapshot import (
+    AppFacts,
+    BrokerState,
+    InspectionState,
+    ObservedRuntime,
+    Snapshot,
+    StoreState,
+    TaskOutcomes,
+)
+from celery_health.records.verdict import CheckResult, CheckStatus, HealthReport, Status
+from celery_health.records.workers import (
+    ReservedTask,
+    RunningTask,
+    ScheduledTask,
+    Source,
+    Worker,
+    WorkerState,
+)
+
+__all__ = [
+    "AppFacts",
+    "Beat",
+    "BeatState",
+    "BrokerState",
+    "CheckResult",
+    "CheckStatus",
+    "HealthReport",
+    "InspectionState",
+    "ObservedRuntime",
+    "QueueState",
+    "ReservedTask",
+    "RunningTask",
+    "ScheduleEntryState",
+    "ScheduledTask",
+    "Snapshot",
+    "Source",
+    "Status",
+    "StoreState",
+    "TaskOutcomes",
+    "Worker",
+    "WorkerState",
+]

@@ -1,0 +1,42 @@
+"""What was read of one queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueueState:
+    """One queue, as the broker and its consumers describe it."""
+
+    name: str
+    ready: int | None = None
+    """Messages waiting, over all priority steps; None when it could not be read."""
+    reserved: int | None = None
+    """Taken by workers and not started; None when no worker says."""
+    unacked: int | None = None
+    """Delivered and not acknowledged, by the broker's own count."""
+    scheduled: int | None = None
+    """Held by workers until their ETA."""
+    active: int | None = None
+    """Running now, of those that came from this queue."""
+    oldest_age_seconds: float | None = None
+    """Age of the oldest ready message; None when empty or unknown."""
+    oldest_age_is_minimum: bool = False
+    """True when the age was watched, not stamped: it is at least that old."""
+    consumers: int | None = None
+    """Workers (or, without them, broker consumers) that take from it; None when unknown."""
+    consumer_names: tuple[str, ...] = ()
+    """The workers among `consumers`."""
+    capacity: int | None = None
+    """Tasks its consumers can run at once; None when unknown."""
+    last_consumed_seconds: float | None = None
+    """Since somebody last consumed it, by the store; None when never or without a store."""
+    unconsumed_seconds: float | None = None
+    """How long nobody has consumed it, at least; 0 while somebody does; None when nobody can say."""
+    held_seconds: float | None = None
+    """How long it has not been empty, at least; None when it is empty or nobody can say."""
+    expected_by: tuple[str, ...] = ()
+    """Why somebody should consume it: ``task:<name>``, ``beat:<entry>``, ``setting``; or nobody must."""
+    error: str | None = None
+    """Why `ready` is None, where that is known."""

@@ -1,0 +1,121 @@
+"""Everything that one reading found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from celery_health.records.beats import Beat
+from celery_health.records.queues import QueueState
+from celery_health.records.workers import Source, Worker
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AppFacts:
+    """Which Celery app was asked about, and what of its configuration judging needs."""
+
+    app_id: str
+    name: str
+    """For ``celery -A <name>`` in recommendations."""
+    always_eager: bool = False
+    """``task_always_eager``: tasks run in the caller, and no worker or broker is needed."""
+    default_queue: str = "celery"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BrokerState:
+    """Whether the broker answered, and how."""
+
+    transport: str
+    """kombu's driver name: ``redis``, ``amqp``, ``filesystem``, ..."""
+    url: str
+    """Masked."""
+    reachable: bool | None = None
+    """None when it was not asked."""
+    error: str | None = None
+    """Masked text, when it did not answer."""
+    latency_seconds: float | None = None
+    """Wall time of the one read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoreState:
+    """Whether the store of records answered."""
+
+    configured: bool
+    """False without a Redis broker, result backend or STORE_URL."""
+    reachable: bool | None = None
+    error: str | None = None
+    url: str | None = None
+    """Masked."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InspectionState:
+    """What the live inspection could say, where it was used."""
+
+    supported: bool = True
+    """False where the transport or the project has remote control off."""
+    asked: bool = False
+    """False where records answered, or the broker is down."""
+    complete: bool = False
+    """True when the roster is known and each member of it has answered."""
+    roster: tuple[str, ...] | None = None
+    """Who was asked; None when no roster could be had."""
+    silent: tuple[str, ...] = ()
+    """Members of the roster that did not answer in time."""
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskOutcomes:
+    """What became of the runs of one task lately."""
+
+    succeeded: int = 0
+    failed: int = 0
+    """Failed for good: no retry follows."""
+    retried: int = 0
+    unknown: int = 0
+    """Received by a worker that does not register the name, and discarded."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObservedRuntime:
+    """How long the finished runs of one task took."""
+
+    samples: int
+    p50_seconds: float | None
+    p95_seconds: float | None
+    p99_seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """Everything one reading of store, broker and workers found. Judged by pure rules."""
+
+    taken_at: datetime
+    """Aware, UTC, by this process's clock: to show."""
+    app: AppFacts
+    broker: BrokerState
+    store: StoreState
+    inspection: InspectionState
+    workers: tuple[Worker, ...] = ()
+    """Ours only, by hostname."""
+    queues: tuple[QueueState, ...] = ()
+    """By name."""
+    recent: Mapping[str, TaskOutcomes] | None = None
+    """Task name → outcomes of the last ``recent_seconds``; None without a store."""
+    observed: Mapping[str, ObservedRuntime] = field(default_factory=dict)
+    """Task name → observed runtimes, of those that a rule needs them of."""
+    beats: tuple[Beat, ...] = ()
+    """Those that ever reported, by name; the dead are among them."""
+    schedule_exists: bool | None = None
+    """Whether the settings hold a schedule; None when it may be kept elsewhere."""
+    store_age_seconds: float | None = None
+    """How long there have been reports in the store; None when there are none."""
+    dead_letters: Mapping[str, int | None] | None = None
+    """Queue → letters in its dead letter queue; None while dead letters are off."""
+    live_worker_seen_seconds: float | None = None
+    """Since this process last saw a live worker; None when it never did."""
+    source: Source = Source.INSPECTION

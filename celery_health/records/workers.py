@@ -1,0 +1,141 @@
+"""What was read of one worker, and of the tasks that it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Source(StrEnum):
+    """Where the workers' part of an answer came from."""
+
+    HEARTBEATS = "heartbeats"
+    INSPECTION = "inspection"
+    MIXED = "mixed"
+
+
+class WorkerState(StrEnum):
+    """What a worker is doing; only `stuck`, `not_consuming` and `gone` may be faults."""
+
+    OK = "ok"
+    BUSY = "busy"
+    SATURATED = "saturated"
+    DRAINING = "draining"
+    RECONNECTING = "reconnecting"
+    STUCK = "stuck"
+    NOT_CONSUMING = "not_consuming"
+    GONE = "gone"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_live(self) -> bool:
+        """Say whether a worker in this state is known to run."""
+        return self not in (WorkerState.GONE, WorkerState.UNKNOWN)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunningTask:
+    """A task that a worker is executing."""
+
+    worker: str
+    task_id: str
+    task_name: str
+    queue: str | None = None
+    """The queue it was taken from, where the worker knows."""
+    time_start: float | None = None
+    """Unix seconds by the worker's clock: to show, never to compute with."""
+    runtime_seconds: float | None = None
+    """How long it has run, measured by the worker, plus the age of its report."""
+    limit_seconds: float | None = None
+    """How long it may run by its own word (``expected=``, else its time limit); None when it says nothing."""
+    args: str | None = None
+    """Redacted text; None unless SHOW_ARGUMENTS."""
+    kwargs: str | None = None
+    """Redacted text; None unless SHOW_ARGUMENTS."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReservedTask:
+    """A task that a worker has taken from its queue and not started."""
+
+    worker: str
+    task_id: str
+    task_name: str
+    queue: str | None = None
+    args: str | None = None
+    kwargs: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScheduledTask:
+    """A task that a worker holds until its ETA."""
+
+    worker: str
+    task_id: str
+    task_name: str
+    eta: datetime | None = None
+    queue: str | None = None
+    args: str | None = None
+    kwargs: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Worker:
+    """One worker, as its own record or an inspection reply describes it."""
+
+    hostname: str
+    state: WorkerState
+    source: Source
+    pid: int | None = None
+    app_id: str | None = None
+    """The APP_ID it reports; None when it runs without celery_health."""
+    queues: tuple[str, ...] | None = None
+    """The queues it consumes now; None when unknown."""
+    registered: frozenset[str] | None = None
+    """The task names it registers; None when unknown."""
+    pool: str | None = None
+    """``prefork``, ``threads``, ``solo``, ``gevent``, ``eventlet`` or a class path."""
+    concurrency: int | None = None
+    children: int | None = None
+    """Live pool processes; None for pools without any."""
+    childless_seconds: float | None = None
+    """How long it has had no live pool process; 0 while it has one, or needs none."""
+    children_restarted: int | None = None
+    """Pool processes replaced since the worker started, those of ``max_tasks_per_child`` included."""
+    children_lost_per_minute: float | None = None
+    """Pool processes that died in the last minute, those of ``max_tasks_per_child`` left out."""
+    active: tuple[RunningTask, ...] = ()
+    """At most a bounded number of them: see `active_count`."""
+    reserved: tuple[ReservedTask, ...] = ()
+    scheduled: tuple[ScheduledTask, ...] = ()
+    active_count: int | None = None
+    """How many run in all; None when unknown."""
+    reserved_count: int | None = None
+    scheduled_count: int | None = None
+    active_by_queue: Mapping[str, int] = field(default_factory=dict)
+    """Queue → how many of `active_count` came from it; likewise the next two."""
+    reserved_by_queue: Mapping[str, int] = field(default_factory=dict)
+    scheduled_by_queue: Mapping[str, int] = field(default_factory=dict)
+    processed: int | None = None
+    """Tasks accepted since the worker started (``celery.worker.state.total_count``)."""
+    prefetch_count: int | None = None
+    """Messages it may hold at once; 0 is unlimited, None unknown."""
+    is_paused: bool = False
+    """Told to consume nothing (``cancel_consumer``), and doing so."""
+    is_draining: bool = False
+    """It has been told to stop (SIGTERM): if it vanishes now, that was meant."""
+    said_goodbye: bool = False
+    """Its last record says that it ends."""
+    loop_age_seconds: float | None = None
+    """Since its event loop last turned."""
+    read_age_seconds: float | None = None
+    """Since its consumer last came back from reading the broker."""
+    progress_age_seconds: float | None = None
+    """Since a task of it last started or ended."""
+    last_seen_seconds: float | None = None
+    """Age of its last record or reply."""
+    started_at: datetime | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """``celery``, ``kombu``, ``python``, ``celery_health``: what it says of itself."""
