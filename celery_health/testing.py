@@ -12,12 +12,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from celery_health.beat_records import Beat, BeatState, ScheduleEntryState
 from celery_health.records import (
     AppFacts,
+    Beat,
+    BeatState,
     BrokerState,
     InspectionState,
     QueueState,
+    ScheduleEntryState,
     Snapshot,
     Source,
     StoreState,

@@ -11,8 +11,8 @@ from rest_framework.response import Response
 from celery_health.api.base import MonitoringView
 from celery_health.api.schema import describe
 from celery_health.api.snapshots import Reading, take_reading
-from celery_health.beat_records import Beat, ScheduleEntryState
 from celery_health.health.body import timestamp
+from celery_health.records import Beat, ScheduleEntryState
 from celery_health.schedules import last_beat, schedule_entries, sending_beats
 
 
