@@ -16,7 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from billiard.einfo import ExceptionWithTraceback  # type: ignore[attr-defined]
-from celery.exceptions import Ignore, Reject, Retry, Terminated, WorkerLostError
+from celery.exceptions import Ignore, Reject, Retry, Terminated, TimeLimitExceeded
 from celery.utils.serialization import UnpickleableExceptionWrapper
 
 from celery_health.headers import PUBLISHED_AT_HEADER
@@ -224,7 +224,7 @@ class MonitoredRequest(_Request):
         if self._health_was_resent:
             return Outcome.RETRIED
         # A lost child whose message goes back ends in no result. A time limit does, requeued or not.
-        if self._health_requeued and isinstance(error, WorkerLostError):
+        if self._health_requeued and not isinstance(error, TimeLimitExceeded):
             return Outcome.REJECTED
         return Outcome.FAILED
 
