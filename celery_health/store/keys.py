@@ -7,6 +7,8 @@ from typing import Final
 
 #: Writers that are silent for longer have to be taken for new ones.
 SEQUENCE_SECONDS: Final = 2 * 86400
+#: Every command that sends a task is a writer of its own: they come by the thousand.
+PRODUCER_SEQUENCE_SECONDS: Final = 3600
 WORKER_SECONDS: Final = 86400
 #: The goodbye of a worker whose name never came back, once others have come.
 GOODBYE_SECONDS: Final = 3600

@@ -22,9 +22,9 @@ STEP_SECONDS: Final = 0.25
 PUBLISH_SECONDS: Final = 1.0
 
 _LIMITS: Final = (
-    limits.RING_SECONDS, limits.TOTALS_SECONDS, limits.SEQUENCE_SECONDS, limits.WORKER_SECONDS,
-    limits.GOODBYE_SECONDS, limits.REGISTERED_SECONDS, limits.CONSUMED_SECONDS, limits.MAX_FIELDS,
-    limits.MAX_RING_FIELDS, limits.MAX_BEATS,
+    limits.RING_SECONDS, limits.TOTALS_SECONDS, limits.WORKER_SECONDS, limits.GOODBYE_SECONDS,
+    limits.REGISTERED_SECONDS, limits.CONSUMED_SECONDS, limits.MAX_FIELDS, limits.MAX_RING_FIELDS,
+    limits.MAX_BEATS,
 )  # fmt: skip
 #: How servers say that a user may not do this: NOPERM outside a script, the others inside (Redis 6, 7),
 #: and what is left of a command that was renamed away.
@@ -174,15 +174,17 @@ def _stored(records: _Parsed, now: int) -> tuple[StoredRecord, ...]:
 def _arguments(publication: Publication) -> tuple[str | bytes | int, ...]:
     """Return what publish.lua takes, in its order, after the limits."""
     own = publication
+    is_brief = own.kind == "producer"
     parts: list[str | bytes | int] = [
-        own.sequence, own.acknowledged, int(own.acknowledged_at * 1e6), own.epoch, len(own.fields),
+        limits.PRODUCER_SEQUENCE_SECONDS if is_brief else limits.SEQUENCE_SECONDS, own.sequence,
+        own.acknowledged, int(own.acknowledged_at * 1e6), own.epoch, len(own.fields),
     ]  # fmt: skip
     for field, amount in own.fields.items():
         parts += (field, amount)
     parts.append(len(own.ring))
     for field, amount in own.ring.items():
         parts += (field, amount)
-    if own.record is not None and own.name is not None and own.kind != "producer":
+    if own.record is not None and own.name is not None and not is_brief:
         mark = "g" if own.record.get("goodbye") else "-"
         parts += (own.kind, _text(own.name), own.writer, mark, _json(own.record))
     else:

@@ -31,6 +31,12 @@ def test_keys__each_has_the_life_span_of_the_table(store, redis_client):
     }
 
 
+def test_keys__of_a_producer_last_an_hour(store, redis_client):
+    writer = Writer(store)
+    writer.publish({"a": 1})
+    assert redis_client.ttl(store.keys.sequence(writer.writer)) == pytest.approx(3600, abs=5)
+
+
 def test_keys__are_refreshed_by_use(store, redis_client):
     writer = publish_everything(store)
     keys = store.keys

@@ -14,11 +14,12 @@ local function number()
 end
 
 local ring_key = take()
-local ring_seconds, totals_seconds, sequence_seconds = number(), number(), number()
+local ring_seconds, totals_seconds = number(), number()
 local worker_seconds, goodbye_seconds = number(), number()
 local registered_seconds, consumed_seconds = number(), number()
 local max_fields, max_ring_fields, max_beats = number(), number(), number()
 
+local sequence_seconds = number()
 local sequence, acknowledged, acknowledged_at, writer_epoch = number(), number(), number(), number()
 
 local now = server_time()

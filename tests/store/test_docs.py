@@ -1,0 +1,55 @@
+"""The page about the store says what the code does."""
+
+import re
+
+from celery_health.store import keys as limits
+from celery_health.store.keys import COMMANDS, Keys
+from tests.support import ROOT
+
+PAGE = (ROOT / "docs/reference/store.md").read_text()
+
+
+def rows():
+    found = re.findall(r"^\| `([^`]+)` \| (\w+) \| .* \| (.*) \|$", PAGE, re.MULTILINE)
+    return {key: (kind, lives) for key, kind, lives in found}
+
+
+def test_docs__list_every_key():
+    keys = Keys("")
+    assert set(rows()) == {
+        keys.totals,
+        keys.workers,
+        keys.beats,
+        keys.registered,
+        keys.consumed,
+        f"{keys.ring}<minute>",
+        keys.sequence("<writer>"),
+    }
+
+
+def test_docs__state_the_life_spans():
+    day = 86400
+    assert {key: lives for key, (_, lives) in rows().items()} == {
+        "totals": f"{limits.TOTALS_SECONDS // day} days after the last publication",
+        "workers": (
+            f"{limits.WORKER_SECONDS // day} day after the last record; one worker's: "
+            f"{limits.WORKER_SECONDS // day} day, goodbyes "
+            f"{limits.GOODBYE_SECONDS // 3600} hour once others came"
+        ),
+        "beats": f"until replaced: the {limits.MAX_BEATS} youngest stay",
+        "registered": f"{limits.REGISTERED_SECONDS // day} day after a worker last named it",
+        "consumed": f"{limits.CONSUMED_SECONDS // day} days",
+        "ring:<minute>": f"{limits.RING_SECONDS // 60} minutes",
+        "seq:<writer>": (
+            f"{limits.SEQUENCE_SECONDS // day} days of silence; "
+            f"of producers {limits.PRODUCER_SEQUENCE_SECONDS // 3600} hour"
+        ),
+    }
+
+
+def test_docs__name_the_commands_and_the_bounds():
+    rule = re.search(r"^ACL SETUSER .*$", PAGE, re.MULTILINE)
+    assert rule is not None
+    assert re.findall(r"\+(\w+)", rule[0]) == list(COMMANDS)
+    assert f"{limits.MAX_FIELDS:,} fields" in PAGE
+    assert f"{limits.MAX_RING_FIELDS:,}" in PAGE
