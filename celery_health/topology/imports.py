@@ -9,6 +9,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from celery_health.celery_app import settings_package
@@ -16,8 +17,12 @@ from celery_health.celery_app import settings_package
 if TYPE_CHECKING:
     from celery import Celery
 
-#: Where installed packages lie: a task from there is somebody else's.
-_LIBRARIES: Final = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+#: Where installed packages and Python's own lie: a task from there is somebody else's.
+_LIBRARIES: Final = tuple(
+    {sysconfig.get_path(kind) + os.sep for kind in ("purelib", "platlib", "stdlib", "platstdlib")}
+)
+#: Folders of installed packages of another prefix: Debian's, a user's.
+_LIBRARY_FOLDERS: Final = frozenset({"site-packages", "dist-packages"})
 #: Read by celery/fixups/django.py.
 _SKIP_CHECKS: Final = "CELERY_SKIP_CHECKS"
 
@@ -74,5 +79,5 @@ def is_own_module(module: str, project: str | None = None) -> bool:
 
 
 def is_own_path(path: str) -> bool:
-    """Say whether a file lies outside the folders of installed packages."""
-    return not path.startswith(_LIBRARIES)
+    """Say whether a file lies outside the folders of Python and of installed packages."""
+    return not path.startswith(_LIBRARIES) and _LIBRARY_FOLDERS.isdisjoint(Path(path).parts)

@@ -37,6 +37,15 @@ class Destination:
         """Say whether a producer declares the queue, and its exchange, before it publishes."""
         return self.queue is not None
 
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """Return the queues that it is known to land in; none of a broadcast, whose queues have no names."""
+        if self.is_broadcast:
+            return ()
+        if self.reaches is None:
+            return () if self.queue is None else (self.queue,)
+        return self.reaches
+
     def describe(self) -> str:
         """Return where it goes, in words."""
         if not self.exchange:

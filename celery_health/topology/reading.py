@@ -59,10 +59,8 @@ def _expected_queues(destination: Destination) -> tuple[str, ...]:
     """
     if destination.is_broadcast:
         return ()
-    if destination.reaches:
-        return destination.reaches
-    if destination.reaches is None and destination.queue is not None:
-        return (destination.queue,)
+    if destination.queues:
+        return destination.queues
     raise LookupError(f"routed to {destination.describe()}, and no queue is known to be bound to that")
 
 

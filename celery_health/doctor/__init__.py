@@ -1,0 +1,1 @@
+"""The doctor: rules that find what would fail silently, each with its proof and its fix."""

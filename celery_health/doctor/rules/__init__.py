@@ -1,0 +1,95 @@
+"""The rules, one module each; `RULES` is all of them, by number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from celery_health.doctor.rules.always_eager import AlwaysEager
+from celery_health.doctor.rules.arguments_misfit import ArgumentsMisfit
+from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.rules.beat_task_unregistered import BeatTaskUnregistered
+from celery_health.doctor.rules.chord_without_backend import ChordWithoutBackend
+from celery_health.doctor.rules.crontab_every_minute import CrontabEveryMinute
+from celery_health.doctor.rules.delivery_ack_timeout import DeliveryAckTimeout
+from celery_health.doctor.rules.exchange_undeclared import ExchangeUndeclared
+from celery_health.doctor.rules.lost_with_worker import LostWithWorker
+from celery_health.doctor.rules.message_duplicated import MessageDuplicated
+from celery_health.doctor.rules.message_unbound import MessageUnbound
+from celery_health.doctor.rules.module_imported_twice import ModuleImportedTwice
+from celery_health.doctor.rules.no_time_limits import NoTimeLimits
+from celery_health.doctor.rules.option_misspelt import OptionMisspelt
+from celery_health.doctor.rules.pickle_accepted import PickleAccepted
+from celery_health.doctor.rules.priority_ignored import PriorityIgnored
+from celery_health.doctor.rules.queue_arguments_ignored import QueueArgumentsIgnored
+from celery_health.doctor.rules.queue_declared_twice import QueueDeclaredTwice
+from celery_health.doctor.rules.queue_misspelt import QueueMisspelt
+from celery_health.doctor.rules.queue_unconsumed import QueueUnconsumed
+from celery_health.doctor.rules.queue_undeclared import QueueUndeclared
+from celery_health.doctor.rules.quorum_unconfirmed import QuorumUnconfirmed
+from celery_health.doctor.rules.results_kept_forever import ResultsKeptForever
+from celery_health.doctor.rules.results_unreadable import ResultsUnreadable
+from celery_health.doctor.rules.route_matches_nothing import RouteMatchesNothing
+from celery_health.doctor.rules.route_misspelt import RouteMisspelt
+from celery_health.doctor.rules.route_shadowed import RouteShadowed
+from celery_health.doctor.rules.schedule_masked import ScheduleMasked
+from celery_health.doctor.rules.serializer_refused import SerializerRefused
+from celery_health.doctor.rules.setting_ignored import SettingIgnored
+from celery_health.doctor.rules.silenced_unknown import SilencedUnknown
+from celery_health.doctor.rules.socket_timeout_missing import SocketTimeoutMissing
+from celery_health.doctor.rules.task_name_taken import TaskNameTaken
+from celery_health.doctor.rules.task_unroutable import TaskUnroutable
+from celery_health.doctor.rules.tasks_unimported import TasksUnimported
+from celery_health.doctor.rules.timezone_differs import TimezoneDiffers
+from celery_health.doctor.rules.timezone_unchosen import TimezoneUnchosen
+from celery_health.doctor.rules.visibility_timeout import VisibilityTimeout
+
+_RULES: Final[Sequence[Rule]] = (
+    # Work is lost, or never done.
+    BeatTaskUnregistered(),
+    RouteMisspelt(),
+    RouteShadowed(),
+    QueueUnconsumed(),
+    TaskUnroutable(),
+    MessageUnbound(),
+    ExchangeUndeclared(),
+    MessageDuplicated(),
+    QueueDeclaredTwice(),
+    TaskNameTaken(),
+    TasksUnimported(),
+    ScheduleMasked(),
+    SettingIgnored(),
+    SerializerRefused(),
+    ModuleImportedTwice(),
+    OptionMisspelt(),
+    # It will bite.
+    ArgumentsMisfit(),
+    TimezoneUnchosen(),
+    QueueArgumentsIgnored(),
+    VisibilityTimeout(),
+    ChordWithoutBackend(),
+    ResultsKeptForever(),
+    AlwaysEager(),
+    PickleAccepted(),
+    QuorumUnconfirmed(),
+    PriorityIgnored(),
+    # Hints.
+    RouteMatchesNothing(),
+    QueueUndeclared(),
+    LostWithWorker(),
+    NoTimeLimits(),
+    SocketTimeoutMissing(),
+    TimezoneDiffers(),
+    CrontabEveryMinute(),
+    ResultsUnreadable(),
+    DeliveryAckTimeout(),
+    QueueMisspelt(),
+)
+
+__all__ = ["RULES", "Rule"]
+
+#: Every rule, by number.
+RULES: Final[Sequence[Rule]] = (
+    *_RULES,
+    SilencedUnknown(code for rule in _RULES for code in rule.codes()),
+)

@@ -1,0 +1,104 @@
+"""Beat sends a task under a name that its consumers do not know.
+
+A worker that takes a message under an unknown name logs an error and discards it: the work is never done,
+nothing is retried, and nobody is told. It happens when a task is renamed or moved and the schedule is not.
+
+Statically, the name is looked for in the registry of this process, after every task module was imported the
+way a worker does it; an entry of another service, in a package and a queue that are not the project's, is
+left alone. Live, every worker that consumes the entry's queue must register the name: if one does not, the
+runs that it happens to take are lost. Entries in django-celery-beat's tables and in RedBeat are read live
+only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from celery_health.doctor.evidence import EntryFacts, Evidence
+from celery_health.doctor.findings import Finding, Kind, Scope
+from celery_health.doctor.rules.base import BOTH, Rule
+from celery_health.doctor.wording import listed, meant
+from celery_health.records import Worker
+
+
+class BeatTaskUnregistered(Rule):
+    """A beat entry names a task that no consumer of its queue registers."""
+
+    number: ClassVar = 101
+    name: ClassVar = "beat-task-unregistered"
+    summary: ClassVar = "A beat entry names a task that a consumer of its queue does not register."
+    scopes: ClassVar[frozenset[Scope]] = BOTH
+
+    def find(self, evidence: Evidence) -> Iterable[Finding]:
+        """Yield a finding per entry."""
+        for entry in evidence.all_entries:
+            queues = entry.destination.queues if entry.destination else ()
+            knowing = [w for w in evidence.consumers(queues) if w.registered is not None]
+            if knowing:
+                lacking = [w for w in knowing if entry.task not in (w.registered or ())]
+                if lacking:
+                    yield self._live(evidence, entry, knowing, lacking)
+            elif entry.task not in evidence.all_names and _should_be_ours(evidence, entry):
+                yield self._static(evidence, entry)
+
+    def _static(self, evidence: Evidence, entry: EntryFacts) -> Finding:
+        nearest = meant(entry.task, frozenset(evidence.tasks), evidence.code.tasks_at)
+        return self.finding(
+            Kind.BEAT_ENTRY,
+            entry.name,
+            f"Beat entry '{entry.name}' sends '{entry.task}', which is no registered task: "
+            "workers would discard it.",
+            evidence={"task": entry.task, "nearest": list(nearest), "source": entry.source},
+            fix=_fix(evidence, entry, nearest),
+        )
+
+    def _live(
+        self, evidence: Evidence, entry: EntryFacts, knowing: list[Worker], lacking: list[Worker]
+    ) -> Finding:
+        queues = listed(entry.destination.queues if entry.destination else ())
+        registered = frozenset().union(*(worker.registered or () for worker in knowing))
+        nearest = meant(entry.task, registered, evidence.code.tasks_at)
+        names = [worker.hostname for worker in lacking]
+        if len(lacking) == len(knowing):
+            message = (
+                f"Beat entry '{entry.name}' sends '{entry.task}', which no consumer of {queues} registers."
+            )
+            fix = _fix(evidence, entry, nearest)
+        else:
+            message = (
+                f"Beat entry '{entry.name}' sends '{entry.task}', and {listed(names)} of the consumers of "
+                f"{queues} does not register it: the runs that it takes are discarded."
+            )
+            fix = (
+                f"Restart {listed(names)} with the same code as the others, or have it consume other queues."
+            )
+        return self.finding(
+            Kind.BEAT_ENTRY,
+            entry.name,
+            message,
+            evidence={"task": entry.task, "nearest": list(nearest), "workers": names, "source": entry.source},
+            fix=fix,
+            proven_live=True,
+        )
+
+
+def _should_be_ours(evidence: Evidence, entry: EntryFacts) -> bool:
+    """Say whether the project's own workers are who would take it: else another service may know the name."""
+    queues = entry.destination.queues if entry.destination else ()
+    return evidence.is_own_name(entry.task) or any(queue in evidence.own_queues for queue in queues)
+
+
+def _fix(evidence: Evidence, entry: EntryFacts, nearest: tuple[str, ...]) -> str:
+    module = entry.task.rpartition(".")[0]
+    for unimported in evidence.code.unimported:
+        if entry.task in unimported.tasks or module == unimported.module:
+            return (
+                f"Have workers import its module: app.conf.imports = ['{unimported.module}'], "
+                f"or import it in a tasks.py that they find."
+            )
+    if not nearest:
+        return f"Define '{entry.task}', or remove the entry."
+    if entry.source == "settings":
+        return f"Set the entry's task to '{nearest[0]}'."
+    return f"Set the entry's task to '{nearest[0]}', or disable it ({entry.source})."

@@ -1,0 +1,108 @@
+"""Tasks go to a queue that nobody consumes.
+
+They wait there for ever, and their callers see them pending. It happens when a worker is started without
+``-Q`` for a queue that routes name, or when a name is mistyped on one side.
+
+Live, every worker was heard and none consumes a queue where the schedule or the routes of the project's own
+tasks lead. (A binding proves nothing: the producer makes it.) Statically there is a proof only where
+``task_queues`` lists what workers consume by default and the name in the route is one slip of the finger
+from a listed one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from celery_health.doctor.evidence import Evidence
+from celery_health.doctor.findings import Finding, Kind, Scope
+from celery_health.doctor.rules.base import BOTH, Rule
+from celery_health.doctor.wording import is_typo, worker_command
+from celery_health.records import QueueState
+
+
+class QueueUnconsumed(Rule):
+    """A queue is expected to be consumed, and is not."""
+
+    number: ClassVar = 104
+    name: ClassVar = "queue-unconsumed"
+    summary: ClassVar = "Tasks or beat entries go to a queue that nobody consumes."
+    scopes: ClassVar[frozenset[Scope]] = BOTH
+
+    def find(self, evidence: Evidence) -> Iterable[Finding]:
+        """Yield a finding per queue."""
+        if evidence.live is None or not evidence.workers:
+            yield from self._static(evidence)
+            return
+        reasons = senders(evidence)
+        for queue in evidence.live.snapshot.queues:
+            why = tuple(dict.fromkeys([*queue.expected_by, *reasons.get(queue.name, ())]))
+            if why and queue.consumers == 0 and queue.name not in evidence.scaled_to_zero:
+                yield self._live(evidence, queue, why)
+
+    def _static(self, evidence: Evidence) -> Iterable[Finding]:
+        for queue, why in senders(evidence).items():
+            right = misspelt_queue(evidence, queue)
+            if right is not None:
+                yield self.finding(
+                    Kind.QUEUE,
+                    queue,
+                    f"{_subject(why)} to queue '{queue}', which is not in task_queues: "
+                    f"'{right}' is, and workers consume that.",
+                    evidence={
+                        "nearest": right,
+                        "sent_by": list(why),
+                        "declared": sorted(evidence.declared_queues),
+                    },
+                    fix=f"Write '{right}'.",
+                )
+
+    def _live(self, evidence: Evidence, queue: QueueState, why: tuple[str, ...]) -> Finding:
+        consumed = {worker.hostname: list(worker.queues or ()) for worker in evidence.workers}
+        names = sorted({name for queues in consumed.values() for name in queues})
+        typo = next((name for name in names if is_typo(name, queue.name)), None)
+        waiting = f" {queue.ready} wait there." if queue.ready else ""
+        if typo is not None:
+            fix = f"Workers consume '{typo}': name the queue alike on both sides."
+        else:
+            fix = f"Start a worker for it: {worker_command(evidence.app_name, [queue.name])}"
+            if consumed:
+                fix += f", or have one take it too: {worker_command(evidence.app_name, [*names, queue.name])}"
+        return self.finding(
+            Kind.QUEUE,
+            queue.name,
+            f"{_subject(why)} to queue '{queue.name}', which no worker consumes.{waiting}",
+            evidence={"sent_by": list(why), "workers": consumed, "ready": queue.ready, "nearest": typo},
+            fix=fix,
+            proven_live=True,
+        )
+
+
+def senders(evidence: Evidence) -> dict[str, tuple[str, ...]]:
+    """Return queue → who sends there: ``task:<name>`` of the project's own, ``beat:<entry>``."""
+    found: dict[str, list[str]] = {}
+    for task in evidence.own_tasks:
+        for queue in task.destination.queues if task.destination else ():
+            found.setdefault(queue, []).append(f"task:{task.name}")
+    for entry in evidence.all_entries:
+        for queue in entry.destination.queues if entry.destination else ():
+            found.setdefault(queue, []).append(f"beat:{entry.name}")
+    return {queue: tuple(why) for queue, why in sorted(found.items()) if queue not in evidence.ignored_queues}
+
+
+def misspelt_queue(evidence: Evidence, queue: str) -> str | None:
+    """Return the queue in ``task_queues`` of which `queue`, which is not in there, is a misspelling."""
+    if not evidence.conf.declares_queues or queue in evidence.declared_queues:
+        return None
+    return next((name for name in sorted(evidence.declared_queues) if is_typo(queue, name)), None)
+
+
+def _subject(why: tuple[str, ...]) -> str:
+    kinds = {"task": "task", "beat": "beat entry", "setting": "EXPECTED_QUEUES"}
+    names = [
+        f"{kinds.get(kind, kind)} '{name}'" if name else kinds.get(kind, kind)
+        for kind, _, name in (reason.partition(":") for reason in why[:1])
+    ]
+    others = f" and {len(why) - 1} more" if len(why) > 1 else ""
+    text = f"{names[0]}{others}"
+    return text[0].upper() + text[1:] + (" go" if others else " goes")

@@ -1,0 +1,44 @@
+"""A route names a queue that ``task_queues`` does not list.
+
+A worker that is started without ``-Q`` consumes what ``task_queues`` lists, and nothing else: the queue
+needs a worker that names it. Where every worker has its ``-Q``, that is fine, and this a hint to be
+silenced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from celery_health.doctor.evidence import Evidence
+from celery_health.doctor.findings import Finding, Kind
+from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.rules.queue_unconsumed import misspelt_queue, senders
+from celery_health.doctor.wording import listed, worker_command
+
+
+class QueueUndeclared(Rule):
+    """A queue is used and not declared, where others are."""
+
+    number: ClassVar = 302
+    name: ClassVar = "queue-undeclared"
+    summary: ClassVar = "A route names a queue that is not in task_queues: a worker without -Q skips it."
+
+    def find(self, evidence: Evidence) -> Iterable[Finding]:
+        """Yield a finding per queue; none where workers are seen to consume it."""
+        if not evidence.conf.declares_queues or not evidence.conf.creates_missing_queues:
+            return
+        for queue, why in senders(evidence).items():
+            if queue in evidence.declared_queues or misspelt_queue(evidence, queue) is not None:
+                continue
+            if evidence.consumers([queue]) or not any(reason.startswith("task:") for reason in why):
+                continue
+            yield self.finding(
+                Kind.QUEUE,
+                queue,
+                f"Queue '{queue}' is not in task_queues ({listed(sorted(evidence.declared_queues))}): "
+                "a worker without -Q does not consume it.",
+                evidence={"sent_by": list(why), "declared": sorted(evidence.declared_queues)},
+                fix=f"Add Queue('{queue}') to task_queues, or start a worker for it: "
+                f"{worker_command(evidence.app_name, [queue])}",
+            )

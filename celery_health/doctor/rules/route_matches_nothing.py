@@ -1,0 +1,50 @@
+"""A key of ``task_routes`` matches no task of this project.
+
+Often a leftover of a task that was renamed or removed; harmless in itself, and sometimes meant (a task of
+an optional app, or one that is sent by name to another service). Keys outside the project's own packages
+are left alone, and keys that look misspelt are a warning of their own.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable
+from typing import ClassVar
+
+from celery_health.doctor.evidence import Evidence, RouteFacts
+from celery_health.doctor.findings import Finding, Kind
+from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.rules.route_misspelt import right_key
+
+
+class RouteMatchesNothing(Rule):
+    """A route matches no task."""
+
+    number: ClassVar = 301
+    name: ClassVar = "route-matches-nothing"
+    summary: ClassVar = "A route in the project's own packages matches no task."
+
+    def find(self, evidence: Evidence) -> Iterable[Finding]:
+        """Yield a finding per key."""
+        for route in evidence.routes:
+            if route.matches or not _is_own(evidence, route) or right_key(evidence, route) is not None:
+                continue
+            if any(_takes(route, name) for name in evidence.all_names - frozenset(evidence.tasks)):
+                continue  # a worker of another code base has it
+            yield self.finding(
+                Kind.ROUTE,
+                route.key,
+                f"Route '{route.key}' matches no registered task.",
+                evidence={"target": route.target},
+                fix="Remove it, or correct the name.",
+            )
+
+
+def _is_own(evidence: Evidence, route: RouteFacts) -> bool:
+    literal = re.match(r"\^?(\w+)(?=\\?\.)", route.key)
+    return literal is not None and literal.group(1) in evidence.own_packages
+
+
+def _takes(route: RouteFacts, name: str) -> bool:
+    return fnmatch.fnmatchcase(name, route.key) if "*" in route.key else route.key == name

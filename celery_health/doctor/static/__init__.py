@@ -1,0 +1,84 @@
+"""Gather what code and settings show, in this process alone: no network, no database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from django.conf import settings as django_settings
+
+from celery_health.celery_app import facts_of, settings_package
+from celery_health.conf import Settings
+from celery_health.doctor.evidence import Evidence, TaskFacts
+from celery_health.doctor.static.conf import conf_facts
+from celery_health.doctor.static.entries import configured_entries
+from celery_health.doctor.static.modules import code_facts
+from celery_health.doctor.static.names import django_facts
+from celery_health.doctor.static.queues import declared_queues
+from celery_health.doctor.static.routes import route_facts
+from celery_health.doctor.static.tasks import task_facts
+from celery_health.exceptions import ConfigurationError
+from celery_health.masking import describe_error
+from celery_health.topology import Resolver, import_tasks, is_own_path, transport_of
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+
+def gather_static(app: Celery, settings: Settings, *, source: Any = None) -> Evidence:
+    """Return what can be known of `app` without asking anybody.
+
+    `source` has the project's settings as attributes; None for Django's own.
+
+    Raises:
+        ConfigurationError: the project's task modules cannot be imported.
+    """
+    source = django_settings if source is None else source
+    try:
+        import_tasks(app)
+    except Exception as error:  # a project's modules may raise anything
+        raise ConfigurationError(
+            f"The task modules of the project cannot be imported, so no worker would start "
+            f"({describe_error(error)}). Mend that first."
+        ) from error
+    resolver, routes_error = _resolver(app)
+    tasks = task_facts(app, resolver)
+    entries = tuple(configured_entries(app, resolver))
+    own_packages = _own_packages(tasks)
+    django = django_facts(app, source)
+    unknown = [entry.task for entry in entries if entry.task not in tasks]
+    return Evidence(
+        app_name=facts_of(app, settings).name,
+        transport=transport_of(app),
+        tasks=tasks,
+        entries=entries,
+        queues=tuple(declared_queues(app)),
+        routes=() if routes_error else tuple(route_facts(app)),
+        routes_error=routes_error,
+        bindings=() if resolver is None else resolver.bindings(),
+        own_packages=own_packages,
+        expected_queues=settings.expected_queues,
+        ignored_queues=settings.ignored_queues,
+        scaled_to_zero=frozenset(name for name in settings.queues if settings.scales_to_zero(name)),
+        silenced=settings.silenced,
+        conf=conf_facts(app, django.time_zone),
+        django=django,
+        code=code_facts(app, own_packages, unknown),
+    )
+
+
+def _resolver(app: Celery) -> tuple[Resolver | None, str | None]:
+    """Return what answers where tasks go, or why ``task_routes`` cannot be read."""
+    try:
+        return Resolver(app), None
+    except Exception as error:  # whatever stands in task_routes
+        return None, describe_error(error)
+
+
+def _own_packages(tasks: dict[str, TaskFacts] | Any) -> frozenset[str]:
+    packages = {config.name for config in apps.get_app_configs() if is_own_path(config.path)}
+    own = [task for task in tasks.values() if task.is_own]
+    packages |= {task.module for task in own}
+    packages |= {task.name for task in own if "." in task.name}
+    packages |= {settings_package() or ""}
+    return frozenset(name.partition(".")[0] for name in packages if name) - {"celery_health"}

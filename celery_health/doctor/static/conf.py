@@ -1,0 +1,92 @@
+"""What ``app.conf`` effectively holds, as facts. No values that may be secret leave this module."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from kombu import serialization
+
+from celery_health.doctor.evidence import ConfFacts
+from celery_health.topology import transport_of
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+_registry: Any = serialization.registry  # type: ignore[attr-defined]
+
+#: Seconds after which an unacknowledged message is handed out again, where nobody set another number
+#: (``kombu/transport/redis.py``, ``kombu/transport/SQS``).
+_VISIBILITY_TIMEOUTS: Final = {
+    "redis": 3600.0, "rediss": 3600.0, "sentinel": 3600.0, "valkey": 3600.0, "valkeys": 3600.0, "sqs": 1800.0,
+}  # fmt: skip
+
+
+def conf_facts(app: Celery, django_zone: str | None) -> ConfFacts:
+    """Return what rules judge of the configuration."""
+    conf: Any = app.conf
+    transport = transport_of(app)
+    options = conf.broker_transport_options or {}
+    accepted = conf.accept_content or []
+    backend = conf.result_backend
+    return ConfFacts(
+        always_eager=bool(conf.task_always_eager),
+        default_queue=str(conf.task_default_queue),
+        declares_queues=bool(conf.task_queues),
+        creates_missing_queues=bool(conf.task_create_missing_queues),
+        default_priority=conf.task_default_priority,
+        task_serializer=str(conf.task_serializer),
+        result_serializer=str(conf.result_serializer),
+        accepted=_serializer_names(accepted),
+        accepted_results=_serializer_names(conf.result_accept_content or accepted),
+        known_serializers=frozenset(_registry._encoders),
+        task_time_limit_seconds=conf.task_time_limit,
+        task_soft_time_limit_seconds=conf.task_soft_time_limit,
+        prefetch_multiplier=int(conf.worker_prefetch_multiplier or 0),
+        visibility_timeout_seconds=_number(options.get("visibility_timeout"))
+        or _VISIBILITY_TIMEOUTS.get(transport),
+        socket_timeout_seconds=_number(options.get("socket_timeout")),
+        confirms_publishes=bool(options.get("confirm_publish")),
+        result_backend=_scheme(backend),
+        result_expires_seconds=_number(conf.result_expires),
+        ignores_results=bool(conf.task_ignore_result),
+        beat_scheduler=str(conf.beat_scheduler),
+        timezone=str(app.timezone),
+        timezone_is_explicit=bool(conf.get("timezone")),
+        timezone_differs=_differ(app.timezone, django_zone),
+        publishes_elsewhere=conf.broker_write_url != conf.broker_read_url,
+    )
+
+
+def _serializer_names(accepted: Any) -> frozenset[str]:
+    """Return names for what may be names or content types (``prepare_accept_content`` of kombu)."""
+    names = set()
+    for item in [accepted] if isinstance(accepted, str) else accepted:
+        names.add(str(_registry.type_to_name.get(item, item)))
+    return frozenset(names)
+
+
+def _scheme(backend: Any) -> str | None:
+    if not backend or str(backend) in ("disabled", "disabled://"):
+        return None
+    return str(backend).partition(":")[0].partition("+")[0]
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _differ(zone: tzinfo, other_name: str | None) -> bool:
+    """Say whether two zones have different clocks, in winter or in summer."""
+    if not other_name:
+        return False
+    try:
+        other = ZoneInfo(other_name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return False
+    year = datetime.now(UTC).year
+    moments = [datetime(year, month, 1, tzinfo=UTC) for month in (1, 7)]
+    return any(m.astimezone(zone).utcoffset() != m.astimezone(other).utcoffset() for m in moments)

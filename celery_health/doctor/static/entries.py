@@ -1,0 +1,108 @@
+"""Schedule entries as facts, wherever they are kept."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from celery.schedules import crontab, schedule
+
+from celery_health.doctor.evidence import CrontabFacts, EntryFacts
+from celery_health.doctor.static.queues import queue_in
+from celery_health.doctor.static.tasks import route
+from celery_health.topology import Resolver, configured_schedule, entry_options
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+#: In the order of crontab(5).
+_CRONTAB: Final = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
+
+
+def configured_entries(app: Celery, resolver: Resolver | None) -> Iterator[EntryFacts]:
+    """Yield the entries of ``beat_schedule``, with those of ``add_periodic_task``."""
+    for name, entry in configured_schedule(app).items():
+        if isinstance(entry.get("task"), str):
+            yield entry_facts(app, resolver, name, entry, source="settings")
+
+
+def entry_facts(
+    app: Celery, resolver: Resolver | None, name: str, entry: Mapping[str, Any], *, source: str
+) -> EntryFacts:
+    """Return the facts of one entry: a mapping with ``task, schedule, args, kwargs, options``."""
+    task, options = entry["task"], entry_options(entry)
+    destination, error = route(resolver, task, options)
+    when = entry.get("schedule")
+    return EntryFacts(
+        name=name,
+        source=source,
+        task=task,
+        schedule=_describe(when),
+        interval_seconds=_interval(when),
+        crontab=_crontab(when) if isinstance(when, crontab) else None,
+        destination=destination,
+        routing_error=error,
+        misfit=_misfit(app.tasks.get(task), entry.get("args"), entry.get("kwargs")),
+        option_names=tuple(str(option) for option in options),
+        countdown_seconds=_number(options.get("countdown")),
+        priority=options.get("priority"),
+        queue_declaration=queue_in(app, options, f"beat entry {name!r}"),
+    )
+
+
+def _misfit(task: Any, args: Any, kwargs: Any) -> str | None:
+    """Return why a task cannot be called with an entry's arguments; None when it can, or is not known."""
+    if task is None:
+        return None
+    try:
+        # Beat takes them apart like this (celery/beat.py, _evaluate_entry_args): a str is its letters.
+        positional: Iterable[Any] = list(args or ())
+    except TypeError:
+        return f"args is of type {type(args).__name__}: beat wants a list or tuple"
+    if kwargs is not None and not isinstance(kwargs, Mapping):
+        return f"kwargs is of type {type(kwargs).__name__}: beat wants a dict"
+    try:
+        _signature_check(task)(*positional, **(kwargs or {}))
+    except TypeError as error:
+        return str(error)
+    return None
+
+
+def _signature_check(task: Any) -> Any:
+    """Return a function that takes what the task takes and does nothing."""
+    header = getattr(task, "__header__", None)
+    if header is not None:
+        return header
+    # A task class: what `run` itself takes, not what a decorator says that it wraps.
+    try:
+        return inspect.signature(getattr(task, "_orig_run", task.run), follow_wrapped=False).bind
+    except (TypeError, ValueError):
+        return lambda *args, **kwargs: None
+
+
+def _interval(when: Any) -> float | None:
+    if isinstance(when, timedelta):
+        return when.total_seconds()
+    if isinstance(when, schedule) and not isinstance(when, crontab):
+        run_every: Any = when.run_every  # type: ignore[attr-defined]
+        return run_every.total_seconds() if isinstance(run_every, timedelta) else _number(run_every)
+    return _number(when)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _crontab(when: Any) -> CrontabFacts:
+    return CrontabFacts(**{field: frozenset(getattr(when, field)) for field in _CRONTAB})
+
+
+def _describe(when: Any) -> str:
+    seconds = _interval(when)
+    if seconds is not None:
+        return f"every {seconds:g} s"
+    if isinstance(when, crontab):
+        return "crontab " + " ".join(str(getattr(when, f"_orig_{field}")) for field in _CRONTAB)
+    return type(when).__name__

@@ -1,0 +1,159 @@
+"""What the project's modules show: names taken twice, task modules that nobody imports, what they use."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from importlib.machinery import PathFinder
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import celery
+from celery import _state
+from celery.local import Proxy
+from celery.result import AsyncResult
+from django.apps import apps
+
+from celery_health.doctor.evidence import CodeFacts, TakenName, UnimportedTasks
+from celery_health.doctor.static.source import tasks_in_file
+from celery_health.topology import is_own_module, is_own_path
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+
+def code_facts(app: Celery, own_packages: frozenset[str], paths: Iterable[str]) -> CodeFacts:
+    """Return what is seen. `paths` are dotted paths that should be tasks and are none."""
+    paths = list(paths)
+    modules = [
+        (name, module)
+        for name, module in list(sys.modules.items())
+        if name.partition(".")[0] in own_packages and isinstance(module, ModuleType)
+    ]
+    return CodeFacts(
+        taken=tuple(_taken_names(app)),
+        imported_twice=tuple(_imported_twice(app)),
+        unimported=tuple(_unimported(paths)),
+        uses_chord=_users(modules, [celery.chord]),
+        uses_async_result=_users(modules, [AsyncResult]),
+        tasks_at={path: name for path in paths if (name := _task_at(path)) is not None},
+    )
+
+
+# One name, two functions -------------------------------------------------------------------------------
+
+
+def _taken_names(app: Celery) -> Iterator[TakenName]:
+    """Yield names that several functions ask for: Celery keeps the first and drops the others.
+
+    Every decorator leaves its function in a closure that runs when an app is finalised
+    (``celery._state._on_app_finalizers``); after that, nothing else remembers the ones that lost.
+    """
+    functions: dict[str, list[Any]] = defaultdict(list)
+    for function, name in _decorated(app):
+        if not any(_is_same(function, other) for other in functions[name]):
+            functions[name].append(function)
+    for name, asking in sorted(functions.items()):
+        task: Any = app.tasks.get(name)
+        if len(asking) > 1 and task is not None:
+            kept = next((f for f in asking if _runs(task, f)), None)
+            lost = sorted(_place(f) for f in asking if f is not kept)
+            if kept is not None:
+                yield TakenName(name=name, kept=_place(kept), lost=tuple(lost))
+
+
+def _decorated(app: Any) -> Iterator[tuple[Any, str]]:
+    for callback in list(_state._on_app_finalizers):  # type: ignore[attr-defined]
+        code, cells = getattr(callback, "__code__", None), getattr(callback, "__closure__", None)
+        if code is None or not cells:
+            continue
+        closure = dict(zip(code.co_freevars, (cell.cell_contents for cell in cells), strict=False))
+        function = closure.get("fun")
+        options = closure.get("options") or closure.get("opts") or {}
+        module = getattr(function, "__module__", None)
+        if function is None or module is None or module.startswith("celery."):
+            continue
+        name = options.get("name") or app.gen_task_name(getattr(function, "__name__", ""), module)
+        yield function, str(name)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Say whether two functions are one, made again by a reload of its module."""
+    if one is other:
+        return True
+    if _place(one) != _place(other):
+        return False
+    # Two results of one decorator share their code, and are two; a reload compiles it anew.
+    code = getattr(one, "__code__", None)
+    return code is None or code is not getattr(other, "__code__", None)
+
+
+def _runs(task: Any, function: Any) -> bool:
+    candidates = [getattr(task, name, None) for name in ("_decorated_fun", "_orig_run", "run", "__wrapped__")]
+    return any(getattr(candidate, "__func__", candidate) is function for candidate in candidates)
+
+
+def _place(function: Any) -> str:
+    return f"{function.__module__}.{getattr(function, '__qualname__', function)}"
+
+
+def _imported_twice(app: Celery) -> Iterator[tuple[str, ...]]:
+    """Yield groups of modules with tasks that are one file: each has its tasks under its own name."""
+    files: dict[str, set[str]] = defaultdict(set)
+    for task in app.tasks.values():
+        module = type(task).__module__
+        path = getattr(sys.modules.get(module), "__file__", None)
+        if path is not None and module != "__main__" and is_own_module(module):
+            files[os.path.realpath(path)].add(module)
+    yield from sorted(tuple(sorted(modules)) for modules in files.values() if len(modules) > 1)
+
+
+# Task modules that nobody imports ----------------------------------------------------------------------
+
+
+def _unimported(paths: Iterable[str]) -> Iterator[UnimportedTasks]:
+    """Yield own modules that define tasks, by their source, and are not imported, nor imported for it."""
+    candidates = {f"{config.name}.tasks" for config in apps.get_app_configs() if is_own_path(config.path)}
+    candidates |= {path.rpartition(".")[0] for path in paths if path.count(".") >= 1}
+    for name in sorted(candidates):
+        if name and name not in sys.modules and (path := _file_of(name)) is not None:
+            tasks = tasks_in_file(name, path)
+            if tasks:
+                yield UnimportedTasks(module=name, tasks=tasks)
+
+
+def _file_of(name: str) -> str | None:
+    """Return the source file of a module that is not imported, if its package is, and is the project's."""
+    parent = sys.modules.get(name.rpartition(".")[0])
+    search = getattr(parent, "__path__", None)
+    if search is None:
+        return None
+    try:
+        spec = PathFinder.find_spec(name, list(search))
+    except (ImportError, AttributeError, ValueError):
+        return None
+    path = None if spec is None else spec.origin
+    return path if path is not None and path.endswith(".py") and is_own_path(path) else None
+
+
+def _task_at(path: str) -> str | None:
+    """Return the real name of the task that a dotted path leads to, in what is imported already."""
+    module, _, attribute = path.rpartition(".")
+    found = getattr(sys.modules.get(module), attribute, None) if module else None
+    # By type(), since a lazy task would evaluate itself for isinstance().
+    if issubclass(type(found), Proxy):
+        found = found._get_current_object()  # type: ignore[union-attr]
+    if isinstance(found, type) or not isinstance(found, celery.Task):
+        return None
+    name: str | None = found.name
+    return name if name != path else None
+
+
+def _users(modules: Iterable[tuple[str, ModuleType]], wanted: Iterable[Any]) -> tuple[str, ...]:
+    """Return the modules that have one of `wanted` as a global."""
+    ids = {id(getattr(thing, "_get_current_object", lambda thing=thing: thing)()) for thing in wanted}
+    return tuple(
+        sorted(name for name, module in modules if any(id(v) in ids for v in list(vars(module).values())))
+    )

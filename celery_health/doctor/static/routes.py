@@ -1,0 +1,115 @@
+"""``task_routes`` as it is written, key by key, and which tasks each key wins (``celery/app/routes.py``)."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from celery_health.doctor.evidence import RouteFacts
+from celery_health.doctor.static.queues import queue_in
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+
+@dataclass(kw_only=True, slots=True)
+class _Key:
+    """One key of one router."""
+
+    text: str
+    router: int
+    target: Any
+    pattern: re.Pattern[str] | None
+    unsure: bool
+    """A router that is code is asked before it."""
+    matches: list[str] = field(default_factory=list)
+    wins: list[str] = field(default_factory=list)
+    beaten_by: dict[str, _Key] = field(default_factory=dict)
+
+    def takes(self, name: str) -> bool:
+        return self.text == name if self.pattern is None else self.pattern.match(name) is not None
+
+
+def route_facts(app: Celery) -> Iterator[RouteFacts]:
+    """Yield every key, in the order of asking; routers that are code have none."""
+    keys = list(_keys(app.conf.task_routes))
+    exact = {(key.router, key.text): key for key in keys if key.pattern is None}
+    patterns = [key for key in keys if key.pattern is not None]
+    routers = sorted({key.router for key in keys})
+    for name in app.tasks:
+        _match(str(name), exact, patterns, routers)
+    for key in keys:
+        options = key.target if isinstance(key.target, Mapping) else {}
+        mine = set(key.matches)
+        yield RouteFacts(
+            key=key.text,
+            router=key.router,
+            is_pattern=key.pattern is not None,
+            target=_describe(key.target),
+            matches=tuple(key.matches),
+            wins=tuple(key.wins),
+            beaten_by={other.text: _describe(other.target) for other in key.beaten_by.values()},
+            broader=tuple(other.text for other in key.beaten_by.values() if mine < set(other.matches)),
+            is_first_unsure=key.unsure,
+            option_names=tuple(str(option) for option in options),
+            priority=options.get("priority"),
+            queue_declaration=queue_in(app, options, f"route {key.text!r}"),
+        )
+
+
+def _match(
+    name: str, exact: Mapping[tuple[int, str], _Key], patterns: list[_Key], routers: list[int]
+) -> None:
+    """Note which keys match `name`, and which of them wins: routers in order, in each the exact key first."""
+    winner: _Key | None = None
+    losers = []
+    for router in routers:
+        own = exact.get((router, name))
+        matching = [own] if own is not None else []
+        matching += [key for key in patterns if key.router == router and key.takes(name)]
+        for key in matching:
+            key.matches.append(name)
+            if winner is None:
+                winner = key
+                key.wins.append(name)
+            else:
+                losers.append(key)
+    if winner is not None:
+        for key in losers:
+            key.beaten_by[winner.text] = winner
+
+
+def _keys(routes: Any) -> Iterator[_Key]:
+    if routes is None:
+        return
+    unsure = False
+    for number, router in enumerate(routes if isinstance(routes, list | tuple) else [routes]):
+        if not isinstance(router, Mapping | list | tuple):
+            unsure = True
+            continue
+        for key, target in router.items() if isinstance(router, Mapping) else router:
+            if isinstance(key, re.Pattern):
+                text: str = key.pattern
+                pattern: re.Pattern[str] | None = key
+            else:
+                text = str(key)
+                pattern = re.compile(fnmatch.translate(text)) if "*" in text else None
+            yield _Key(text=text, router=number, target=target, pattern=pattern, unsure=unsure)
+
+
+def _describe(target: Any) -> str:
+    """Return what a route gives, for people: its queue, or where else it sends."""
+    if isinstance(target, str):
+        return f"queue {target!r}"
+    if not isinstance(target, Mapping):
+        return type(target).__name__
+    parts = []
+    for option in ("queue", "exchange", "routing_key"):
+        value = target.get(option)
+        if value is not None:
+            parts.append(f"{option.replace('_', ' ')} {getattr(value, 'name', value)!r}")
+    others = sorted(str(option) for option in target if option not in ("queue", "exchange", "routing_key"))
+    return ", ".join(parts + others) or "nothing"
