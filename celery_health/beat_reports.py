@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from celery_health.records import Beat, BeatState, ScheduleEntryState
 from celery_health.conf import Limits
+from celery_health.records import Beat, BeatState, ScheduleEntryState
 from celery_health.store.base import StoredRecord
 
 #: A record older than this is no proof that its beat lives; it comes every ``HEARTBEAT_INTERVAL``.

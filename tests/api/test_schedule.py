@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from celery_health.api.schedule import beat_row, entry_row
-from celery_health.beat_records import Beat, BeatState, ScheduleEntryState
+from celery_health.records import Beat, BeatState, ScheduleEntryState
 from celery_health.testing import make_beat, make_entry, make_snapshot
 from tests.api.conftest import PREFIX, Celery
 from tests.api.test_docs import codes, section

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from celery_health.records import Beat, BeatState
 from celery_health.conf import Limits, Settings
 from celery_health.health.beat import BeatAlive, BeatOnTime, overdue_limit
-from celery_health.records import AppFacts, CheckResult, Snapshot, StoreState
+from celery_health.records import AppFacts, Beat, BeatState, CheckResult, Snapshot, StoreState
 from celery_health.testing import make_beat, make_entry, make_snapshot
 
 STORE = StoreState(configured=True, reachable=True, url="redis://localhost:6379/0")

@@ -20,7 +20,7 @@ from celery_health.api.openapi.parts import (
     unknown_or,
     whole,
 )
-from celery_health.beat_records import BeatState
+from celery_health.records import BeatState
 
 SCHEDULE: Final = fields(
     {
