@@ -10,7 +10,7 @@ SECRET_KEY = "not a secret: tests only"
 DEBUG = False
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "testserver"]
 USE_TZ = True
-ROOT_URLCONF = "tests.project.urls"
+ROOT_URLCONF = os.environ.get("CELERY_TEST_URLCONF") or "tests.project.urls"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
