@@ -10,6 +10,7 @@ from celery_health.conf import Settings, get_settings
 from celery_health.deadline import Deadline
 from celery_health.gather import get_reading
 from celery_health.health.base import Check
+from celery_health.health.beat import BeatAlive, BeatOnTime
 from celery_health.health.broker import BrokerReachable
 from celery_health.health.consumers import QueuesConsumed, QueuesStalled
 from celery_health.health.pools import WorkersPool
@@ -30,6 +31,8 @@ CHECKS: Final[Sequence[Check]] = (
     QueuesStalled(),
     QueuesDepth(),
     QueuesAge(),
+    BeatAlive(),
+    BeatOnTime(),
     TasksUnknown(),
     TasksFailing(),
     TasksStuck(),

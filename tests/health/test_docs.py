@@ -1,0 +1,40 @@
+"""`docs/reference/health.md` says what the code does."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+
+from celery_health.conf import Limits
+from celery_health.health.verdict import CHECKS
+from celery_health.records import WorkerState
+from tests.support import ROOT
+
+TEXT = (ROOT / "docs/reference/health.md").read_text()
+
+
+def rows(title: str) -> list[list[str]]:
+    """Return the cells of the table below a heading, without its head."""
+    section = TEXT.split(f"## {title}\n", 1)[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")][2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_docs__every_check_once() -> None:
+    documented = [row[0].strip("`") for row in rows("Checks")]
+
+    assert sorted(documented) == sorted(check.id for check in CHECKS)
+    assert len(documented) == len(set(documented))
+
+
+def test_docs__limits_are_real() -> None:
+    named = set(
+        re.findall(r"`([a-z]+(?:_[a-z]+)+)`", "".join(cell for row in rows("Checks") for cell in row))
+    )
+    known = {limit.name for limit in fields(Limits)} | {"max_tasks_per_child"}
+
+    assert named <= known
+
+
+def test_docs__every_state_of_a_worker() -> None:
+    assert [row[0].strip("`") for row in rows("States of a worker")] == [state.value for state in WorkerState]
