@@ -152,6 +152,17 @@ def test_rollback__a_reset_whose_reply_was_lost_is_not_done_again(
     assert read(direct).totals == {"runs": 110}
 
 
+def test_rollback__what_was_applied_before_a_reset_and_not_acknowledged_counts_after_it(store, redis_client):
+    writer, other = Writer(store), Writer(store)
+    for one in (writer, other):
+        one.publish({"runs": 1})
+    store.publish(writer.prepare({"runs": 10}))  # applied, but the writer heard nothing
+    redis_client.delete(store.keys.sequence(other.writer))
+    assert other.publish({"runs": 100}).reset  # and so it is gone again
+    assert not writer.send().reset
+    assert read(store).totals == {"runs": 110}
+
+
 def test_rollback__an_emptied_store_starts_again(store, redis_client):
     writer = Writer(store)
     epoch = writer.publish({"runs": 5}).epoch
