@@ -242,12 +242,16 @@ def _no_process_left() -> Iterator[None]:
     assert not left, f"Left running: {', '.join(one.name for one in left)}"
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say at the very end what could not run, after the list of ordinary skips."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:  # a worker of xdist
+        return
     reasons: dict[str, int] = {}
-    for report in terminalreporter.stats.get("skipped", []):
+    for report in reporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         _, loud, why = reason.partition(NOT_RUN)
         if loud:
             reasons[why] = reasons.get(why, 0) + 1
     for why, count in reasons.items():
-        terminalreporter.write_line(f"{NOT_RUN}{count} test(s). {why}", red=True, bold=True)
+        reporter.write_line(f"{NOT_RUN}{count} test(s). {why}", red=True, bold=True)

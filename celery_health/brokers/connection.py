@@ -7,27 +7,18 @@ read, write and connect asks what is left of one allowance.
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+import socket
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, unquote, urlsplit
 
 from kombu import Connection
 
 from celery_health.deadline import Deadline
-from celery_health.exceptions import BrokerError, DeadlineExceeded
-from celery_health.masking import describe_error, mask
+from celery_health.exceptions import DeadlineExceeded
+from celery_health.masking import mask
 
 if TYPE_CHECKING:
     from celery import Celery
-
-T = TypeVar("T")
-
-#: What a reused connection may take of a deadline before it is taken for dead and opened anew: a firewall
-#: that forgot the flow lets it hang for ever.
-REUSED_SHARE = 0.5
-#: How long a polite farewell to the broker may take.
-CLOSE_SECONDS = 0.25
 
 
 class BoundedConnection(Connection):
@@ -136,6 +127,14 @@ def _bounded_amqp(connection_class: Any, owner: BoundedConnection) -> Any:
             left = owner.seconds_left()
             return super().blocking_read(left if timeout is None else min(timeout, left))
 
+        def collect(self) -> None:
+            # Over TLS, py-amqp would wait for the broker's own farewell, with a timeout from long ago.
+            sock = getattr(self._transport, "sock", None)
+            if sock is not None:
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+            super().collect()
+
     return BoundedAmqp
 
 
@@ -198,7 +197,7 @@ def discard(connection: Connection) -> None:
     """Drop a connection that may be broken, without a word to the broker."""
     # Whatever goes wrong here went wrong before, and has been said.
     with contextlib.suppress(Exception):
-        cast(Any, connection).collect(CLOSE_SECONDS)
+        cast(Any, connection).collect()
 
 
 def connect(app: Celery, deadline_seconds: float) -> BoundedConnection:
@@ -231,82 +230,3 @@ def masked_url(connection: Connection) -> str:
     kombu: Any = connection
     urls = kombu.alt or [kombu.as_uri()]
     return ";".join(map(mask, urls))
-
-
-class Link:
-    """The one connection a reader keeps: opened at need, opened anew when it broke, never used across a fork.
-
-    One thread at a time.
-    """
-
-    def __init__(self, app: Celery, limit_seconds: float) -> None:
-        self._app = app
-        self._limit_seconds = limit_seconds
-        self._pid = os.getpid()
-        self._connection = unconnected(app)
-        self._is_open = False
-        self.secrets = secrets_of(self._connection)
-        self.url = masked_url(self._connection)
-        cast(Any, self._connection).release()  # asking for the URL has made a transport
-
-    def run(self, operation: Callable[[BoundedConnection], T], deadline: Deadline) -> T:
-        """Return `operation` of the open connection.
-
-        On a connection that was open before, a failure may only mean that it broke meanwhile: then the
-        operation runs once more, on a new one, in what is left of `deadline`.
-
-        Raises:
-            BrokerError: it failed on a new connection, or the time is up; the message is masked.
-        """
-        self._forget_after_fork()
-        deadline = deadline.within(self._limit_seconds)
-        if self._is_open:
-            try:
-                return self._attempt(operation, deadline.within(deadline.remaining() * REUSED_SHARE))
-            except Exception as error:
-                if deadline.expired:
-                    raise self.error(error) from None
-        try:
-            return self._attempt(operation, deadline)
-        except Exception as error:
-            # "from None": a traceback that is logged prints its causes, and their messages are not masked.
-            raise self.error(error) from None
-
-    def _attempt(self, operation: Callable[[BoundedConnection], T], deadline: Deadline) -> T:
-        if not self._is_open:
-            establish(self._connection, deadline)
-            self._is_open = True
-        self._connection.allow(deadline)
-        try:
-            return operation(self._connection)
-        except Exception:
-            self._is_open = False
-            discard(self._connection)
-            raise
-
-    def error(self, error: Exception) -> BrokerError:
-        """Return `error` as one line without passwords."""
-        return BrokerError(describe_error(error, self.secrets))
-
-    def close(self) -> None:
-        """Take leave of the broker, if a connection is open."""
-        self._forget_after_fork()
-        if not self._is_open:
-            return
-        self._is_open = False
-        self._connection.allow(Deadline.after(CLOSE_SECONDS))
-        try:
-            cast(Any, self._connection).release()
-        except Exception:
-            discard(self._connection)
-
-    def _forget_after_fork(self) -> None:
-        if self._pid == os.getpid():
-            return
-        # Closed without a shutdown: the parent goes on with the same socket.
-        amqp = getattr(self._connection, "_connection", None)
-        sock = getattr(getattr(amqp, "_transport", None), "sock", None)
-        if sock is not None:
-            os.close(sock.detach())
-        self._pid, self._is_open = os.getpid(), False
-        self._connection = unconnected(self._app)

@@ -13,7 +13,8 @@ import redis
 from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
 from celery_health.brokers.base import Broker, BrokerReading, Capabilities, QueueReading
-from celery_health.brokers.connection import BoundedConnection, Link
+from celery_health.brokers.connection import BoundedConnection
+from celery_health.brokers.link import Link
 from celery_health.brokers.unacked import Binding, UnackedCount, count_unacked
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError

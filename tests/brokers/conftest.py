@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from celery import Celery
@@ -11,6 +14,7 @@ from celery import Celery
 from celery_health.brokers import open_broker
 from celery_health.brokers.base import Broker, BrokerReading, QueueReading
 from celery_health.deadline import Deadline
+from tests.conftest import skip_loudly
 from tests.support import Proxy, RabbitServer, RedisServer
 
 #: Looked for in everything that is said.
@@ -30,6 +34,22 @@ def reader() -> Iterator[Callable[..., Broker]]:
     yield start
     for broker in brokers:
         broker.close()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        skip_loudly("openssl is not installed.")
+    folder = tmp_path_factory.mktemp("tls")
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    subprocess.run(
+        f"{openssl} req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost "
+        f"-addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {cert}".split(),
+        check=True,
+        capture_output=True,
+    )
+    return key, cert
 
 
 @dataclass

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -15,7 +17,7 @@ from celery_health.brokers.base import Broker
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError
 from tests.brokers.conftest import PASSWORD, queue, read
-from tests.support import RabbitServer, Worker, eventually
+from tests.support import Proxy, RabbitServer, Worker, eventually
 
 Reader = Callable[..., Broker]
 MakeApp = Callable[..., Celery]
@@ -205,6 +207,40 @@ def test_read__failover_urls(rabbit_url: str, make_app: MakeApp, reader: Reader)
     broker = reader(make_app(["amqp://u:hidden@127.0.0.1:1//", rabbit_url]))
     assert queue(broker, "q").exists
     assert "hidden" not in broker.url
+
+
+@pytest.fixture
+def tls_proxy(rabbit: RabbitServer, certificate: tuple[Path, Path]) -> Iterator[Proxy]:
+    """TLS in front of RabbitMQ, as a load balancer would end it."""
+    with Proxy(rabbit.port, certificate=certificate) as between:
+        yield between
+
+
+def test_read__tls(
+    tls_proxy: Proxy, certificate: tuple[Path, Path], rabbit_url: str, make_app: MakeApp, reader: Reader
+) -> None:
+    declare(rabbit_url, "q")
+    url = tls_proxy.url(rabbit_url.replace("amqp://", "amqps://"))
+    trusted = make_app(url, broker_use_ssl={"ca_certs": str(certificate[1]), "cert_reqs": ssl.CERT_REQUIRED})
+    broker = reader(trusted)
+    assert queue(broker, "q").exists
+    tls_proxy.cut()
+    assert queue(broker, "q").exists
+    tls_proxy.black_hole()
+    for _ in range(2):  # the open connection, then one that never gets through its handshake
+        started = time.monotonic()
+        assert broker.read(["q"], Deadline.after(0.5)).reachable is False
+        assert time.monotonic() - started < 0.8
+
+
+def test_read__tls_that_is_not_trusted(
+    tls_proxy: Proxy, rabbit_url: str, make_app: MakeApp, reader: Reader
+) -> None:
+    url = tls_proxy.url(rabbit_url.replace("amqp://", "amqps://"))
+    strangers = make_app(url, broker_use_ssl={"cert_reqs": ssl.CERT_REQUIRED})
+    reading = reader(strangers).read(["q"], Deadline.after(2))
+    assert reading.reachable is False
+    assert "certificate verify failed" in str(reading.error)
 
 
 def test_read__a_thousand_queues(rabbit_url: str, app: Celery, reader: Reader) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import random
 import socket
+import ssl
 import struct
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -37,11 +39,18 @@ class _Flow:
 class Proxy:
     """Forward TCP to `port` of `host`, in threads; every method below changes the behaviour at once.
 
+    With a `certificate` (key and certificate file) clients must speak TLS, and the server must not.
     `connections` counts accepted connections, `replies_dropped` what `drop_replies` took.
     """
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, port: int, host: str = "127.0.0.1", *, certificate: tuple[Path, Path] | None = None
+    ) -> None:
         self.target = (host, port)
+        self._tls: ssl.SSLContext | None = None
+        if certificate is not None:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(certificate[1], certificate[0])
         self.connections = 0
         self.replies_dropped = 0
         self._lock = threading.Lock()
@@ -155,9 +164,12 @@ class Proxy:
             except OSError:
                 return
             try:
+                if self._tls is not None and not (self._swallow_requests or self._swallow_replies):
+                    client = self._tls.wrap_socket(client, server_side=True)
                 server = socket.create_connection(self.target, timeout=5)
-            except OSError:
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            except OSError:  # the server is down, or the client's TLS did not suit
+                with contextlib.suppress(OSError):
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 client.close()
                 continue
             server.settimeout(None)
