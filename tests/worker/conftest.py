@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,6 +23,10 @@ from tests.worker.truth import NOTES
 
 APP_ID = "tests.project"
 PREFIX = "tests.worker.truth."
+
+
+#: `eventually`, for what waits on a whole worker: on a busy machine that takes a while.
+patiently = partial(eventually, timeout=40.0, interval=0.05)
 
 
 @dataclass(frozen=True)
