@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from celery_health.api.health import HealthView
+from celery_health.api.metrics import MetricsView
 from celery_health.api.probes import live, ready
 from celery_health.api.queues import QueuesView
 from celery_health.api.schedule import ScheduleView
@@ -23,4 +24,5 @@ urlpatterns = [
     path("workers/", WorkersView.as_view(), name="workers"),
     path("queues/", QueuesView.as_view(), name="queues"),
     path("schedule/", ScheduleView.as_view(), name="schedule"),
+    path("metrics/", MetricsView.as_view(), name="metrics"),
 ]

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from celery_health.management.subcommands import exporter
 from celery_health.management.subcommands.base import Subcommand
 
 #: By name, in the order of ``--help``.
-SUBCOMMANDS: Final[dict[str, Subcommand]] = {}
+SUBCOMMANDS: Final[dict[str, Subcommand]] = {
+    "exporter": exporter,
+}
