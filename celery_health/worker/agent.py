@@ -191,7 +191,6 @@ class Agent:
             return
         report = self._make_report() if wanted else Report()
         if self._publish(report) and wanted:
-            self._report_wanted = False
             spread = self._random.uniform(1 - JITTER, 1 + JITTER)
             self._next_report = now + self._heartbeat_interval * spread
 
