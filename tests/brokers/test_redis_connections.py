@@ -126,8 +126,8 @@ def test_read__tls_hangs_in_its_handshake(
         broker_use_ssl={"ssl_cert_reqs": ssl.CERT_NONE},
     )
     started = time.monotonic()
-    assert reader(app).read(["q"], Deadline.after(0.5)).reachable is False
-    assert time.monotonic() - started < 0.8
+    assert reader(app).read(["q"], Deadline.after(0.6)).reachable is False
+    assert time.monotonic() - started < 1.1
 
 
 def test_read__sentinel(own_redis: Callable[..., RedisServer], make_app: MakeApp, reader: Reader) -> None:
@@ -162,8 +162,8 @@ def test_read__sentinel_that_hangs(
         assert time.monotonic() - started < 2
         started = time.monotonic()
         alone = reader(make_app(urls[0], broker_transport_options=options))
-        assert alone.read(["q"], Deadline.after(0.5)).reachable is False
-        assert time.monotonic() - started < 0.8
+        assert alone.read(["q"], Deadline.after(0.6)).reachable is False
+        assert time.monotonic() - started < 1.1
 
 
 def test_read__failover_urls(
