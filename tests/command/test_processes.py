@@ -110,8 +110,8 @@ def test_process__redis_stopped_answers_within_the_timeout(own_redis: Callable[.
         os.kill(server.pid, signal.SIGCONT)
     assert ran.status == 1, ran.err
     assert ran.out.startswith("UNHEALTHY: The broker at redis://")
-    # Two cores, shared: the start itself varies by more than what is allowed on top of the second.
-    assert ran.seconds < 2 * before + 1 + 1
+    # Two cores, shared: the start alone may take twice as long the next time.
+    assert ran.seconds < 2 * before + 1 + 2
 
 
 def test_process__redis_gone(own_redis: Callable[..., RedisServer]) -> None:
@@ -128,7 +128,7 @@ def test_process__black_hole_answers_within_the_timeout() -> None:
         before = start_seconds(url)
         ran = run(url, "--timeout", "1", "--json")
     assert (ran.status, json.loads(ran.out)["status"]) == (1, "unhealthy")
-    assert ran.seconds < 2 * before + 1 + 1
+    assert ran.seconds < 2 * before + 1 + 2
 
 
 def test_process__wrong_password_is_shown_nowhere(own_redis: Callable[..., RedisServer]) -> None:
@@ -266,9 +266,8 @@ class OnATerminal:
         return self._process.returncode, err.decode()
 
     def close(self) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.communicate()
+        self._process.kill()
+        self._process.communicate()
         os.close(self._screen)
 
 
