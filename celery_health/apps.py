@@ -6,11 +6,12 @@ from django.apps import AppConfig
 
 from celery_health import producers
 from celery_health.beat import recorder as beat_recorder
+from celery_health.doctor import checks
 from celery_health.worker import bootstep
 
 
 class CeleryHealthConfig(AppConfig):
-    """Installs celery_health: ``ready`` connects signals, and does nothing else."""
+    """Installs celery_health: ``ready`` connects signals and registers checks."""
 
     name = "celery_health"
     label = "celery_health"
@@ -21,3 +22,4 @@ class CeleryHealthConfig(AppConfig):
         bootstep.connect()
         beat_recorder.connect()
         producers.connect()
+        checks.register()

@@ -107,6 +107,8 @@ def worker_from_report(
             for name, version in (_as(dict, report.get("versions")) or {}).items()
             if isinstance(version, str)
         },
+        config=_as(str, report.get("config")),
+        broker=_as(str, report.get("broker")),
     )
 
 

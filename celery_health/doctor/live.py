@@ -1,4 +1,4 @@
-"""What only a look at the running system shows."""
+"""What only a look at the running system shows, as facts."""
 
 from __future__ import annotations
 
@@ -22,16 +22,86 @@ class BrokerBinding:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WaitingMessages:
+    """The first messages of one queue, looked at where they are."""
+
+    looked_at: int
+    """How many; at most a bounded number."""
+    names: Mapping[str, int] = field(default_factory=dict)
+    """Task name → how many of them."""
+    ahead_seconds: float | None = None
+    """By how much the newest publish stamp among them is ahead of the broker's clock; None without stamps."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RedisServer:
+    """One Redis server that the project depends on."""
+
+    role: str
+    """``broker`` or ``result backend``."""
+    url: str
+    """Masked."""
+    policy: str | None = None
+    """``maxmemory-policy``; None when it could not be read."""
+    maxmemory_bytes: int | None = None
+    """0 is without limit; None when it could not be read."""
+    evicted_keys: int | None = None
+    is_shared: bool = False
+    """Broker and result backend are one database."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnackedMessages:
+    """What a Redis broker holds as delivered and not acknowledged."""
+
+    total: int
+    orphaned: int = 0
+    """Those that no index names: kombu never hands them out again."""
+    oldest_seconds: float | None = None
+    """Since the oldest was delivered; None when there is none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReplyQueues:
+    """Lists that callers of remote control left on a Redis broker."""
+
+    lists: int
+    """How many there are with messages in them and without an end of life."""
+    messages: int
+    bindings: int
+    """Bindings of reply queues, dead or alive."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LiveEvidence:
-    """One look at workers, broker, store and schedule tables."""
+    """One look at workers, broker, store and schedule tables. None is what could not be looked at."""
 
     snapshot: Snapshot
     entries: tuple[EntryFacts, ...] = ()
     """Enabled entries of django-celery-beat's tables and of RedBeat."""
     observed: Mapping[str, ObservedRuntime] = field(default_factory=dict)
     """Task name → how long its runs took; empty without a store."""
+    broker_fingerprint: str | None = None
+    """Of the broker that this process sends to, as workers report theirs."""
     bindings: Mapping[str, tuple[BrokerBinding, ...]] | None = None
     """Exchange → what the broker has bound to it, of those asked for; None where it cannot be asked."""
+    waiting: Mapping[str, WaitingMessages] = field(default_factory=dict)
+    """Queue → its first messages, where the broker lets them be looked at."""
+    servers: tuple[RedisServer, ...] = ()
+    unacked: UnackedMessages | None = None
+    reply_queues: ReplyQueues | None = None
+    abandoned: Mapping[str, int] = field(default_factory=dict)
+    """Queue that the broker knows and the project does not → messages in it."""
+    elsewhere: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """Another database of the broker's Redis → workers that listen there."""
+
+    @property
+    def control_names(self) -> frozenset[str] | None:
+        """Return the workers that listen for remote control on this broker; None when it cannot be asked."""
+        bindings = (self.bindings or {}).get(PIDBOX)
+        if bindings is None:
+            return None
+        return frozenset(binding.queue.removesuffix(f".{PIDBOX}") for binding in bindings)
 
     def takers(self, exchange: str, exchange_type: str, key: str) -> tuple[str, ...] | None:
         """Return the queues that the broker puts such a message in; None when it was not asked."""
@@ -39,6 +109,10 @@ class LiveEvidence:
         if bindings is None:
             return None
         return tuple(b.queue for b in bindings if _takes(b, exchange_type, key))
+
+
+#: The exchange of Celery's remote control (``celery.app.control``, with the default ``control_exchange``).
+PIDBOX = "celery.pidbox"
 
 
 def _takes(binding: BrokerBinding, exchange_type: str, key: str) -> bool:

@@ -139,3 +139,7 @@ class Worker:
     started_at: datetime | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     """``celery``, ``kombu``, ``python``, ``celery_health``: what it says of itself."""
+    config: str | None = None
+    """Fingerprint of its configuration, as far as routing goes; None when it says nothing."""
+    broker: str | None = None
+    """Fingerprint of the broker that it reads from, without credentials; None when it says nothing."""

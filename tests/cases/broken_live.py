@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 from celery.schedules import schedule
 from kombu import Exchange, Queue
 
 from celery_health.doctor.evidence import EntryFacts
-from celery_health.doctor.live import BrokerBinding
+from celery_health.doctor.live import (
+    PIDBOX,
+    BrokerBinding,
+    RedisServer,
+    ReplyQueues,
+    UnackedMessages,
+    WaitingMessages,
+)
+from celery_health.records import (
+    Beat,
+    BeatState,
+    ObservedRuntime,
+    RunningTask,
+    ScheduledTask,
+    ScheduleEntryState,
+    TaskOutcomes,
+    WorkerState,
+)
 from celery_health.topology import Resolver
-from tests.cases.support import Project, broken
+from tests.cases.support import TAKEN_AT, Project, broken
 
 MEDIA = Exchange("media", type="topic")
 
@@ -94,3 +114,210 @@ def an_exchange_has_no_binding_at_all(p: Project) -> None:
     p.conf(task_routes={"shop.notify": {"exchange": "events", "routing_key": "shop.notified"}})
     p.worker()
     p.live(bindings={"events": ()})
+
+
+# Workers -----------------------------------------------------------------------------------------------
+
+
+@broken("E111:worker:w2@host", fix="Restart 'w2@host' with the code of the others")
+def one_worker_lacks_a_task_that_the_other_has(p: Project) -> None:
+    p.tasks("shop.clean", "shop.mail")
+    p.worker("w1@host")
+    p.worker("w2@host", registered=frozenset({"shop.clean"}))
+
+
+@broken("E111:queue:celery", fix="Restart 'w1@host' and 'w2@host' with the code that this process has.")
+def no_worker_has_the_newest_task(p: Project) -> None:
+    p.tasks("shop.clean", "shop.mail")
+    p.worker("w1@host", registered=frozenset({"shop.clean"}))
+    p.worker("w2@host", registered=frozenset({"shop.clean"}))
+
+
+@broken("E110:queue:celery", fix="Send 'shop.tidy_up' instead")
+def messages_wait_under_a_name_that_nobody_registers(p: Project) -> None:
+    p.tasks("shop.tidy_up")
+    p.worker()
+    p.live(waiting={"celery": WaitingMessages(looked_at=5, names={"shop.tidy": 3, "shop.tidy_up": 2})})
+
+
+@broken("E113:task:shop.tidy", fix="Send 'shop.tidy_up' instead, or give 'shop.tidy' back to the workers.")
+def a_worker_discarded_what_it_does_not_register(p: Project) -> None:
+    p.tasks("shop.tidy_up")
+    p.worker()
+    p.snapshot(recent={"shop.tidy": TaskOutcomes(unknown=7), "shop.tidy_up": TaskOutcomes(succeeded=3)})
+
+
+@broken("W207:worker:w1@host", fix="worker_prefetch_multiplier = 1")
+def a_busy_worker_hoards_what_an_idle_one_could_run(p: Project) -> None:
+    p.tasks("shop.render")
+    long = [
+        RunningTask(worker="w1@host", task_id=str(i), task_name="shop.render", runtime_seconds=300)
+        for i in "ab"
+    ]
+    p.worker(
+        "w1@host", state=WorkerState.SATURATED, concurrency=2, active=tuple(long), active_count=2,
+        reserved_count=8, reserved_by_queue={"celery": 8},
+    )  # fmt: skip
+    p.worker("w2@host", concurrency=2)
+
+
+@broken(
+    "W208:worker:w3@host",
+    fix="Restart 'w3@host' with the code, settings and environment of 'w1@host' and 'w2@host'.",
+)
+def one_worker_has_another_configuration(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker("w1@host", config="a1")
+    p.worker("w2@host", config="a1")
+    p.worker("w3@host", config="b2")
+
+
+@broken("I310:worker:w3@host", fix="Deploy 'w3@host' again")
+def one_worker_has_another_version(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker("w1@host", versions={"celery": "5.7.0"})
+    p.worker("w2@host", versions={"celery": "5.7.0"})
+    p.worker("w3@host", versions={"celery": "5.5.3"})
+
+
+@broken("E119:broker:redis://localhost:6379/0", fix="Give all processes one broker_url.")
+def workers_read_from_another_broker(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker(broker="f1")
+    p.live(broker_fingerprint="f2", bindings={PIDBOX: ()})
+
+
+@broken("I317:broker:redis://localhost:6379/0", fix="database number included")
+def workers_listen_in_another_database(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.live(elsewhere={1: ("w1@host",)})
+
+
+# Beat --------------------------------------------------------------------------------------------------
+
+
+def beat(name: str, *entries: str, **changes: Any) -> Beat:
+    """Return a beat that lives and says what it sends."""
+    rows = tuple(ScheduleEntryState(entry=entry, task="shop.clean", beat=name) for entry in entries)
+    return Beat(name=name, state=BeatState.OK, entries=rows, entries_total=len(rows), **changes)
+
+
+@broken("E120:beat:beat@host", fix="Restart beat")
+def beat_was_not_restarted_after_a_deploy(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.beat("shop.clean", "often")
+    p.beat("shop.clean", "newest")
+    p.worker()
+    p.snapshot(beats=(beat("beat@host", "often"),))
+
+
+@broken("W218:beat:beat@host", fix="Stop it, or give it the app")
+def beat_has_nothing_to_send(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.snapshot(beats=(beat("beat@host", scheduler="celery.beat:PersistentScheduler"),))
+
+
+@broken("W219:beat:two@host", fix="Run one beat")
+def two_beats_send_one_schedule(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.beat("shop.clean", "often")
+    p.worker()
+    p.snapshot(
+        beats=(
+            beat("one@host", "often", last_sent_seconds=10.0),
+            beat("two@host", "often", last_sent_seconds=12.0),
+        )
+    )
+
+
+@broken("W205:beat_entry:often", fix="Run it every 180 s")
+def an_entry_comes_more_often_than_its_task_takes(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.beat("shop.clean", "often", 60)
+    p.worker()
+    p.live(observed={"shop.clean": runtime(90.0)})
+
+
+def runtime(seconds: float) -> ObservedRuntime:
+    """Return what was seen of a task that always takes so long."""
+    return ObservedRuntime(samples=50, p50_seconds=seconds, p95_seconds=seconds, p99_seconds=seconds)
+
+
+# Broker ------------------------------------------------------------------------------------------------
+
+
+@broken("W204:task:shop.render", fix="['visibility_timeout'] = 10800")
+def a_late_acknowledged_task_was_seen_to_run_longer_than_the_visibility_timeout(p: Project) -> None:
+    p.tasks("shop.render", acks_late=True, reject_on_worker_lost=True)
+    p.worker()
+    p.live(observed={"shop.render": runtime(5400.0)})
+
+
+@broken("W204:task:shop.remind", fix="['visibility_timeout'] = 172800")
+def a_worker_holds_a_task_until_tomorrow(p: Project) -> None:
+    p.tasks("shop.remind")
+    eta = TAKEN_AT + timedelta(days=1)
+    held = ScheduledTask(worker="w1@host", task_id="a", task_name="shop.remind", eta=eta)
+    p.worker(scheduled=(held,), scheduled_count=1)
+
+
+@broken("E124:broker:redis://localhost:6379/0", fix="c.qos.restore_by_tag(t)")
+def unacknowledged_messages_are_in_no_index(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.live(unacked=UnackedMessages(total=12, orphaned=9, oldest_seconds=30.0))
+
+
+@broken("E124:broker:redis://localhost:6379/0", fix="Start a worker on this broker")
+def overdue_messages_are_never_handed_out_again(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.live(unacked=UnackedMessages(total=3, oldest_seconds=90_000.0))
+
+
+@broken("W209:broker:redis://b/0", fix="CONFIG SET maxmemory-policy noeviction")
+def the_brokers_redis_evicts_any_key(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.live(servers=(server("broker", "allkeys-lru", 2**28),))
+
+
+@broken("I316:setting:result_backend", fix="noeviction")
+def the_redis_of_the_results_evicts(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.live(servers=(server("broker", "volatile-lru", 2**28), server("result backend", "volatile-lru", 2**28)))
+
+
+def server(role: str, policy: str, maxmemory: int) -> RedisServer:
+    """Return a Redis server."""
+    return RedisServer(role=role, url="redis://b/0", policy=policy, maxmemory_bytes=maxmemory, evicted_keys=0)
+
+
+@broken("W216:queue:celery", fix="chronyc tracking")
+def a_producers_clock_is_ahead(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.live(waiting={"celery": WaitingMessages(looked_at=1, names={"shop.clean": 1}, ahead_seconds=300.0)})
+
+
+@broken("I311:broker:redis://localhost:6379/0", fix="xargs redis-cli UNLINK")
+def replies_pile_up(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.live(reply_queues=ReplyQueues(lists=120, messages=4000, bindings=500))
+
+
+@broken("I312:queue:legacy", fix="celery -A shop worker -Q legacy")
+def a_queue_was_renamed_with_work_in_it(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.live(abandoned={"legacy": 35})
+
+
+@broken("I312:queue:old", fix="add 'old' to IGNORED_QUEUES")
+def a_queue_of_the_settings_is_used_by_nobody(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.queue("old", ready=3)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kombu import Exchange, Queue
 
-from celery_health.doctor.live import BrokerBinding
-from celery_health.records import WorkerState
-from tests.cases.broken_live import table_entry
+from celery_health.doctor.live import (
+    PIDBOX,
+    BrokerBinding,
+    ReplyQueues,
+    UnackedMessages,
+    WaitingMessages,
+)
+from celery_health.records import BeatState, RunningTask, TaskOutcomes, WorkerState
+from tests.cases.broken_live import beat, runtime, server, table_entry
 from tests.cases.support import Project, sound
 
 MEDIA = Exchange("media", type="topic")
@@ -103,3 +111,191 @@ def another_service_has_bound_a_queue(p: Project) -> None:
             "events": (BrokerBinding(queue="crm", routing_key="shop.notified"),),
         }
     )
+
+
+# Workers -----------------------------------------------------------------------------------------------
+
+
+@sound("workers-disagree")
+def a_task_is_registered_by_workers_of_another_queue(p: Project) -> None:
+    # Called with apply_async(queue="gpu"), and nobody has a route for it.
+    p.tasks("shop.clean", "ml.train")
+    p.worker("w1@host", registered=frozenset({"shop.clean"}))
+    p.worker("w2@host", queues=["gpu"], registered=frozenset({"ml.train"}))
+
+
+@sound("workers-disagree", "waiting-unregistered")
+def a_worker_that_does_not_say_what_it_registers(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker("w1@host")
+    p.worker("w2@host", registered=None)
+    p.live(waiting={"celery": WaitingMessages(looked_at=2, names={"shop.clean": 2})})
+
+
+@sound("waiting-unregistered")
+def messages_of_another_service_wait_in_its_queue(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.live(waiting={"crm": WaitingMessages(looked_at=1, names={"crm.sync": 1})})
+
+
+@sound("unknown-received")
+def a_deploy_is_over(p: Project) -> None:
+    p.tasks("shop.clean", "shop.newest")
+    p.worker()
+    p.snapshot(recent={"shop.newest": TaskOutcomes(unknown=3, succeeded=40)})
+
+
+@sound("prefetch-hoards")
+def a_busy_worker_and_another_that_drains(p: Project) -> None:
+    p.tasks("shop.render")
+    run = RunningTask(worker="w1@host", task_id="a", task_name="shop.render", runtime_seconds=300)
+    busy = {"concurrency": 1, "active": (run,), "active_count": 1, "reserved_by_queue": {"celery": 4}}
+    p.worker("w1@host", state=WorkerState.SATURATED, **busy)
+    p.worker("w2@host", state=WorkerState.DRAINING, is_draining=True)
+    p.worker("w3@host", is_paused=True)
+
+
+@sound("prefetch-hoards")
+def a_busy_worker_with_short_tasks(p: Project) -> None:
+    p.tasks("shop.mail")
+    run = RunningTask(worker="w1@host", task_id="a", task_name="shop.mail", runtime_seconds=0.5)
+    busy = {"concurrency": 1, "active": (run,), "active_count": 1, "reserved_by_queue": {"celery": 4}}
+    p.worker("w1@host", state=WorkerState.SATURATED, **busy)
+    p.worker("w2@host")
+
+
+@sound("configuration-skew", "version-skew")
+def workers_of_different_queues_are_configured_differently(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker("w1@host", config="a1", versions={"celery": "5.7.0", "python": "3.12"})
+    p.worker("w2@host", config="b2", queues=["gpu"], versions={"celery": "5.7.0", "python": "3.11"})
+    p.worker("w3@host", config=None, versions={})
+
+
+@sound("broker-differs")
+def one_broker_has_two_addresses(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker(broker="f1")
+    bound = BrokerBinding(queue=f"w1@host.{PIDBOX}", routing_key="")
+    p.live(broker_fingerprint="f2", bindings={PIDBOX: (bound,)})
+
+
+@sound("broker-differs")
+def a_worker_does_not_name_its_broker(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker(broker=None)
+    p.live(broker_fingerprint="f2", bindings={PIDBOX: ()})
+
+
+@sound("workers-elsewhere")
+def another_project_uses_another_database(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.live(elsewhere={1: ("other@host",)})
+
+
+# Beat --------------------------------------------------------------------------------------------------
+
+
+@sound("beat-lacks-entry", "beat-empty", "beats-doubled")
+def beat_has_the_schedule_of_the_code_and_more(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.beat("shop.clean", "often")
+    p.worker()
+    p.snapshot(beats=(beat("beat@host", "often", "celery.backend_cleanup", last_sent_seconds=1.0),))
+
+
+@sound("beat-lacks-entry")
+def an_entry_was_switched_off_in_the_table(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.beat("shop.clean", "often")
+    p.worker()
+    p.snapshot(beats=(beat("beat@host", stored_outside=True),))
+
+
+@sound("beat-lacks-entry", "beats-doubled")
+def a_beat_was_replaced(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.beat("shop.clean", "often")
+    p.worker()
+    gone = beat("old@host", "often", last_sent_seconds=60.0)
+    new = beat("new@host", "often", last_sent_seconds=2.0)
+    p.snapshot(beats=(replace(gone, state=BeatState.STOPPED), new))
+
+
+@sound("beats-doubled")
+def a_redbeat_waits_for_its_lock(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    first = beat("one@host", "often", last_sent_seconds=2.0, stored_outside=True)
+    p.snapshot(beats=(first, replace(first, name="two@host", state=BeatState.STANDBY)))
+
+
+@sound("beats-doubled")
+def two_beats_have_schedules_of_their_own(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.snapshot(
+        beats=(
+            beat("one@host", "often", last_sent_seconds=2.0),
+            beat("two@host", "seldom", last_sent_seconds=2.0),
+        )
+    )
+
+
+@sound("schedule-too-fast", "visibility-timeout")
+def tasks_are_quick(p: Project) -> None:
+    p.tasks("shop.clean", acks_late=True, reject_on_worker_lost=True)
+    p.beat("shop.clean", "often", 60)
+    p.worker()
+    p.live(observed={"shop.clean": runtime(2.0)})
+
+
+# Broker ------------------------------------------------------------------------------------------------
+
+
+@sound("redis-evicts", "results-evicted")
+def a_memory_limit_that_evicts_nothing(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.live(servers=(server("broker", "noeviction", 2**28), server("result backend", "noeviction", 2**28)))
+
+
+@sound("redis-evicts", "results-evicted")
+def an_evicting_policy_without_a_memory_limit(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.live(servers=(server("broker", "allkeys-lru", 0), server("result backend", "allkeys-lru", 0)))
+
+
+@sound("unacked-orphaned")
+def tasks_wait_for_their_eta(p: Project) -> None:
+    p.tasks("shop.remind")
+    p.worker()
+    p.live(unacked=UnackedMessages(total=4000, oldest_seconds=3500.0))
+
+
+@sound("clock-skew", "reply-queues-leaked")
+def a_clock_is_a_little_ahead_and_somebody_asks(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.live(
+        waiting={"celery": WaitingMessages(looked_at=1, names={"shop.clean": 1}, ahead_seconds=0.4)},
+        reply_queues=ReplyQueues(lists=2, messages=3, bindings=40),
+    )
+
+
+@sound("queue-abandoned")
+def an_ignored_queue_holds_messages(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.health["IGNORED_QUEUES"] = ["crm"]
+    p.worker()
+    p.live(abandoned={"crm": 12})
+
+
+@sound("queue-abandoned")
+def an_undeclared_queue_is_consumed(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker(queues=["celery", "adhoc"])
+    p.queue("adhoc", ready=12)

@@ -164,7 +164,7 @@ def test_seconds__bad_value_from_python(asked: Asked, value: Any) -> None:
     ("argv", "message"),
     [
         (["--nonsense"], "unrecognized arguments: --nonsense"),
-        (["nonsense"], "unrecognized arguments: nonsense"),
+        (["nonsense"], "invalid choice: 'nonsense'"),
         (["--timeout"], "argument --timeout: expected one argument"),
         (["-v", "9"], "argument -v/--verbosity: invalid choice: 9"),
         (["--no-color", "--force-color"], "The --no-color and --force-color options can't be used together."),

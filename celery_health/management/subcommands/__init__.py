@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from celery_health.management.subcommands import exporter
+from celery_health.management.subcommands import doctor, exporter
 from celery_health.management.subcommands.base import Subcommand
 
 #: By name, in the order of ``--help``.
 SUBCOMMANDS: Final[dict[str, Subcommand]] = {
+    "doctor": doctor,
     "exporter": exporter,
 }

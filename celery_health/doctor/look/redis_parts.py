@@ -1,0 +1,203 @@
+"""The single looks at a Redis: a few commands each, none of which changes anything or takes long."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import resources
+from typing import Any, Final
+
+from celery_health.deadline import Deadline
+from celery_health.doctor.live import (
+    BrokerBinding,
+    RedisServer,
+    ReplyQueues,
+    UnackedMessages,
+    WaitingMessages,
+)
+from celery_health.doctor.look.redis_keys import RedisKeys
+from celery_health.redis_client import RedisLink
+
+#: Messages looked at per list, and queues looked into.
+MOST_MESSAGES: Final = 20
+MOST_QUEUES: Final = 200
+#: Members of one exchange's bindings; above, they are not read.
+MOST_BINDINGS: Final = 5000
+#: Keys of a database in which unknown queues are searched; above, they are not.
+MOST_KEYS: Final = 50_000
+_SCAN_COUNT: Final = 1000
+#: Reply queues that are looked into, picked at random.
+MOST_REPLY_QUEUES: Final = 500
+
+_WAITING: Final = resources.files(__package__).joinpath("waiting.lua").read_text()
+_LENGTHS: Final = """
+local lengths = {}
+for number, key in ipairs(ARGV) do
+  local length = redis.pcall('LLEN', key)
+  lengths[number] = type(length) == 'number' and length or 0
+end
+return lengths
+"""
+#: Lists with messages that will never expire.
+_LASTING: Final = """
+local lists, messages = 0, 0
+for _, key in ipairs(ARGV) do
+  local length = redis.pcall('LLEN', key)
+  if type(length) == 'number' and length > 0 and redis.call('TTL', key) == -1 then
+    lists, messages = lists + 1, messages + length
+  end
+end
+return { lists, messages }
+"""
+#: What kombu and Celery bind for themselves.
+_INTERNAL: Final = (".pidbox", "celeryev", "bcast.", ".reply", "amq.")
+
+
+class Look:
+    """Looks at one Redis through one connection, within one deadline."""
+
+    def __init__(self, link: RedisLink, keys: RedisKeys, deadline: Deadline) -> None:
+        self.keys = keys
+        self.deadline = deadline
+        self._link = link
+
+    def _call(self, *command: str | bytes | int) -> Any:
+        return self._link.call(*command, deadline=self.deadline)
+
+    def server(self, role: str, url: str) -> RedisServer:
+        """Return how the server handles its memory."""
+        info = {**self._info("memory"), **self._info("stats")}
+        return RedisServer(
+            role=role,
+            url=url,
+            policy=info.get("maxmemory_policy"),
+            maxmemory_bytes=_whole(info.get("maxmemory")),
+            evicted_keys=_whole(info.get("evicted_keys")),
+        )
+
+    def databases(self) -> list[int]:
+        """Return the numbers of the databases that hold keys."""
+        names = [name.removeprefix("db") for name in self._info("keyspace") if name.startswith("db")]
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def _info(self, section: str) -> Mapping[str, str]:
+        lines = _text(self._call("INFO", section)).splitlines()
+        return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
+
+    def bindings(self, exchanges: Iterable[str]) -> dict[str, tuple[BrokerBinding, ...]]:
+        """Return what is bound to each exchange; those with too many bindings are left out."""
+        found = {}
+        for exchange in sorted(exchanges):
+            key = self.keys.bindings(exchange)
+            if int(self._call("SCARD", key)) <= MOST_BINDINGS:
+                found[exchange] = tuple(self._members(key))
+        return found
+
+    def _members(self, key: str) -> Iterator[BrokerBinding]:
+        for member in sorted(_text(one) for one in self._call("SMEMBERS", key)):
+            parts = member.split(self.keys.separator)
+            if len(parts) >= 3:  # routing key, pattern, queue; anything else is not kombu's
+                yield BrokerBinding(queue=parts[-1], routing_key=parts[0])
+
+    def control_names(self, exchange: str) -> tuple[str, ...]:
+        """Return the workers that are bound for remote control."""
+        names = (binding.queue for binding in self._members(self.keys.bindings(exchange)))
+        return tuple(sorted(name.removesuffix(f".{exchange}") for name in names))
+
+    def waiting(self, queues: Mapping[str, int | None]) -> dict[str, WaitingMessages]:
+        """Return the first messages of each queue that holds any."""
+        filled = sorted(name for name, ready in queues.items() if ready)[:MOST_QUEUES]
+        lists = [(name, key) for name in filled for key in self.keys.lists(name)]
+        if not lists:
+            return {}
+        replies = self._call("EVAL", _WAITING, 0, MOST_MESSAGES, *(key for _, key in lists))
+        now = self._now()
+        found: dict[str, list[Any]] = {name: [] for name in filled}
+        for (name, _), reply in zip(lists, replies, strict=True):
+            found[name].append(reply)
+        return {name: _waiting(parts, now) for name, parts in found.items()}
+
+    def unacked(self) -> UnackedMessages:
+        """Return what was delivered and not acknowledged: kombu changes hash and index in one transaction."""
+        total, indexed = (
+            int(self._call("HLEN", self.keys.unacked)),
+            int(self._call("ZCARD", self.keys.unacked_index)),
+        )
+        oldest = self._call("ZRANGE", self.keys.unacked_index, 0, 0, "WITHSCORES")
+        score = oldest[0][1] if oldest and isinstance(oldest[0], list) else oldest[1] if oldest else None
+        return UnackedMessages(
+            total=total,
+            orphaned=max(0, total - indexed),
+            oldest_seconds=None if score is None else max(0.0, self._now() - float(score)),
+        )
+
+    def reply_queues(self, exchange: str) -> ReplyQueues:
+        """Return what callers of remote control left behind."""
+        key = self.keys.bindings(exchange)
+        bound = int(self._call("SCARD", key))
+        picked = [_text(one) for one in self._call("SRANDMEMBER", key, MOST_REPLY_QUEUES)] if bound else []
+        queues = [member.split(self.keys.separator)[-1] for member in picked]
+        lists, messages = (
+            self._call("EVAL", _LASTING, 0, *(self.keys.prefix + queue for queue in queues))
+            if queues
+            else (0, 0)
+        )
+        return ReplyQueues(lists=int(lists), messages=int(messages), bindings=bound)
+
+    def unknown_queues(self, known: set[str]) -> dict[str, int]:
+        """Return the queues with messages that some exchange has bound and that are not `known`."""
+        if int(self._call("DBSIZE")) > MOST_KEYS:
+            return {}
+        names = {binding.queue for key in self._binding_keys() for binding in self._members(key)}
+        strange = sorted(name for name in names - known if not any(part in name for part in _INTERNAL))
+        strange = strange[:MOST_QUEUES]
+        lists = [key for name in strange for key in self.keys.lists(name)]
+        lengths = self._call("EVAL", _LENGTHS, 0, *lists) if lists else []
+        steps = len(self.keys.suffixes)
+        totals = {name: sum(lengths[i * steps : (i + 1) * steps]) for i, name in enumerate(strange)}
+        return {name: total for name, total in totals.items() if total}
+
+    def _binding_keys(self) -> list[str]:
+        cursor, found = "0", set()
+        while True:
+            cursor, keys = self._call("SCAN", cursor, "MATCH", self.keys.bindings("*"), "COUNT", _SCAN_COUNT)
+            found |= {_text(key) for key in keys}
+            if _text(cursor) == "0":
+                return sorted(found)
+
+    def _now(self) -> float:
+        seconds, micro = self._call("TIME")
+        return int(seconds) + int(micro) / 1_000_000
+
+
+def _waiting(parts: list[Any], now: float) -> WaitingMessages:
+    names: Counter[str] = Counter()
+    stamps = []
+    for _, *pairs in parts:
+        for name, stamp in zip(pairs[::2], pairs[1::2], strict=True):
+            if name:
+                names[_text(name)] += 1
+            if stamp:
+                stamps.append(_number(stamp))
+    ahead = [stamp - now for stamp in stamps if stamp is not None]
+    return WaitingMessages(
+        looked_at=sum(int(part[0]) for part in parts),
+        names=dict(names),
+        ahead_seconds=max(ahead, default=None),
+    )
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except ValueError:  # somebody else's header of this name
+        return None
+
+
+def _whole(value: str | None) -> int | None:
+    return int(value) if value is not None and value.isdigit() else None
+
+
+def _text(value: Any) -> str:
+    # A server may hold any bytes under any name.
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

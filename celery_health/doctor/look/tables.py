@@ -1,0 +1,78 @@
+"""The enabled rows of django-celery-beat: what its scheduler will send."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from django.apps import apps
+from django.utils import timezone
+
+from celery_health.doctor.evidence import EntryFacts
+from celery_health.doctor.static.entries import entry_facts
+from celery_health.masking import describe_error
+from celery_health.records import Snapshot
+from celery_health.schedules import sending_beats
+from celery_health.topology import Resolver
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+SOURCE: Final = "django_celery_beat"
+#: Rows beyond are not looked at.
+MOST_ROWS: Final = 2000
+_SCHEDULES: Final = ("interval", "crontab", "solar", "clocked")
+_OPTIONS: Final = ("queue", "exchange", "routing_key", "priority")
+
+
+def table_entries(app: Celery, snapshot: Snapshot, notes: list[str]) -> tuple[EntryFacts, ...]:
+    """Return the rows that beat sends; none where a beat is seen that does not read the tables.
+
+    Rows are read as they are: django-celery-beat's own entries would disable, and save, a broken one.
+    """
+    if not apps.is_installed(SOURCE) or not _tables_count(snapshot):
+        return ()
+    try:
+        resolver = Resolver(app)
+        return tuple(_entries(app, resolver))
+    except Exception as error:  # no table yet, a database that is down, task_routes that cannot be read
+        notes.append(f"the tables of django-celery-beat: {describe_error(error)}")
+        return ()
+
+
+def _tables_count(snapshot: Snapshot) -> bool:
+    """Say whether a beat reads the tables, or may: one that was seen tells, none leaves it open."""
+    beats = sending_beats(snapshot.beats)
+    return not beats or any(beat.stored_outside and "redbeat" not in (beat.scheduler or "") for beat in beats)
+
+
+def _entries(app: Celery, resolver: Resolver) -> Iterator[EntryFacts]:
+    model: Any = apps.get_model(SOURCE, "PeriodicTask")
+    rows = model._default_manager.filter(enabled=True).select_related(*_SCHEDULES).order_by("name")
+    now = timezone.now()
+    for row in rows[:MOST_ROWS]:
+        if row.expires is not None and row.expires <= now:
+            continue
+        if row.one_off and row.total_run_count:
+            continue
+        yield entry_facts(app, resolver, row.name, _fields(row), source=SOURCE)
+
+
+def _fields(row: Any) -> dict[str, Any]:
+    options = {name: value for name in _OPTIONS if (value := getattr(row, name)) is not None}
+    return {
+        "task": row.task,
+        "schedule": next((kept.schedule for kind in _SCHEDULES if (kept := getattr(row, kind))), None),
+        "args": _json(row.args, []),
+        "kwargs": _json(row.kwargs, {}),
+        "options": options,
+    }
+
+
+def _json(text: str | None, otherwise: Any) -> Any:
+    """Return what the column holds; what is no JSON is a fault that django-celery-beat itself reports."""
+    try:
+        return json.loads(text) if text else otherwise
+    except ValueError:
+        return otherwise
