@@ -6,6 +6,7 @@ the process really does ever waits for it.
 
 from __future__ import annotations
 
+import codecs
 import logging
 import os
 import random
@@ -17,6 +18,7 @@ from typing import Any, Final, Protocol
 
 from celery_health.exceptions import StoreError
 from celery_health.store.base import Kind, Publication, Store
+from celery_health.worker import forks
 from celery_health.worker.faults import Faults
 from celery_health.worker.native import Bell, allocate_lock, start_daemon
 from celery_health.worker.totals import Batch, Totals
@@ -259,7 +261,9 @@ class Agent:
 
     def _opened(self) -> Store | None:
         if not self._store_opened:
-            self._store = self._open_store()
+            with forks.importing():
+                self._store = self._open_store()
+                codecs.lookup("idna")  # resolving a host's name would import it
             self._store_opened = True
         return self._store
 
