@@ -19,6 +19,14 @@ class StoreError(CeleryHealthError):
     """The store refused, failed, or did not answer within the deadline."""
 
 
+class LetterNotFoundError(CeleryHealthError):
+    """No dead letter goes by this id; the message says how far the look went."""
+
+
+class NotConsumedError(CeleryHealthError):
+    """Nobody is known to consume the queue that letters would go back to; they may be forced to."""
+
+
 class UnsupportedError(CeleryHealthError):
     """This transport has no way to answer; the message names one that has."""
 

@@ -1,0 +1,49 @@
+"""What failed for good, kept in the broker: list it, understand it, send it again, or purge it.
+
+::
+
+    from celery_health import dead_letters
+
+    dead_letters.sizes()                                    # {"celery": 3, "emails": None}: None is unknown
+    page = dead_letters.entries("celery", limit=20)
+    dead_letters.requeue("celery", page.letters[0].id)
+    dead_letters.purge("celery")
+
+Queues are named as tasks know them: ``celery``, not ``celery.dead``. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+# Lazily: a worker imports this package for what it captures, and needs nothing of the reading side.
+if TYPE_CHECKING:
+    from celery_health.dead_letters.letters import entries, entry, purge, requeue, sizes
+    from celery_health.dead_letters.records import Cause, DeadLetter, Filter, Page, Requeued
+
+__all__ = [
+    "Cause",
+    "DeadLetter",
+    "Filter",
+    "Page",
+    "Requeued",
+    "entries",
+    "entry",
+    "purge",
+    "requeue",
+    "sizes",
+]
+
+_HOMES: Final = {
+    **dict.fromkeys(("entries", "entry", "purge", "requeue", "sizes"), "celery_health.dead_letters.letters"),
+    **dict.fromkeys(
+        ("Cause", "DeadLetter", "Filter", "Page", "Requeued"), "celery_health.dead_letters.records"
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

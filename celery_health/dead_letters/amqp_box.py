@@ -1,0 +1,228 @@
+"""Dead letters on RabbitMQ: a durable classic queue per queue, declared by whoever writes the first letter.
+
+AMQP can show a message only by taking it. What is looked at is taken without acknowledgement, and comes back
+to its place when the connection closes, also when this process is killed; meanwhile another look shows less.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from amqp import Message, NotFound
+from amqp.exceptions import AMQPError, MessageNacked
+
+from celery_health.brokers.amqp import AmqpBroker
+from celery_health.brokers.connection import BoundedConnection, discard, establish, secrets_of, unconnected
+from celery_health.brokers.link import Link
+from celery_health.conf import Settings
+from celery_health.dead_letters.boxes import Batch, Box, Sending, Stop, Stored, UnwritableError, Visit, Walk
+from celery_health.dead_letters.envelope import HEADER, encode_reason
+from celery_health.deadline import Deadline
+from celery_health.exceptions import BrokerError, DeadlineExceeded
+from celery_health.masking import describe_error
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+#: What can be shown of one queue: so many letters and bytes are held at once; one more letter may come over.
+REACH_LETTERS: Final = 1000
+REACH_BYTES: Final = 64 * 1024 * 1024
+#: A queue that did not exist is not asked for again so soon: each question is an error in the broker's log.
+MISSING_MEMORY_SECONDS: Final = 60.0
+#: How long a polite farewell to the broker may take.
+CLOSE_SECONDS: Final = 0.25
+#: No call of ours takes longer, however late its own deadline is.
+LONGEST_SECONDS: Final = 60.0
+#: Classic whatever the virtual host's default: a quorum queue drops what was looked at too often.
+QUEUE_ARGUMENTS: Final[Mapping[str, Any]] = {"x-queue-type": "classic"}
+
+#: What a connection may raise.
+_FAILURES: Final = (AMQPError, MessageNacked, OSError, DeadlineExceeded)
+#: AMQP's reply code for a message that no queue took.
+_NO_ROUTE: Final = 312
+#: What RabbitMQ would refuse from another user, or set itself.
+_NOT_SENT: Final = frozenset({"application_headers", "expiration", "user_id", "cluster_id"})
+
+
+class AmqpBox(Box):
+    """RabbitMQ."""
+
+    def __init__(self, app: Celery, settings: Settings) -> None:
+        super().__init__(app, settings)
+        self._link = Link(app, LONGEST_SECONDS)
+        self._counter = AmqpBroker(app, LONGEST_SECONDS)
+        self._missing: dict[str, float] = {}
+        """Queue of dead letters → until when (monotonic seconds) it is not asked for."""
+
+    def write(self, batch: Batch, deadline: Deadline) -> int:
+        """Add letters with confirmation, and return how many of the oldest went for them."""
+        return self._link.run(lambda connection: self._write(connection, batch), deadline)
+
+    def _write(self, connection: BoundedConnection, batch: Batch) -> int:
+        dead = self.dead(batch.queue)
+        channel = _channel(connection)
+        arguments = dict(QUEUE_ARGUMENTS)
+        channel.queue_declare(dead, durable=True, auto_delete=False, arguments=arguments)
+        for letter in batch.letters:
+            if not isinstance(letter.body, bytes | str):
+                raise UnwritableError("A letter that did not come from RabbitMQ cannot be kept on one.")
+            headers = {**letter.headers, HEADER: encode_reason(letter.reason)}
+            properties = {
+                name: value for name, value in letter.properties.items() if name != "expiration"
+            } | {"delivery_mode": 2, "application_headers": headers}
+            channel.basic_publish_confirm(Message(letter.body, **properties), "", dead, mandatory=True)
+        over = channel.queue_declare(dead, passive=True).message_count - self.max_length
+        dropped = 0
+        while dropped < over and channel.basic_get(dead, no_ack=True) is not None:
+            dropped += 1
+        channel.close()
+        return dropped
+
+    def sizes(self, queues: Sequence[str], deadline: Deadline) -> dict[str, int | None]:
+        """Return the number of letters of `queues`: RabbitMQ cannot be asked which others there are."""
+        reading = self._counter.read([self.dead(queue) for queue in queues], deadline)
+        if not reading.reachable:
+            raise BrokerError(reading.error or "The broker does not answer.")
+        return {queue: reading.queues[self.dead(queue)].ready for queue in queues}
+
+    def known_sizes(self, queues: Sequence[str], deadline: Deadline) -> dict[str, int | None]:
+        """Return the number of letters of those of `queues` that have a queue of dead letters."""
+        now = time.monotonic()
+        self._missing = {name: until for name, until in self._missing.items() if until > now}
+        asked = {self.dead(queue): queue for queue in queues if self.dead(queue) not in self._missing}
+        reading = self._counter.read(list(asked), deadline)
+        if not reading.reachable:
+            raise BrokerError(reading.error or "The broker does not answer.")
+        for name in asked:
+            if not reading.queues[name].exists:
+                self._missing[name] = now + MISSING_MEMORY_SECONDS
+        return {
+            queue: reading.queues[name].ready for name, queue in asked.items() if name not in self._missing
+        }
+
+    def walk(
+        self,
+        queue: str,
+        visit: Visit,
+        deadline: Callable[[], Deadline],
+        sent: Callable[[bool], None] = lambda _: None,
+    ) -> Walk:
+        """Show the first letters of `queue`; see the base class and `REACH_LETTERS`."""
+        with self._connected(deadline) as connection:
+            dead = self.dead(queue)
+            try:
+                size = int(_channel(connection).queue_declare(dead, passive=True).message_count)
+            except NotFound:
+                return Walk(size=0, shown=0, complete=True)
+            taking, sending = _channel(connection), _channel(connection)
+            shown = held = held_bytes = 0
+            while shown < size:
+                if held >= REACH_LETTERS or held_bytes > REACH_BYTES:
+                    return Walk(size=size, shown=shown, complete=False)
+                connection.allow(deadline())
+                message = taking.basic_get(dead)
+                if message is None:
+                    break
+                stored = _stored(message)
+                shown += 1
+                said = visit(stored)
+                if isinstance(said, Stop):
+                    return Walk(size=size, shown=shown, complete=True)
+                if said is None:
+                    held += 1
+                    held_bytes += stored.size_bytes
+                    continue
+                connection.allow(deadline())
+                _send(sending, stored, said)
+                taking.basic_ack(stored.token)
+                # Acknowledgements are not confirmed: the next answer shows that this one has arrived.
+                sent(True)
+            return Walk(size=size, shown=shown, complete=True)
+
+    def purge(self, queue: str, deadline: Deadline) -> int:
+        """Remove all letters of `queue`, and return how many there were; those being looked at stay."""
+        return self._link.run(lambda connection: _purge(connection, self.dead(queue)), deadline)
+
+    def close(self) -> None:
+        """Close the connections that are open."""
+        self._link.close()
+        self._counter.close()
+
+    @contextmanager
+    def _connected(self, deadline: Callable[[], Deadline]) -> Iterator[BoundedConnection]:
+        """Give a connection of its own: its end brings back what was taken and not acknowledged."""
+        connection = unconnected(self.app)
+        try:
+            establish(connection, deadline())
+            connection.allow(deadline())
+            yield connection
+            connection.allow(Deadline.after(CLOSE_SECONDS))
+            closing: Any = connection
+            closing.release()
+        except BrokerError:
+            raise
+        except _FAILURES as error:
+            # "from None": a traceback that is logged prints its causes, and their messages are not masked.
+            raise BrokerError(describe_error(error, secrets_of(connection))) from None
+        finally:
+            discard(connection)
+
+
+def _channel(connection: BoundedConnection) -> Any:
+    """Return a new channel that leaves bodies as bytes."""
+    raw: Any = getattr(connection, "_connection", None)
+    if raw is None or not raw.connected:
+        raise ConnectionResetError("The connection to the broker is closed.")
+    channel = raw.Channel(raw, auto_decode=False)
+    channel.open()
+    return channel
+
+
+def _stored(message: Any) -> Stored:
+    properties: Mapping[str, Any] = message.properties
+    headers = properties.get("application_headers")
+    body = message.body
+    body = body.encode(errors="surrogatepass") if isinstance(body, str) else bytes(body)
+    return Stored(
+        token=message.delivery_tag,
+        body=body,
+        headers=headers if isinstance(headers, dict) else {},
+        properties=properties,
+        content_type=_string(properties.get("content_type")),
+        content_encoding=_string(properties.get("content_encoding")),
+        size_bytes=len(body),
+    )
+
+
+def _send(channel: Any, stored: Stored, sending: Sending) -> None:
+    """Publish a letter with confirmation, so that it lies in its queue when this returns."""
+    properties = {name: value for name, value in stored.properties.items() if name not in _NOT_SENT}
+    properties["application_headers"] = dict(sending.headers)
+    if sending.expiration is not None:
+        properties["expiration"] = sending.expiration
+    message = Message(stored.body, **properties)
+    try:
+        channel.basic_publish_confirm(message, sending.exchange, sending.routing_key, mandatory=True)
+    except AMQPError as error:
+        if getattr(error, "code", None) == _NO_ROUTE:
+            raise BrokerError(
+                f"Queue '{sending.queue}' does not exist. Start a worker that consumes it, which declares it."
+            ) from None
+        raise
+
+
+def _purge(connection: BoundedConnection, dead: str) -> int:
+    channel = _channel(connection)
+    try:
+        count = int(channel.queue_purge(dead))
+    except NotFound:
+        return 0
+    channel.close()
+    return count
+
+
+def _string(value: object) -> str:
+    return value[:200] if isinstance(value, str) else ""

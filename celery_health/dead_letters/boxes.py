@@ -1,0 +1,165 @@
+"""Where dead letters lie: one box per kind of broker, used by workers to write and by people to look."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from celery_health.celery_app import app_id
+from celery_health.conf import Settings
+from celery_health.dead_letters.capture import Captured
+from celery_health.deadline import Deadline
+from celery_health.exceptions import CeleryHealthError, UnsupportedError
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+
+class UnwritableError(CeleryHealthError):
+    """This letter cannot be written, now or ever: its headers are more than the broker takes, for one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """Letters of one queue that are written together, and again under the same number after a failure."""
+
+    number: int
+    """Rises with each batch of a writer."""
+    queue: str
+    letters: tuple[Captured, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stored:
+    """A letter as it lies in the box."""
+
+    token: Any
+    """What the box knows it by."""
+    body: bytes
+    headers: Mapping[str, Any]
+    properties: Mapping[str, Any]
+    content_type: str
+    content_encoding: str
+    size_bytes: int
+    """Of the body as published."""
+    is_message: bool = True
+    """False for what is in no format that could be sent."""
+
+
+class Stop(Enum):
+    """What a visitor says that has seen enough."""
+
+    STOP = "stop"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sending:
+    """How a letter goes back."""
+
+    queue: str
+    headers: Mapping[str, Any]
+    exchange: str
+    routing_key: str
+    expiration: str | None = None
+
+
+#: What a visitor says of a letter: None keeps it.
+Visit = Callable[[Stored], Sending | Stop | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Walk:
+    """How far a walk through a box went."""
+
+    size: int
+    """Letters in the box when it began."""
+    shown: int
+    complete: bool
+    """False when there were letters that this kind of broker cannot show."""
+
+
+class Box(ABC):
+    """The dead letters of one broker. One thread at a time uses an instance.
+
+    Each method opens the connection at need and raises `BrokerError` when the broker refuses or does not
+    answer within the deadline; the message is masked.
+    """
+
+    def __init__(self, app: Celery, settings: Settings) -> None:
+        self.app = app
+        self.suffix = settings.dead_letters.suffix
+        self.max_length = max(1, settings.dead_letters.max_length)
+        self.app_id = app_id(app, settings)
+
+    def dead(self, queue: str) -> str:
+        """Return the name of the dead letters' queue; a letter that fails there stays there."""
+        return queue if queue.endswith(self.suffix) else queue + self.suffix
+
+    @abstractmethod
+    def write(self, batch: Batch, deadline: Deadline) -> int:
+        """Add letters with confirmation, and return how many of the oldest went for them.
+
+        Safe to call again with the same batch after a failure.
+
+        Raises:
+            UnwritableError: one of them can never be written; nothing was.
+        """
+
+    @abstractmethod
+    def sizes(self, queues: Sequence[str], deadline: Deadline) -> dict[str, int | None]:
+        """Return the number of letters of each of `queues`, and of those that the broker knows besides."""
+
+    @abstractmethod
+    def known_sizes(self, queues: Sequence[str], deadline: Deadline) -> dict[str, int | None]:
+        """Return the number of letters where there are, or were, some; cheap enough to be asked each second.
+
+        `queues` are those that may have some, for brokers that cannot say.
+        """
+
+    @abstractmethod
+    def walk(
+        self,
+        queue: str,
+        visit: Visit,
+        deadline: Callable[[], Deadline],
+        sent: Callable[[bool], None] = lambda _: None,
+    ) -> Walk:
+        """Show the letters of `queue` now, the oldest first; send those that `visit` has a `Sending` for.
+
+        A letter is published with confirmation first and removed then: killed in between, it is there twice
+        on RabbitMQ; Redis does both at once. `sent` is told of each whether it went, or somebody else had
+        taken it. `deadline` is asked before each operation for its own.
+        """
+
+    @abstractmethod
+    def purge(self, queue: str, deadline: Deadline) -> int:
+        """Remove all letters of `queue`, and return how many there were."""
+
+    def close(self) -> None:  # noqa: B027 - nothing may be open
+        """Close the connection, if one is open."""
+
+
+def open_box(app: Celery, settings: Settings) -> Box:
+    """Return the box of the broker that `app` consumes from; nothing is opened before it is used.
+
+    Raises:
+        UnsupportedError: this transport keeps no dead letters.
+    """
+    connection: Any = app.connection_for_read()
+    driver = connection.transport.driver_type
+    connection.release()
+    # Imported when needed: each needs a client library that the other does not.
+    if driver == "redis":
+        from celery_health.dead_letters.redis_box import RedisBox
+
+        return RedisBox(app, settings)
+    if driver == "amqp":
+        from celery_health.dead_letters.amqp_box import AmqpBox
+
+        return AmqpBox(app, settings)
+    raise UnsupportedError(
+        f"Dead letters are kept on Redis and RabbitMQ, not on the transport {driver!r} of this broker."
+    )

@@ -1,0 +1,244 @@
+"""Look through the dead letters, send them again, or purge them: what the surfaces and your own code call.
+
+Queues are named as tasks know them: ``celery``, not ``celery.dead``. Times are unix seconds. Every call of
+the broker is bounded by the ``DEADLINE`` setting. Nothing is ever unpickled or evaluated.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from celery_health.celery_app import find_app
+from celery_health.conf import Settings, get_settings
+from celery_health.dead_letters.boxes import Box, Stop, Stored, open_box
+from celery_health.dead_letters.envelope import decode_reason
+from celery_health.dead_letters.reading import names, read_letter
+from celery_health.dead_letters.records import DeadLetter, Filter, Page, Requeued
+from celery_health.dead_letters.resending import RequeueInterruptedError, Resending
+from celery_health.deadline import Deadline
+from celery_health.exceptions import BrokerError, LetterNotFoundError, NotConsumedError
+from celery_health.gather import get_snapshot
+from celery_health.records import Snapshot
+
+__all__ = ["RequeueInterruptedError", "entries", "entry", "purge", "requeue", "sizes"]
+
+DEFAULT_LIMIT: Final = 100
+MAX_LIMIT: Final = 10_000
+
+
+def sizes() -> dict[str, int | None]:
+    """Return how many dead letters each queue has: queue → letters, None where that is unknown.
+
+    Every queue of the app is there, also those without letters; on Redis all others that have some, too.
+
+    Raises:
+        BrokerError: the broker refuses, or does not answer within ``DEADLINE``.
+        UnsupportedError: this transport keeps no dead letters.
+        ConfigurationError: no app is configured, or a setting is wrong.
+    """
+    with _box() as (box, settings):
+        deadline = Deadline.after(settings.deadline)
+        snapshot = get_snapshot(deadline)
+        return dict(sorted(box.sizes([queue.name for queue in snapshot.queues], deadline).items()))
+
+
+def entries(queue: str, *, limit: int = DEFAULT_LIMIT, offset: int = 0, where: Filter | None = None) -> Page:
+    """Return letters of `queue`, the oldest first; nothing changes, except for the mark below.
+
+    RabbitMQ shows a message only by taking it: it is put back at its place, marked as redelivered. There only
+    the first thousand can be shown; `Page.complete` says whether that was all.
+
+    Args:
+        queue: as tasks know it.
+        limit: letters on this page, 1 to 10,000.
+        offset: letters that `where` takes to pass over first.
+        where: which letters; None for all.
+
+    Raises:
+        ValueError: `limit` or `offset` is out of bounds.
+        BrokerError: the broker refuses, or does not answer within ``DEADLINE``.
+        UnsupportedError: this transport keeps no dead letters.
+        ConfigurationError: no app is configured, or a setting is wrong.
+    """
+    if not 1 <= limit <= MAX_LIMIT:
+        raise ValueError(f"limit is {limit!r}: give a whole number from 1 to {MAX_LIMIT}.")
+    if offset < 0:
+        raise ValueError(f"offset is {offset!r}: give 0 or more.")
+    where = where or Filter()
+    found: list[DeadLetter] = []
+    looked_at = passed = 0
+    more = False
+
+    with _box() as (box, settings):
+        queue = _base(box, queue)
+        deadline = Deadline.after(settings.deadline)
+
+        def visit(stored: Stored) -> Stop | None:
+            nonlocal looked_at, passed, more
+            if len(found) == limit or deadline.remaining() < settings.deadline / 5:
+                more = True
+                return Stop.STOP
+            looked_at += 1
+            letter = read_letter(stored, queue, settings)
+            if where.takes(letter):
+                if passed < offset:
+                    passed += 1
+                else:
+                    found.append(letter)
+            return None
+
+        walk = box.walk(queue, visit, lambda: deadline)
+    return Page(
+        queue=queue,
+        letters=tuple(found),
+        size=walk.size,
+        offset=offset,
+        looked_at=looked_at,
+        more=more,
+        complete=walk.complete,
+    )
+
+
+def entry(queue: str, letter_id: str) -> DeadLetter:
+    """Return one letter of `queue`, by its own id or its task's.
+
+    Raises:
+        LetterNotFoundError: no letter goes by that id, or none among those that could be looked at.
+        BrokerError: the broker refuses, or does not answer within ``DEADLINE``.
+        UnsupportedError: this transport keeps no dead letters.
+        ConfigurationError: no app is configured, or a setting is wrong.
+    """
+    found: list[DeadLetter] = []
+    wanted = frozenset({letter_id})
+    with _box() as (box, settings):
+        queue = _base(box, queue)
+        deadline = Deadline.after(settings.deadline)
+
+        def visit(stored: Stored) -> Stop | None:
+            if names(stored, decode_reason(stored.headers), wanted) is None:
+                return None
+            found.append(read_letter(stored, queue, settings))
+            return Stop.STOP
+
+        walk = box.walk(queue, visit, lambda: deadline)
+    if found:
+        return found[0]
+    how_far = "" if walk.complete else f" among the first {walk.shown} of {walk.size}: RabbitMQ shows no more"
+    raise LetterNotFoundError(f"No dead letter of queue '{queue}' goes by {letter_id!r}{how_far}.")
+
+
+def requeue(
+    queue: str,
+    ids: Iterable[str] | str | None = None,
+    *,
+    where: Filter | None = None,
+    limit: int | None = None,
+    rate: float | None = None,
+    force: bool = False,
+    dry_run: bool = False,
+    timeout: float | None = None,
+) -> Requeued:
+    """Send letters of `queue` back to it as they were published, and remove them.
+
+    Each is published with confirmation before it is removed. Killed in between, on RabbitMQ it is there
+    twice; Redis does both at once. It is never lost. Our publish stamp is set anew, and the number of
+    attempts goes with it.
+
+    Args:
+        queue: as tasks know it.
+        ids: letters, by their own ids or their tasks'; None for all that `where` takes.
+        where: which letters; None for all.
+        limit: send no more than so many.
+        rate: letters per second at most; None for as fast as it goes.
+        force: also while nobody is known to consume the queue; also letters whose ``expires`` is over,
+            without it.
+        dry_run: only say what would be done.
+        timeout: seconds after which no more letters are sent; None to go on to the end.
+
+    Raises:
+        ValueError: `limit`, `rate` or `timeout` is out of bounds.
+        NotConsumedError: nobody is known to consume the queue; nothing was sent.
+        RequeueInterruptedError: the broker failed; its ``done`` says what was done before.
+        BrokerError: the broker refuses, or does not answer within ``DEADLINE``; nothing was sent.
+        UnsupportedError: this transport keeps no dead letters.
+        ConfigurationError: no app is configured, or a setting is wrong.
+    """
+    _check_positive("limit", limit)
+    _check_positive("rate", rate)
+    _check_positive("timeout", timeout)
+    wanted = None if ids is None else frozenset([ids] if isinstance(ids, str) else ids)
+    with _box() as (box, settings):
+        queue = _base(box, queue)
+        if not force and not dry_run:
+            _check_consumed(queue, settings)
+        resending = Resending(
+            queue=queue,
+            wanted=wanted,
+            where=where or Filter(),
+            limit=limit,
+            rate=rate,
+            force=force,
+            dry_run=dry_run,
+            until=None if timeout is None else time.monotonic() + timeout,
+        )
+        return resending.run(box, settings.deadline)
+
+
+def purge(queue: str) -> int:
+    """Remove every dead letter of `queue` for good, and return how many there were.
+
+    Raises:
+        BrokerError: the broker refuses, or does not answer within ``DEADLINE``.
+        UnsupportedError: this transport keeps no dead letters.
+        ConfigurationError: no app is configured, or a setting is wrong.
+    """
+    with _box() as (box, settings):
+        return box.purge(_base(box, queue), Deadline.after(settings.deadline))
+
+
+@contextmanager
+def _box() -> Iterator[tuple[Box, Settings]]:
+    """Open a box of its own for one call: nothing is shared by threads, and nothing stays open."""
+    settings = get_settings()
+    box = open_box(find_app(settings), settings)
+    try:
+        yield box, settings
+    finally:
+        box.close()
+
+
+def _base(box: Box, queue: str) -> str:
+    """Return the queue's own name also for who gave that of its dead letters."""
+    return queue.removesuffix(box.suffix) or queue
+
+
+def _check_positive(name: str, value: float | None) -> None:
+    if value is not None and not 0 < value < float("inf"):
+        raise ValueError(f"{name} is {value!r}: give a number over 0, or None.")
+
+
+def _check_consumed(queue: str, settings: Settings) -> None:
+    snapshot = get_snapshot(Deadline.after(settings.deadline))
+    if snapshot.broker.reachable is False:
+        raise BrokerError(snapshot.broker.error or "The broker does not answer.")
+    consumers = _consumers(snapshot, queue)
+    if consumers:
+        return
+    command = f"celery -A {snapshot.app.name} worker -Q {queue}"
+    said = "Nobody consumes" if consumers == 0 else "It is not known whether anybody consumes"
+    raise NotConsumedError(
+        f"{said} queue '{queue}': what is sent there would wait. Start a worker ({command}), or force it."
+    )
+
+
+def _consumers(snapshot: Snapshot, queue: str) -> int | None:
+    """Return how many consumers a queue has; None when nobody knows."""
+    if any(worker.state.is_live and queue in (worker.queues or ()) for worker in snapshot.workers):
+        return 1
+    for state in snapshot.queues:
+        if state.name == queue:
+            return state.consumers
+    return None

@@ -1,0 +1,249 @@
+"""Dead letters on Redis: a list per queue in kombu's own message format, so that a worker could consume it.
+
+What must not come apart is one script: adding and cutting, sending and taking away.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import secrets
+import uuid
+from bisect import bisect
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from redis.exceptions import NoScriptError, RedisError
+
+from celery_health.conf import Settings
+from celery_health.dead_letters import scripts
+from celery_health.dead_letters.boxes import Batch, Box, Sending, Stop, Stored, UnwritableError, Visit, Walk
+from celery_health.dead_letters.capture import Captured
+from celery_health.dead_letters.envelope import HEADER, encode_reason
+from celery_health.dead_letters.scripts import Script
+from celery_health.deadline import Deadline
+from celery_health.exceptions import BrokerError, DeadlineExceeded
+from celery_health.masking import describe_error
+from celery_health.redis_client import RedisLink
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+#: Letters and bytes fetched at once; one more letter may come over the bytes.
+PAGE_LETTERS: Final = 100
+PAGE_BYTES: Final = 8 * 1024 * 1024
+#: How long a writer's last batch is remembered: longer than any outage over which it would try again.
+SEQUENCE_SECONDS: Final = 86400
+#: kombu's own defaults (kombu/transport/redis.py) where the transport options say nothing.
+_SEPARATOR: Final = "\x06\x16"
+_PRIORITY_STEPS: Final = (0, 3, 6, 9)
+_MAX_PRIORITY: Final = 9
+_BINDINGS: Final = "_kombu.binding.%s"
+
+
+class RedisBox(Box):
+    """Redis and what speaks like it."""
+
+    def __init__(self, app: Celery, settings: Settings) -> None:
+        super().__init__(app, settings)
+        connection: Any = app.connection_for_read()
+        options: Mapping[str, Any] = connection.transport_options or {}
+        self._secrets = (connection.password,)
+        self._link = RedisLink(connection)
+        self._prefix = str(options.get("global_keyprefix") or "")
+        self._separator = str(options.get("sep") or _SEPARATOR)
+        self._steps: Sequence[int] = options.get("priority_steps") or _PRIORITY_STEPS
+        # An exchange of our own, in kombu's format: its bindings name every dead letter queue there is.
+        self._exchange = f"celery_health.{self.app_id}.dead_letters"
+        self._registry = self._prefix + _BINDINGS % self._exchange
+        self._sequence = f"{self._prefix}celery_health:dead_letters:writer:{secrets.token_hex(8)}"
+
+    def write(self, batch: Batch, deadline: Deadline) -> int:
+        """Add letters, and return how many of the oldest went for them; see the base class."""
+        dead = self.dead(batch.queue)
+        letters = [encode(letter, dead) for letter in batch.letters]
+        member = self._separator.join((dead, "", dead))
+        keys = (self._prefix + dead, self._sequence, self._registry)
+        return int(
+            self._script(
+                scripts.WRITE,
+                keys,
+                [batch.number, self.max_length, SEQUENCE_SECONDS, member, *letters],
+                deadline,
+            )
+        )
+
+    def sizes(self, queues: Sequence[str], deadline: Deadline) -> dict[str, int | None]:
+        """Return the number of letters of `queues`, and of others that have some; None is unknown."""
+        members = self._call("SMEMBERS", self._registry, deadline=deadline)
+        known = {_text(member).rpartition(self._separator)[2] for member in members}
+        asked = {self.dead(queue): queue for queue in queues}
+        names = sorted(asked.keys() | {name for name in known if name.endswith(self.suffix)})
+        if not names:
+            return {}
+        found = self._script(scripts.SIZES, [self._prefix + name for name in names], [], deadline)
+        return {
+            asked.get(name, name.removesuffix(self.suffix)): None if size < 0 else size
+            for name, size in zip(names, found, strict=True)
+            if size or name in asked
+        }
+
+    def known_sizes(self, queues: Sequence[str], deadline: Deadline) -> dict[str, int | None]:
+        """Return the number of letters of every queue that has some: Redis knows them all."""
+        return self.sizes((), deadline)
+
+    def walk(
+        self,
+        queue: str,
+        visit: Visit,
+        deadline: Callable[[], Deadline],
+        sent: Callable[[bool], None] = lambda _: None,
+    ) -> Walk:
+        """Show the letters of `queue`, all of them if need be; see the base class."""
+        key = self._prefix + self.dead(queue)
+        kept = shown = 0
+        first_size: int | None = None
+        while True:
+            arguments = [kept, PAGE_LETTERS, PAGE_BYTES]
+            size, *letters = self._script(scripts.PAGE, [key], arguments, deadline())
+            first_size = size if first_size is None else first_size
+            # No more than there were: what is sent may fail again, and come in faster than it goes out.
+            letters = letters[: first_size - shown]
+            for letter in letters:
+                stored = decode(letter)
+                shown += 1
+                said = visit(stored)
+                if isinstance(said, Stop):
+                    return Walk(size=first_size, shown=shown, complete=True)
+                if said is None:
+                    kept += 1
+                else:
+                    sent(self._send(key, stored, said, deadline()))
+            if not letters:
+                return Walk(size=first_size, shown=shown, complete=True)
+
+    def _send(self, dead_key: str, stored: Stored, sending: Sending, deadline: Deadline) -> bool:
+        message, priority = _message(stored, sending)
+        step = self._steps[bisect(self._steps, priority) - 1]
+        key = f"{self._prefix}{sending.queue}{f'{self._separator}{step}' if step else ''}"
+        return bool(self._script(scripts.SEND, [dead_key, key], [stored.token, message], deadline))
+
+    def purge(self, queue: str, deadline: Deadline) -> int:
+        """Remove all letters of `queue`, and return how many there were."""
+        key = self._prefix + self.dead(queue)
+        source = "local n = redis.call('LLEN', KEYS[1]) redis.call('DEL', KEYS[1]) return n"
+        return int(self._call("EVAL", source, 1, key, deadline=deadline))
+
+    def close(self) -> None:
+        """Close the connection, if one is open."""
+        self._link.close()
+
+    def _script(
+        self, script: Script, keys: Sequence[str], arguments: Sequence[Any], deadline: Deadline
+    ) -> Any:
+        rest = (len(keys), *keys, *arguments)
+        try:
+            return self._link.call("EVALSHA", script.sha, *rest, deadline=deadline)
+        except NoScriptError:
+            return self._call("EVAL", script.source, *rest, deadline=deadline)
+        except (RedisError, OSError, DeadlineExceeded) as error:
+            self._fail(error)
+
+    def _call(self, *command: Any, deadline: Deadline) -> Any:
+        try:
+            return self._link.call(*command, deadline=deadline)
+        except (RedisError, OSError, DeadlineExceeded) as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> NoReturn:
+        # "from None": a traceback that is logged prints its causes, and their messages are not masked.
+        raise BrokerError(describe_error(error, self._secrets)) from None
+
+
+# The format of the list: kombu's (kombu/transport/virtual/base.py) -------------------------------------
+
+
+def encode(letter: Captured, dead: str) -> bytes:
+    """Return the letter as the list holds it: what was received, under a delivery of its own.
+
+    Raises:
+        UnwritableError: it did not come through a virtual transport.
+    """
+    if letter.raw is None:
+        raise UnwritableError("A letter that did not come from a Redis cannot be kept on one.")
+    raw = {
+        **letter.raw,
+        "headers": {**letter.headers, HEADER: encode_reason(letter.reason)},
+        "properties": {
+            **letter.properties,
+            "delivery_info": {"exchange": "", "routing_key": dead},
+            "delivery_tag": str(uuid.uuid4()),
+        },
+    }
+    try:
+        from kombu.utils.json import dumps  # kombu has made objects of what its own encoder marked
+
+        return str(dumps(raw)).encode()
+    except Exception as error:
+        raise UnwritableError(f"The message cannot be written as JSON: {describe_error(error)}") from None
+
+
+def decode(letter: bytes) -> Stored:
+    """Return what lies in the list; what is no message at all has neither headers nor properties."""
+    try:
+        # Not kombu's decoder: what its encoder marked stays marked, and goes back as it came.
+        raw = json.loads(letter)
+    except (ValueError, RecursionError):
+        raw = None
+    if not isinstance(raw, dict):
+        raw = {}
+    properties = raw.get("properties")
+    properties = properties if isinstance(properties, dict) else {}
+    headers = raw.get("headers")
+    body = _body(raw.get("body"), properties.get("body_encoding")) if raw else letter
+    return Stored(
+        token=letter,
+        body=body,
+        headers=headers if isinstance(headers, dict) else {},
+        properties=properties,
+        content_type=_string(raw.get("content-type")),
+        content_encoding=_string(raw.get("content-encoding")),
+        size_bytes=len(body),
+        is_message=bool(raw),
+    )
+
+
+def _message(stored: Stored, sending: Sending) -> tuple[bytes, int]:
+    """Return the message to send, and its priority, clamped as kombu does."""
+    raw = json.loads(stored.token)
+    raw["headers"] = dict(sending.headers)
+    raw["properties"] = {
+        **stored.properties,
+        "delivery_info": {"exchange": sending.exchange, "routing_key": sending.routing_key},
+        # A tag of its own: the first delivery may still be among the unacknowledged.
+        "delivery_tag": str(uuid.uuid4()),
+    }
+    try:
+        priority = max(0, min(int(stored.properties["priority"]), _MAX_PRIORITY))
+    except (TypeError, ValueError, KeyError, OverflowError):
+        priority = 0
+    return json.dumps(raw).encode(), priority
+
+
+def _body(body: object, encoding: object) -> bytes:
+    text = body.encode(errors="surrogatepass") if isinstance(body, str) else b""
+    if encoding != "base64":
+        return text
+    try:
+        return base64.b64decode(text)
+    except (ValueError, binascii.Error):
+        return text
+
+
+def _string(value: object) -> str:
+    return value[:200] if isinstance(value, str) else ""
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
