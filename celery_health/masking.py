@@ -24,7 +24,9 @@ def mask(text: object, secrets: Iterable[str | None] = ()) -> str:
         # A secret of one or two characters would blank half of the message and hide nothing.
         if secret and len(secret) > 2:
             masked = masked.replace(secret, MASK)
-    masked = _URL_CREDENTIALS.sub(rf"\g<scheme>\g<user>:{MASK}@", masked)
+    # Most texts have none, and the expression looks at each word of a long traceback.
+    if "://" in masked and "@" in masked:
+        masked = _URL_CREDENTIALS.sub(rf"\g<scheme>\g<user>:{MASK}@", masked)
     return _QUERY_SECRETS.sub(rf"\g<key>{MASK}", masked)
 
 

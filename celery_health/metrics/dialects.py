@@ -109,6 +109,18 @@ EXPORTER: Final = (
     _gauge("celery_beat_overdue_seconds", ("schedule",), "How long the schedule entry is overdue; 0 if not."),
     _gauge("celery_health_status", ("status",), "1 for the present verdict, 0 for the other two."),
     _counter(
+        "celery_dead_letters_total",
+        ("queue_name", "cause"),
+        families.DEAD_LETTERED.help,
+        _of(families.DEAD_LETTERED),
+    ),
+    _counter(
+        "celery_dead_letters_dropped_total",
+        ("queue_name", "reason"),
+        families.DEAD_LETTERS_DROPPED.help,
+        _of(families.DEAD_LETTERS_DROPPED),
+    ),
+    _counter(
         "celery_health_label_overflow_total",
         ("label",),
         families.LABEL_OVERFLOW.help,

@@ -89,9 +89,14 @@ INTERNAL_ERRORS: Final = _counter("internal_errors", ("where",), "Errors inside 
 FAMILIES: Final = MappingProxyType(
     {
         family.name: family
+DEAD_LETTERED: Final = _counter("dead_lettered", ("queue", "cause"), "Dead letters written.")
+DEAD_LETTERS_DROPPED: Final = _counter(
+    "dead_letters_dropped", ("queue", "reason"), "Dead letters lost: over a cap, or never written."
+)
         for family in (
             RECEIVED, STARTED, SUCCEEDED, FAILED, RETRIED, REJECTED, REVOKED, IGNORED, SENT,
-            UNKNOWN, RUNTIME, QUEUE_WAIT, LABEL_OVERFLOW, INTERNAL_ERRORS,
+            UNKNOWN, RUNTIME, QUEUE_WAIT, DEAD_LETTERED, DEAD_LETTERS_DROPPED,
+            LABEL_OVERFLOW, INTERNAL_ERRORS,
         )
     }
 )  # fmt: skip

@@ -38,6 +38,8 @@ def some_totals():
         series.queue_wait(0.004)
     totals.unknown("shop.pya")
     totals.internal_error("agent")
+    totals.count(families.DEAD_LETTERED, "celery", "exception")
+    totals.count(families.DEAD_LETTERS_DROPPED, "celery", "length", amount=2)
     return dict(totals.drain().fields)
 
 

@@ -29,6 +29,8 @@ CONTRACT = {
     "celery_active_worker_count": ("gauge", ("queue_name",)),
     "celery_active_process_count": ("gauge", ("queue_name",)),
     "celery_dead_letter_queue_size": ("gauge", ("queue_name",)),
+    "celery_dead_letters_total": ("counter", ("queue_name", "cause")),
+    "celery_dead_letters_dropped_total": ("counter", ("queue_name", "reason")),
     "celery_beat_last_tick_timestamp_seconds": ("gauge", ()),
     "celery_beat_overdue_seconds": ("gauge", ("schedule",)),
     "celery_health_status": ("gauge", ("status",)),
