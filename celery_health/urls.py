@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from celery_health.api.doctor import DoctorView
 from celery_health.api.health import HealthView
 from celery_health.api.metrics import MetricsView
 from celery_health.api.probes import live, ready
@@ -24,5 +25,6 @@ urlpatterns = [
     path("workers/", WorkersView.as_view(), name="workers"),
     path("queues/", QueuesView.as_view(), name="queues"),
     path("schedule/", ScheduleView.as_view(), name="schedule"),
+    path("doctor/", DoctorView.as_view(), name="doctor"),
     path("metrics/", MetricsView.as_view(), name="metrics"),
 ]

@@ -14,6 +14,7 @@ def report_body(report: DoctorReport) -> dict[str, Any]:
         "counts": {severity.value: report.count(severity) for severity in Severity},
         "silenced": report.silenced,
         "scope": report.scope.value,
+        "answered": report.answered,
         "as_of": report.as_of.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "notes": list(report.notes),
     }

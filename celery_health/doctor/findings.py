@@ -104,6 +104,8 @@ class DoctorReport:
     """Aware, UTC."""
     notes: tuple[str, ...] = ()
     """What could not be looked at, and why: its silence proves nothing."""
+    answered: bool = True
+    """What had to be asked has answered. False, of a live look, without the broker or any live worker."""
     silenced: int = 0
     """How many findings ``SILENCED`` leaves out."""
 

@@ -6,6 +6,7 @@ The snapshot stands in for real workers, which do not show every state on demand
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import patch
 
@@ -16,6 +17,7 @@ from django.test import Client
 
 from celery_health.api.answers import _log_once
 from celery_health.deadline import Deadline
+from celery_health.doctor.findings import DoctorReport, Finding, Kind, Scope, Severity, Subject
 from celery_health.exceptions import BrokerError
 from celery_health.records import Snapshot
 from celery_health.task_totals import TaskTotals
@@ -30,7 +32,29 @@ RESOURCES = {
     "workers/": "read",
     "queues/": "read",
     "schedule/": "read",
+    "doctor/": "read",
 }
+FOUND = DoctorReport(
+    findings=(
+        Finding(
+            code="E101",
+            rule="beat-task-unregistered",
+            severity=Severity.ERROR,
+            subject=Subject(kind=Kind.BEAT_ENTRY, name="sync"),
+            message="Beat entry 'sync' sends 'accounts.tasks.sync', which no consumer of 'celery' registers.",
+            evidence={
+                "task": "accounts.tasks.sync",
+                "nearest": ["accounts.tasks.sync_accounts"],
+                "workers": ["w1@host"],
+                "source": "settings",
+            },
+            fix="Set the entry's task to 'accounts.tasks.sync_accounts'.",
+            docs="docs/doctor/lost-work.md#beat-task-unregistered",
+        ),
+    ),
+    scope=Scope.LIVE,
+    as_of=datetime(2026, 1, 28, 10, 0, 0, 120_000, tzinfo=UTC),
+)
 RANKS = ("anonymous", "user", "staff", "superuser")
 
 
@@ -42,6 +66,7 @@ class Celery:
         self.age_seconds = 0.25
         self.error: Exception | None = None
         self.asked = 0
+        self.doctor = FOUND
         self.totals: Mapping[str, TaskTotals] | None = None
 
     def read(self, deadline: Deadline | None = None) -> tuple[Snapshot, float]:
@@ -52,6 +77,10 @@ class Celery:
 
     def read_totals(self, deadline: Deadline | None = None) -> Mapping[str, TaskTotals] | None:
         return self.totals
+
+    def examine(self, deadline: Deadline | None = None) -> DoctorReport:
+        self.read(deadline)
+        return self.doctor
 
     def check_broker(self, deadline: Deadline) -> None:
         if self.error is not None:
@@ -67,6 +96,7 @@ def celery(monkeypatch: pytest.MonkeyPatch) -> Celery:
     monkeypatch.setattr("celery_health.api.snapshots.get_reading", fake.read)
     monkeypatch.setattr("celery_health.api.snapshots.get_totals", fake.read_totals)
     monkeypatch.setattr("celery_health.health.verdict.get_reading", fake.read)
+    monkeypatch.setattr("celery_health.api.doctor.examine_live", fake.examine)
     monkeypatch.setattr("celery_health.api.probes.check_broker", fake.check_broker)
     return fake
 

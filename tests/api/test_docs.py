@@ -16,9 +16,11 @@ from celery_health.api.stats import stats_body
 from celery_health.api.tasks import tasks_body
 from celery_health.api.workers import worker_row
 from celery_health.conf import DEFAULT_PERMISSIONS
+from celery_health.doctor.body import report_body
+from celery_health.doctor.findings import Kind
 from celery_health.records import WorkerState
 from celery_health.testing import make_queue, make_worker
-from tests.api.conftest import RESOURCES
+from tests.api.conftest import FOUND, RESOURCES
 from tests.api.test_tasks import BUSY, read
 from tests.support import ROOT
 
@@ -109,6 +111,17 @@ def test_docs__examples(title: str, body: dict[str, Any]) -> None:
     if title == "`stats/`":
         (row,) = shown["by_task_name"].values()
         assert list(row) == list(body["by_task_name"]["app.tasks.x"])
+
+
+def test_docs__doctor_fields() -> None:
+    shown = example("`doctor/`")
+    body = report_body(FOUND)
+    described = codes(" ".join(row[0] for row in table(section("`doctor/`"))))
+
+    assert shown == body
+    assert {name.split("[]")[0] for name in described} == set(body) - {"as_of"}
+    kinds = section("`doctor/`").split("`kind` is ")[1].split(" |")[0]
+    assert codes(kinds) == [kind.value for kind in Kind]
 
 
 def test_docs__health_fields() -> None:

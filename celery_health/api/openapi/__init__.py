@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from celery_health.api.openapi import fleet, health, metrics, schedule, tasks
+from celery_health.api.openapi import doctor, fleet, health, metrics, schedule, tasks
 
 #: The arguments of ``extend_schema`` by the name that a view gives to ``describe``.
 OPERATIONS: Final[Mapping[str, dict[str, Any]]] = MappingProxyType(
@@ -21,6 +21,7 @@ OPERATIONS: Final[Mapping[str, dict[str, Any]]] = MappingProxyType(
         "workers": fleet.WORKERS_OPERATION,
         "queues": fleet.QUEUES_OPERATION,
         "schedule": schedule.OPERATION,
+        "doctor": doctor.OPERATION,
         "metrics": metrics.OPERATION,
     }
 )

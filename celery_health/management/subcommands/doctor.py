@@ -20,6 +20,7 @@ from celery_health.printable import printable
 HELP: Final = "Find what fails silently, with its proof and its fix."
 OK: Final = 0
 FOUND: Final = 1
+COULD_NOT_LOOK: Final = 2
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -37,15 +38,20 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(terminal: Terminal, options: Mapping[str, Any]) -> int:
-    """Print the findings, and return the exit status: 1 if one is at or over ``--fail-on``."""
+    """Print the findings, and return the exit status.
+
+    It is 1 if one is at or over ``--fail-on``; else 2 if broker or workers did not answer: that is no "well".
+    """
     level = _severity(options["fail_on"])
-    report = examine_statically() if options["static"] else examine_live()
+    report = examine_statically() if options["static"] else examine_live(waits_for_imports=True)
     if options["json"]:
         # ASCII only: whatever a name holds, it reaches the terminal as \\u escapes.
         terminal.write_lines([json.dumps(report_body(report), indent=2, ensure_ascii=True, default=str)])
     else:
         terminal.write_lines(render(report, terminal.style))
-    return FOUND if report.any_at_least(level) else OK
+    if report.any_at_least(level):
+        return FOUND
+    return OK if report.answered else COULD_NOT_LOOK
 
 
 def render(report: DoctorReport, style: Style) -> Iterator[str]:
@@ -64,8 +70,11 @@ def headline(report: DoctorReport, style: Style) -> str:
     """Return the number of findings, and how far the look went."""
     how = "code and settings alone" if report.scope is Scope.STATIC else "live"
     silenced = f", {report.silenced} silenced" if report.silenced else ""
+    if not report.findings and report.answered:
+        known = "Nothing wrong was found" + (", as far as could be looked" if report.notes else "")
+        return style.SUCCESS(f"{known} ({how}{silenced}).")
     if not report.findings:
-        return style.SUCCESS(f"Nothing wrong was found ({how}{silenced}).")
+        return style.WARNING(f"Nothing is known: broker or workers did not answer ({how}{silenced}).")
     names = ((Severity.ERROR, "error"), (Severity.WARNING, "warning"), (Severity.INFO, "hint"))
     counts = [plural(report.count(severity), name) for severity, name in names if report.count(severity)]
     paint = {Severity.ERROR: style.ERROR, Severity.WARNING: style.WARNING, Severity.INFO: style.NOTICE}
