@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from celery_health.management.subcommands import doctor, exporter
+from celery_health.management.subcommands import alerts, doctor, exporter
 from celery_health.management.subcommands.base import Subcommand
 
 #: By name, in the order of ``--help``.
 SUBCOMMANDS: Final[dict[str, Subcommand]] = {
+    "alerts": alerts,
     "doctor": doctor,
     "exporter": exporter,
 }

@@ -1,0 +1,43 @@
+"""Alerts on workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from celery_health.metrics.alerts.base import CRITICAL, MINUTE, WARNING, Alert, Makers, Project, subject
+from celery_health.metrics.promql import KEPT, number
+
+
+def none_alive(project: Project) -> Iterator[Alert]:
+    """Yield the alert that there is no worker; with MIN_WORKERS 0 only if there is work."""
+    scope = project.scope
+    expr = f"{scope.gauge('celery_workers')} == 0"
+    if project.settings.min_workers == 0:
+        kept = ", ".join(KEPT)
+        waiting = f"sum by ({kept}) ({scope.gauge('celery_queue_length', by=('queue_name',))}) > 0"
+        expr = f"{expr}\nand on ({kept})\n{waiting}"
+    yield Alert(
+        name="CeleryNoWorkers",
+        expr=expr,
+        hold_seconds=max(MINUTE, project.settings.limits.restart_grace_seconds),
+        severity=CRITICAL,
+        summary="No Celery worker is alive.",
+        check="workers.alive",
+    )
+
+
+def lost(project: Project) -> Iterator[Alert]:
+    """Yield the alert that a worker fell silent: by the store's clock, not by this one."""
+    after = number(project.settings.limits.worker_lost_seconds)
+    yield Alert(
+        name="CeleryWorkerHeartbeatStale",
+        expr=f"{project.scope.gauge('celery_worker_up', by=('hostname',))} == 0",
+        hold_seconds=MINUTE,
+        severity=WARNING,
+        summary=f"Worker {subject('hostname')} sent no heartbeat for over {after} s, and no goodbye.",
+        check="workers.alive",
+    )
+
+
+ALERTS: Final[Makers] = (("celery_workers", none_alive), ("celery_worker_up", lost))
