@@ -1,0 +1,123 @@
+"""Fixtures: an app that is this process's current one, and a way to put letters into its boxes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery, _state
+from kombu import Queue
+
+from celery_health import gather
+from celery_health.conf import get_settings
+from celery_health.dead_letters.boxes import Batch, Box, open_box
+from celery_health.dead_letters.capture import Failure, capture
+from celery_health.dead_letters.records import Cause
+from celery_health.deadline import Deadline
+
+BOOM = Failure(
+    cause=Cause.EXCEPTION,
+    exception="Boom",
+    message="failed as told",
+    traceback="Traceback (most recent call last):\nBoom: failed as told",
+)
+
+
+class Post:
+    """Writes letters as a worker does: what was published is taken from its queue and put into the box."""
+
+    def __init__(self, app: Celery) -> None:
+        self.app = app
+        self.box: Box = open_box(app, get_settings())
+        self._numbers = itertools.count(1)
+
+    def publish(self, queue: str = "celery", *, task: str = "record", **options: Any) -> str:
+        """Send a task, and return its id."""
+        return str(self.app.send_task(task, queue=queue, **options).id)
+
+    def take(self, queue: str) -> Any:
+        """Return the next message of a queue, taken for good; None when it is empty."""
+        with self.app.connection_for_read() as connection:
+            return Queue(queue)(connection.default_channel).get(no_ack=True)
+
+    def letter(
+        self, queue: str = "celery", *, task: str = "record", failure: Failure = BOOM, **options: Any
+    ) -> str:
+        """Put a dead letter into the box of `queue`, and return its task's id."""
+        task_id = self.publish(queue, task=task, **options)
+        self.bury(queue, failure)
+        return task_id
+
+    def bury(self, queue: str = "celery", failure: Failure = BOOM) -> None:
+        """Make the next message of `queue` a dead letter."""
+        message = self.take(queue)
+        assert message is not None, f"{queue} is empty"
+        self.write(queue, capture(message, failure, queue=queue, worker="w1@test"))
+
+    def write(self, queue: str, *letters: Any) -> int:
+        """Write captured letters, and return how many went for them."""
+        batch = Batch(number=next(self._numbers), queue=queue, letters=letters)
+        return self.box.write(batch, Deadline.after(10))
+
+    def ready(self, queue: str) -> int:
+        """Return how many messages wait in a queue."""
+        from celery_health.brokers import open_broker
+
+        broker = open_broker(self.app, 10)
+        try:
+            ready = broker.read([queue], Deadline.after(10)).queues[queue].ready
+            assert ready is not None
+            return ready
+        finally:
+            broker.close()
+
+
+def make_current(app: Celery) -> None:
+    """Make `app` the one that celery_health finds in this thread."""
+    _state._tls.current_app = app  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def current_app(celery_app: Celery, settings: Any) -> Iterator[Celery]:
+    """An app that `find_app` finds, under the name of the workers, with a deadline for a busy machine."""
+    settings.CELERY_HEALTH = {"DEADLINE": 10, "APP_ID": "tests.project"}
+    before = getattr(_state._tls, "current_app", None)  # type: ignore[attr-defined]
+    make_current(celery_app)
+    yield celery_app
+    _state._tls.current_app = before  # type: ignore[attr-defined]
+    reader, gather._reader = gather._reader, None
+    if reader is not None:
+        reader.close()
+
+
+@pytest.fixture
+def post(current_app: Celery) -> Iterator[Post]:
+    """A box on each kind of broker, and what to fill it with."""
+    post = Post(current_app)
+    yield post
+    post.box.close()
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, worker_factory: Callable[..., Any], broker_url: str) -> Callable[..., Any]:
+    """Start a worker that records its tasks; the result reads them: ``read = recorded(queues=["q"])``."""
+    path = tmp_path / "record.jsonl"
+
+    def start(**options: Any) -> Callable[[], list[dict[str, Any]]]:
+        worker_factory(
+            broker_url,
+            app="tests.dead_letters.recording",
+            env={"CELERY_TEST_RECORD": str(path)},
+            **options,
+        )
+
+        def read() -> list[dict[str, Any]]:
+            return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+        return read
+
+    return start
