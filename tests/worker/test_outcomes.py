@@ -10,54 +10,14 @@ from celery import VERSION as CELERY_VERSION
 
 from tests.support import Worker
 from tests.worker.conftest import Ledger
+from tests.worker.ends import expected, outcomes
 
 VERSION = (CELERY_VERSION.major, CELERY_VERSION.minor)
-
-#: What a task is told to do → the counter it ends in; the class where it is a failure.
-ENDS: dict[str, tuple[str, ...]] = {
-    "succeed": ("succeeded",),
-    "burn": ("succeeded",),
-    "fail": ("failed", "Boom"),
-    "unpicklable": ("failed", "Unpicklable"),
-    "unserialisable": ("failed", "EncodeError"),
-    "retry": ("retried",),
-    "exhausted": ("failed", "Boom"),
-    "ignore": ("ignored",),
-    "reject": ("rejected",),
-    "requeue": ("rejected",),
-    "sys_exit": ("failed", "SystemExit"),
-    "os_exit": ("failed", "WorkerLostError"),
-    "kill": ("failed", "WorkerLostError"),
-}
-#: What only some tasks make of it.
-SPECIAL: dict[tuple[str, str], tuple[str, ...]] = {
-    ("requeued", "kill"): ("rejected",),
-    ("requeued", "os_exit"): ("rejected",),
-    ("soft", "hang"): ("failed", "SoftTimeLimitExceeded"),
-    ("hard", "hang"): ("failed", "TimeLimitExceeded"),
-    ("hard_late", "hang"): ("failed", "TimeLimitExceeded"),
-}
 
 #: In the worker's own process: what raises no signal and needs no child.
 ANYWHERE = ["succeed", "fail", "unpicklable", "unserialisable", "retry", "ignore", "reject", "requeue_once"]
 TASKS = ["early", "late", "requeued", "based", "named"]
 EARLY = ("early", "based")
-
-
-def expected(ran: Counter[tuple[str, str]]) -> dict[tuple[str, ...], int]:
-    """Return the counters that the truth asks for."""
-    counters: Counter[tuple[str, ...]] = Counter()
-    for (task, what), times in ran.items():
-        family, *exception = SPECIAL.get((task, what)) or ENDS[what]
-        counters[("started", task)] += times
-        counters[(family, task, *exception)] += times
-    return dict(counters)
-
-
-def outcomes(ledger: Ledger) -> dict[tuple[str, ...], int]:
-    """Return what was counted of started and ended executions."""
-    kept = ("started", "succeeded", "failed", "retried", "ignored", "rejected", "revoked")
-    return {key: total for key, total in ledger.totals().items() if key[0] in kept}
 
 
 def run_matrix(ledger: Ledger, worker: Worker, calls: list[tuple[str, str]], runs: int) -> None:

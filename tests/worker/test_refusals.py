@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import uuid
 from collections.abc import Callable
 
 import pytest
-import redis
 from celery import Celery
 
 from tests.support import Worker
-from tests.worker.conftest import PREFIX, Ledger, patiently
+from tests.worker.conftest import Ledger, patiently
+from tests.worker.raw import push, task_headers
 
 
 def counted(ledger: Ledger, *key: str) -> int:
     return ledger.totals().get(key, 0)
-
-
-def push(client: redis.Redis, body: bytes, *, content_type: str, headers: dict[str, object]) -> None:
-    """Put a message into the queue as kombu would, whatever is in it."""
-    message = {
-        "body": base64.b64encode(body).decode(),
-        "content-encoding": "utf-8",
-        "content-type": content_type,
-        "headers": headers,
-        "properties": {
-            "body_encoding": "base64",
-            "delivery_info": {"exchange": "", "routing_key": "celery"},
-            "delivery_mode": 2,
-            "delivery_tag": str(uuid.uuid4()),
-            "priority": 0,
-        },
-    }
-    client.lpush("celery", json.dumps(message))
-
-
-def task_headers(name: str, **more: object) -> dict[str, object]:
-    return {"id": str(uuid.uuid4()), "task": PREFIX + name, "lang": "py", "argsrepr": "()", **more}
 
 
 @pytest.mark.parametrize("pool", ["prefork", "gevent"])

@@ -21,6 +21,8 @@ from celery.worker.request import Request
 
 #: The list of notes, in the Redis of CELERY_TEST_TRUTH.
 NOTES = "truth"
+#: The list of those that wait for their end to come from outside: ``[what, task id, pid]``.
+WAITING = "waiting"
 
 _clients: dict[int, redis.Redis] = {}
 
@@ -80,6 +82,9 @@ def act(task: Any, what: str, seconds: float) -> Any:
         case "unserialisable":
             return object()
         case "hang":
+            time.sleep(60)
+        case "await_kill" | "await_revoke":
+            truth_redis().lpush(WAITING, json.dumps([outcome, task.request.id, os.getpid()]))
             time.sleep(60)
         case "burn":
             until = time.monotonic() + 0.3
