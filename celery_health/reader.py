@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from celery_health.brokers import open_broker
 from celery_health.brokers.base import Broker, BrokerReading
 from celery_health.celery_app import facts_of
 from celery_health.conf import Settings
+from celery_health.dead_letters.counting import LetterCount
 from celery_health.deadline import Deadline
 from celery_health.flight import SharedFlight
 from celery_health.live import LiveWorkers, Sighting
@@ -33,6 +34,8 @@ READING_SHARE = 0.9
 TOPOLOGY_SHARE = 0.4
 #: How much of what is left a store may take that hangs: the broker is to be asked all the same.
 STORE_SHARE = 0.4
+#: How much of what is left may go into counting dead letters.
+LETTERS_SHARE = 0.5
 #: A stamp older than this on a queue seen for the first time is looked at twice, so long apart.
 SECOND_LOOK_SECONDS = 0.25
 
@@ -51,6 +54,7 @@ class Reader:
             app, self.facts.app_id, memory_seconds=settings.limits.lost_worker_memory_seconds
         )
         self._watch = QueueWatch()
+        self._letters = LetterCount(app, settings)
         self._live_worker_at: float | None = None
         self.pings = SharedFlight(self._ping, name="celery-health-ready")
         self.snapshots = SharedFlight(self.read, name="celery-health-reader")
@@ -115,9 +119,17 @@ class Reader:
             beats=recorded.beats,
             schedule_exists=schedule_exists(self.app, is_imported=imported is not None),
             store_age_seconds=recorded.store_age_seconds,
+            dead_letters=self._count_letters(known, reading, deadline),
             live_worker_seen_seconds=None if self._live_worker_at is None else now - self._live_worker_at,
             source=_source(workers),
         )
+
+    def _count_letters(
+        self, queues: Iterable[str], reading: BrokerReading, deadline: Deadline
+    ) -> Mapping[str, int | None] | None:
+        if not reading.reachable:
+            return self._letters.unknown()
+        return self._letters.read(queues, deadline.within(deadline.remaining() * LETTERS_SHARE))
 
     def _look(
         self,
@@ -163,6 +175,7 @@ class Reader:
             store=Recorded().store,
             inspection=InspectionState(),
             queues=() if self.facts.always_eager else tuple(_unread(names, broker.error)),
+            dead_letters=None if self.facts.always_eager else self._letters.unknown(),
         )
 
     def _queue_names(self, topology: Topology, recorded: Recorded) -> list[str]:
@@ -186,6 +199,7 @@ class Reader:
             self._recorded.close()
             if self._broker is not None:
                 self._broker.close()
+            self._letters.close()
         if not self.totals.is_under_way:
             self._counted.close()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from amqp import Message, NotFound
 from amqp.exceptions import AMQPError, MessageNacked
@@ -49,6 +49,8 @@ _NOT_SENT: Final = frozenset({"application_headers", "expiration", "user_id", "c
 
 class AmqpBox(Box):
     """RabbitMQ."""
+
+    knows_its_queues: ClassVar[bool] = False
 
     def __init__(self, app: Celery, settings: Settings) -> None:
         super().__init__(app, settings)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from celery_health.celery_app import app_id
 from celery_health.conf import Settings
@@ -87,6 +87,9 @@ class Box(ABC):
     Each method opens the connection at need and raises `BrokerError` when the broker refuses or does not
     answer within the deadline; the message is masked.
     """
+
+    knows_its_queues: ClassVar[bool]
+    """Whether the broker can say which queues have letters."""
 
     def __init__(self, app: Celery, settings: Settings) -> None:
         self.app = app

@@ -12,7 +12,7 @@ import secrets
 import uuid
 from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 from redis.exceptions import NoScriptError, RedisError
 
@@ -44,6 +44,8 @@ _BINDINGS: Final = "_kombu.binding.%s"
 
 class RedisBox(Box):
     """Redis and what speaks like it."""
+
+    knows_its_queues: ClassVar[bool] = True
 
     def __init__(self, app: Celery, settings: Settings) -> None:
         super().__init__(app, settings)

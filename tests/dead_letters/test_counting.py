@@ -1,0 +1,129 @@
+"""What the verdict and the metrics know of dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from celery_health import get_report
+from celery_health.conf import get_settings
+from celery_health.dead_letters.counting import LetterCount
+from celery_health.deadline import Deadline
+from celery_health.gather import get_snapshot
+from celery_health.metrics.gauges import facts_of
+from celery_health.records import CheckResult, CheckStatus
+from tests.dead_letters.conftest import Post
+from tests.support import eventually, unanswered_port
+
+ON = {"DEAD_LETTERS": {"enabled": True}}
+
+
+@pytest.fixture
+def counted(post: Post, settings: Any) -> Iterator[LetterCount]:
+    """A count of what `post` writes, dead letters being on."""
+    settings.CELERY_HEALTH = {**settings.CELERY_HEALTH, **ON}
+    count = LetterCount(post.app, get_settings())
+    yield count
+    count.close()
+
+
+def soon() -> Deadline:
+    return Deadline.after(10)
+
+
+def check() -> list[CheckResult]:
+    return [result for result in get_report().checks if result.id == "dead_letters.size"]
+
+
+def test_count__of_those_that_have_some(counted: LetterCount, post: Post) -> None:
+    assert counted.read(["emails", "celery"], soon()) == {}
+    post.letter("celery")
+
+    def read() -> object:
+        counted._box._missing = {}  # type: ignore[union-attr]  # RabbitMQ is not asked again within a minute
+        return counted.read(["emails", "celery"], soon())
+
+    eventually(lambda: read() == {"celery": 1})
+    post.box.purge("celery", soon())
+    assert counted.read(["emails", "celery"], soon()) in ({}, {"celery": 0})
+
+
+def test_count__off(current_app: Celery) -> None:
+    count = LetterCount(current_app, get_settings())
+
+    assert count.read(["celery"], soon()) is None
+    assert count.unknown() is None
+    count.close()
+
+
+def test_count__on_by_one_task(current_app: Celery) -> None:
+    from celery_health import monitor_task
+
+    @current_app.task(name="precious", shared=False)
+    @monitor_task(dead_letter=True)
+    def precious() -> None: ...
+
+    current_app.finalize()
+    count = LetterCount(current_app, get_settings())
+
+    assert count.read(["celery"], soon()) == {}
+    count.close()
+
+
+def test_count__broker_away_is_unknown(make_app: Any, settings: Any) -> None:
+    settings.CELERY_HEALTH = ON
+    with unanswered_port() as port:
+        count = LetterCount(make_app(f"redis://127.0.0.1:{port}/0"), get_settings())
+        assert count.read(["celery"], Deadline.after(0.2)) == {"celery": None}
+    count.close()
+
+
+def test_count__transport_that_keeps_none(make_app: Any, settings: Any) -> None:
+    settings.CELERY_HEALTH = ON
+    count = LetterCount(make_app("memory://"), get_settings())
+
+    assert count.read(["celery"], soon()) is None
+    assert count.read(["celery"], soon()) is None
+
+
+def test_verdict__over_the_limit(post: Post, settings: Any) -> None:
+    settings.CELERY_HEALTH = {**settings.CELERY_HEALTH, **ON, "LIMITS": {"dead_letters": 1}}
+    for _ in range(2):
+        post.letter("celery")
+
+    (result,) = check()
+
+    assert (result.status, result.subject, result.observed, result.limit) == (
+        CheckStatus.WARN,
+        "celery",
+        2,
+        1,
+    )
+    assert result.recommendation is not None
+    assert "celery_health dead-letters list celery" in result.recommendation
+
+
+def test_verdict__off(current_app: Celery) -> None:
+    (result,) = check()
+
+    assert result.status is CheckStatus.UNSUPPORTED
+
+
+def test_metrics__size_by_queue(post: Post, settings: Any) -> None:
+    settings.CELERY_HEALTH = {**settings.CELERY_HEALTH, **ON}
+    post.letter("celery")
+
+    assert facts_of(get_report(), None)["celery_dead_letter_queue_size"] == {("celery",): 1.0}
+
+
+def test_snapshot__no_queue_of_dead_letters_among_the_queues(post: Post, settings: Any) -> None:
+    settings.CELERY_HEALTH = {**settings.CELERY_HEALTH, **ON}
+    post.letter("celery")
+
+    snapshot = get_snapshot()
+
+    assert [queue.name for queue in snapshot.queues] == ["celery"]
+    assert snapshot.dead_letters == {"celery": 1}
