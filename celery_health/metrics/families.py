@@ -83,16 +83,16 @@ RUNTIME: Final = _durations("runtime", "Seconds that task runs took, failed ones
 QUEUE_WAIT: Final = _durations(
     "queue_wait", "Seconds between publishing and start, tasks with an ETA left out."
 )
+DEAD_LETTERED: Final = _counter("dead_lettered", ("queue", "cause"), "Dead letters written.")
+DEAD_LETTERS_DROPPED: Final = _counter(
+    "dead_letters_dropped", ("queue", "reason"), "Dead letters lost: over a cap, or never written."
+)
 LABEL_OVERFLOW: Final = _counter("label_overflow", ("label",), "Label values replaced by 'other' at a cap.")
 INTERNAL_ERRORS: Final = _counter("internal_errors", ("where",), "Errors inside celery_health, caught.")
 
 FAMILIES: Final = MappingProxyType(
     {
         family.name: family
-DEAD_LETTERED: Final = _counter("dead_lettered", ("queue", "cause"), "Dead letters written.")
-DEAD_LETTERS_DROPPED: Final = _counter(
-    "dead_letters_dropped", ("queue", "reason"), "Dead letters lost: over a cap, or never written."
-)
         for family in (
             RECEIVED, STARTED, SUCCEEDED, FAILED, RETRIED, REJECTED, REVOKED, IGNORED, SENT,
             UNKNOWN, RUNTIME, QUEUE_WAIT, DEAD_LETTERED, DEAD_LETTERS_DROPPED,
