@@ -67,6 +67,8 @@ class EntryFacts:
     routing_error: str | None = None
     misfit: str | None = None
     """Why its arguments do not fit the task's signature."""
+    signature: str | None = None
+    """``(days, recipient)``: what the task takes; told of a misfit alone."""
     option_names: tuple[str, ...] = ()
     countdown_seconds: float | None = None
     priority: int | None = None

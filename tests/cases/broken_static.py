@@ -58,7 +58,7 @@ def a_short_name_goes_to_the_projects_own_queue(p: Project) -> None:
     p.beat("sweep", "gone")
 
 
-@broken("W201:beat_entry:report", fix="Set the entry's args (a list or tuple) and kwargs")
+@broken("W201:beat_entry:report", fix="to what 'shop.report' takes: (days, recipient).")
 def an_entry_lacks_an_argument(p: Project) -> None:
     @p.task("shop.report")
     def report(days: int, recipient: str) -> None: ...
@@ -74,7 +74,7 @@ def an_entry_has_a_string_for_a_tuple(p: Project) -> None:
     p.beat("shop.report", "report", args=("monday"))  # the comma is missing
 
 
-@broken("W201:beat_entry:report", fix="to what 'shop.report' takes")
+@broken("W201:beat_entry:report", fix="to what 'shop.report' takes: (days).")
 def an_entry_calls_a_bound_task_with_one_argument_too_many(p: Project) -> None:
     @p.task("shop.report", bind=True)
     def report(self: Any, days: int) -> None: ...

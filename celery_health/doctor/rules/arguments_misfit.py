@@ -36,5 +36,6 @@ class ArgumentsMisfit(Rule):
                     f"Beat entry '{entry.name}' calls '{entry.task}' with arguments that do not fit: "
                     f"{entry.misfit}.",
                     evidence={"task": entry.task, "error": entry.misfit, "source": entry.source},
-                    fix=f"Set the entry's args (a list or tuple) and kwargs to what '{entry.task}' takes.",
+                    fix=f"Set the entry's args (a list or tuple) and kwargs to what '{entry.task}' takes"
+                    + (f": {entry.signature}." if entry.signature else "."),
                 )

@@ -35,6 +35,7 @@ def entry_facts(
     task, options = entry["task"], entry_options(entry)
     destination, error = route(resolver, task, options)
     when = entry.get("schedule")
+    misfit = _misfit(app.tasks.get(task), entry.get("args"), entry.get("kwargs"))
     return EntryFacts(
         name=name,
         source=source,
@@ -44,7 +45,8 @@ def entry_facts(
         crontab=_crontab(when) if isinstance(when, crontab) else None,
         destination=destination,
         routing_error=error,
-        misfit=_misfit(app.tasks.get(task), entry.get("args"), entry.get("kwargs")),
+        misfit=misfit,
+        signature=None if misfit is None else _signature(app.tasks.get(task)),
         option_names=tuple(str(option) for option in options),
         countdown_seconds=_number(options.get("countdown")),
         priority=options.get("priority"),
@@ -80,6 +82,16 @@ def _signature_check(task: Any) -> Any:
         return inspect.signature(getattr(task, "_orig_run", task.run), follow_wrapped=False).bind
     except (TypeError, ValueError):
         return lambda *args, **kwargs: None
+
+
+def _signature(task: Any) -> str | None:
+    """Return the parameters of a task as they are written; None where they cannot be read."""
+    try:
+        found = inspect.signature(task.run)
+    except (TypeError, ValueError):
+        return None
+    plain = [parameter.replace(annotation=parameter.empty) for parameter in found.parameters.values()]
+    return str(found.replace(parameters=plain, return_annotation=found.empty))
 
 
 def _interval(when: Any) -> float | None:

@@ -125,16 +125,18 @@ def _unimported(paths: Iterable[str]) -> Iterator[UnimportedTasks]:
 
 
 def _file_of(name: str) -> str | None:
-    """Return the source file of a module that is not imported, if its package is, and is the project's."""
-    parent = sys.modules.get(name.rpartition(".")[0])
-    search = getattr(parent, "__path__", None)
-    if search is None:
-        return None
-    try:
-        spec = PathFinder.find_spec(name, list(search))
-    except (ImportError, AttributeError, ValueError):
-        return None
-    path = None if spec is None else spec.origin
+    """Return the source file of a module of the project; nothing is imported to find it."""
+    search: Iterable[str] | None = None
+    spec = None
+    for depth in range(name.count(".") + 1):
+        try:
+            spec = PathFinder.find_spec(".".join(name.split(".")[: depth + 1]), search and list(search))
+        except (ImportError, AttributeError, ValueError):
+            return None
+        search = None if spec is None else spec.submodule_search_locations
+        if search is None:
+            break
+    path = None if spec is None or spec.name != name else spec.origin
     return path if path is not None and path.endswith(".py") and is_own_path(path) else None
 
 
