@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from time import monotonic
 from typing import Any, Final
 
@@ -35,8 +36,9 @@ _COUNTED_BY_TASK: Final = (
 _CAPPED_LABELS: Final = ("name", "queue_name", "exception", "store")
 
 
-#: Name of a family to labels, part and value of each of its totals.
-_Cells = dict[str, list[tuple[Labels, str | None, int]]]
+Custom = tuple[tuple[str, str], ...]
+#: Name of a family to labels, part, value and opted-in labels of each of its totals.
+_Cells = dict[str, list[tuple[Labels, str | None, int, Custom]]]
 
 
 class CeleryHealthCollector(Collector):
@@ -99,7 +101,7 @@ class CeleryHealthCollector(Collector):
         if reading is not None and reading.totals is not None:
             cells = self._by_family(reading.totals)
             for family, labels in _zeros(report.snapshot if report else None, reading):
-                cells.setdefault(family.name, []).append((labels, None, 0))
+                cells.setdefault(family.name, []).append((labels, None, 0, ()))
         return [_show(row, cells, facts) for row in self._rows]
 
     def _current_report(self) -> HealthReport | None:
@@ -145,8 +147,8 @@ class CeleryHealthCollector(Collector):
             except KeyError:
                 cell = known[field] = decode(field)
             if cell is not None:
-                family, labels, part = cell
-                found[family.name].append((labels, part, value))
+                family, labels, part, custom = cell
+                found[family.name].append((labels, part, value, custom))
         return found
 
 
@@ -178,13 +180,7 @@ def _show(row: Row, cells: _Cells, facts: Facts) -> Shown:
     if row.kind == "gauge":
         return Shown(row=row, values=facts.get(row.fact or row.name, {}), histograms={})
     if row.kind == "counter":
-        values: dict[Labels, float] = {}
-        for source in row.sources:
-            pick = _picker(source)
-            for labels, _, value in cells.get(source.family.name, ()):
-                key = pick(labels)
-                values[key] = values.get(key, 0) + value
-        return Shown(row=row, values=values, histograms={})
+        return _counter(row, cells)
     (source,) = row.sources
     return Shown(
         row=row,
@@ -192,6 +188,34 @@ def _show(row: Row, cells: _Cells, facts: Facts) -> Shown:
         histograms=_histograms(source, cells.get(source.family.name, ())),
         edges=source.family.buckets,
     )
+
+
+def _counter(row: Row, cells: _Cells) -> Shown:
+    own = _own_labels(row, cells)
+    values: dict[Labels, float] = {}
+    for source in row.sources:
+        pick = _picker(source)
+        for labels, _, value, custom in cells.get(source.family.name, ()):
+            key = pick(labels)
+            if own:
+                given = dict(custom)
+                key = (*key, *(given.get(name, "") for name in own))
+            values[key] = values.get(key, 0) + value
+    shown = replace(row, labels=(*row.labels, *own)) if own else row
+    return Shown(row=shown, values=values, histograms={}, optional=len(own))
+
+
+def _own_labels(row: Row, cells: _Cells) -> Labels:
+    """Return the names of the labels that the project opted in, as far as anything was counted with them."""
+    if not row.takes_custom:
+        return ()
+    names = {
+        name
+        for source in row.sources
+        for _, _, _, custom in cells.get(source.family.name, ())
+        for name, _ in custom
+    }
+    return tuple(sorted(names - {*row.labels}))
 
 
 def _picker(source: Source) -> Callable[[Labels], Labels]:
@@ -203,12 +227,14 @@ def _picker(source: Source) -> Callable[[Labels], Labels]:
     return lambda labels: (*(labels[place] for place in places), *constants)
 
 
-def _histograms(source: Source, cells: Iterable[tuple[Labels, str | None, int]]) -> dict[Labels, Histogram]:
+def _histograms(
+    source: Source, cells: Iterable[tuple[Labels, str | None, int, Custom]]
+) -> dict[Labels, Histogram]:
     pick = _picker(source)
     width = len(source.family.buckets) + 1
     counts: dict[Labels, list[int]] = {}
     sums: dict[Labels, int] = {}
-    for labels, part, value in cells:
+    for labels, part, value, _ in cells:
         key = pick(labels)
         if part == SUM:
             sums[key] = sums.get(key, 0) + value
@@ -228,7 +254,8 @@ def _filled(shown: Shown) -> Metric:
     row, metric = shown.row, _metric(shown.row)
     add: Any = metric.add_sample
     for labels, value in sorted(shown.values.items()):
-        add(row.name, dict(zip(row.labels, labels, strict=True)), value)
+        named = dict(zip(row.labels, labels, strict=True))
+        add(row.name, {name: text for name, text in named.items() if text or name not in shown.own}, value)
     for labels, histogram in sorted(shown.histograms.items(), key=lambda item: item[0]):
         named = dict(zip(row.labels, labels, strict=True))
         total = 0

@@ -41,6 +41,11 @@ class Row:
     """What counters and histograms are the sum of."""
     fact: str | None = None
     """What a gauge shows: a key of `celery_health.metrics.gauges.facts_of`."""
+    takes_custom: bool = False
+    """Shows the labels that the project opted in behind its own: of the counters, and of one dialect only.
+
+    Rules and dashboards for the others match their labels one by one.
+    """
 
 
 def _counter(name: str, labels: tuple[str, ...], text: str, *sources: Source) -> Row:
@@ -103,11 +108,6 @@ EXPORTER: Final = (
     _gauge("celery_active_worker_count", _QUEUE, "Live workers that consume the queue."),
     _gauge("celery_active_process_count", _QUEUE, "Tasks that the queue's workers can run at once."),
     DEAD_LETTER_SIZE,
-    _gauge(
-        "celery_beat_last_tick_timestamp_seconds", (), "When beat last looked at its schedule, Unix time."
-    ),
-    _gauge("celery_beat_overdue_seconds", ("schedule",), "How long the schedule entry is overdue; 0 if not."),
-    _gauge("celery_health_status", ("status",), "1 for the present verdict, 0 for the other two."),
     _counter(
         "celery_dead_letters_total",
         ("queue_name", "cause"),
@@ -120,6 +120,11 @@ EXPORTER: Final = (
         families.DEAD_LETTERS_DROPPED.help,
         _of(families.DEAD_LETTERS_DROPPED),
     ),
+    _gauge(
+        "celery_beat_last_tick_timestamp_seconds", (), "When beat last looked at its schedule, Unix time."
+    ),
+    _gauge("celery_beat_overdue_seconds", ("schedule",), "How long the schedule entry is overdue; 0 if not."),
+    _gauge("celery_health_status", ("status",), "1 for the present verdict, 0 for the other two."),
     _counter(
         "celery_health_label_overflow_total",
         ("label",),
@@ -139,20 +144,25 @@ EXPORTER: Final = (
 _JOB: Final = "{namespace}_background_job"
 _BY_NAME: Final = ("name",)
 
+
+def _job_counter(name: str, labels: tuple[str, ...], text: str, source: Source) -> Row:
+    return replace(_counter(name, labels, text, source), takes_custom=True)
+
+
 BACKGROUND_JOB: Final = (
-    _counter(
+    _job_counter(
         f"{_JOB}_started_total",
         ("task_name",),
         "Background jobs started.",
         _of(families.STARTED, labels=_BY_NAME),
     ),
-    _counter(
+    _job_counter(
         f"{_JOB}_completed_total",
         ("task_name",),
         "Background jobs that succeeded.",
         _of(families.SUCCEEDED, labels=_BY_NAME),
     ),
-    _counter(
+    _job_counter(
         f"{_JOB}_failed_total",
         ("task_name", "error_type"),
         "Background jobs that failed for good.",
@@ -208,3 +218,8 @@ def rows_of(dialects: Iterable[str], namespace: str = "celery") -> tuple[Row, ..
             name = row.name.replace("{namespace}", namespace)
             rows.setdefault(name, replace(row, name=name))
     return tuple(rows.values())
+
+
+def show_custom_labels(dialects: Iterable[str]) -> bool:
+    """Say whether one of the dialects shows the labels that the project opted in."""
+    return any(row.takes_custom for dialect in dialects for row in DIALECTS[dialect])

@@ -37,6 +37,13 @@ class Shown:
     histograms: Mapping[Labels, Histogram]
     """Of a histogram."""
     edges: tuple[float, ...] = ()
+    optional: int = 0
+    """How many labels, at the end of the row's, are left out where they have no value."""
+
+    @property
+    def own(self) -> Labels:
+        """Return the names of those labels."""
+        return self.row.labels[len(self.row.labels) - self.optional :]
 
 
 def render(metrics: Iterable[Shown], *, openmetrics: bool) -> bytes:
@@ -52,7 +59,10 @@ def render(metrics: Iterable[Shown], *, openmetrics: bool) -> bytes:
         else:
             shown = row.name
             for labels, value in sorted(metric.values.items()):
-                lines.append(f"{shown}{_braced(row.labels, labels)} {number(value)}\n")
+                names = row.labels
+                if metric.optional:
+                    names, labels = _with_values(names, labels, metric.optional)
+                lines.append(f"{shown}{_braced(names, labels)} {number(value)}\n")
     if openmetrics:
         lines.append("# EOF\n")
     return "".join(lines).encode("utf-8", "replace")
@@ -75,6 +85,12 @@ def _write_histograms(lines: list[str], metric: Shown) -> None:
 def number(value: float) -> str:
     """Return a number as the formats write it."""
     return "+Inf" if value == float("inf") else repr(value)
+
+
+def _with_values(names: Labels, values: Labels, optional: int) -> tuple[Labels, Labels]:
+    fixed = len(names) - optional
+    kept = [place for place, value in enumerate(values) if value or place < fixed]
+    return tuple(names[place] for place in kept), tuple(values[place] for place in kept)
 
 
 def _braced(names: Labels, values: Labels) -> str:

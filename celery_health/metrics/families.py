@@ -8,6 +8,7 @@ stored values are integers; histogram sums are microseconds. No value of a label
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
@@ -18,6 +19,9 @@ SEPARATOR: Final = "\x1f"
 #: the store can fold all labels of a field into ``other`` without knowing the families.
 PART: Final = "\x1e"
 SUM: Final = "sum"
+#: Before each label that a project opted in, as in ``started\x1fpay\x1fcelery\x1dtier=gold``. One run is
+#: counted in one field, with or without such labels, so that the total is the sum of all.
+CUSTOM: Final = "\x1d"
 
 #: Stands for every value over a cap.
 OTHER: Final = "other"
@@ -56,6 +60,8 @@ class Cell(NamedTuple):
     labels: tuple[str, ...]
     part: str | None
     """Index of a histogram's bucket (each counts its own, not those below), or `SUM`; None for a counter."""
+    custom: tuple[tuple[str, str], ...] = ()
+    """Labels that the project opted in, name and value."""
 
 
 _TASK: Final = ("name", "queue")
@@ -102,6 +108,7 @@ FAMILIES: Final = MappingProxyType(
 )  # fmt: skip
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
 
 def clean(value: object) -> str:
@@ -115,13 +122,22 @@ def encode(family: Family, labels: tuple[str, ...], part: str | int | None = Non
     return field if part is None else f"{field}{PART}{part}"
 
 
+def custom_labels(values: Iterable[tuple[str, str]]) -> str:
+    """Return what stands behind the field of a counter for the labels that the project opted in."""
+    return "".join(f"{CUSTOM}{name}={clean(value)}" for name, value in values)
+
+
 def decode(field: str) -> Cell | None:
     """Take a field apart; None for one that this version does not know (a newer one wrote it)."""
     head, mark, part = field.partition(PART)
+    head, *own = head.split(CUSTOM)
     name, *labels = head.split(SEPARATOR)
     family = FAMILIES.get(name)
     if family is None or len(labels) != len(family.labels) or bool(mark) != (family.kind == "histogram"):
         return None
     if mark and part != SUM and not (part.isdecimal() and int(part) <= len(family.buckets)):
         return None
-    return Cell(family, tuple(labels), part if mark else None)
+    custom = tuple((key, value) for key, _, value in (item.partition("=") for item in own))
+    if not all(_LABEL_NAME.fullmatch(key) for key, _ in custom):
+        return None
+    return Cell(family, tuple(labels), part if mark else None, custom)

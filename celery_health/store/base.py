@@ -34,6 +34,8 @@ class Publication:
     """What the totals grew by: see `celery_health.metrics.families.encode`."""
     ring: Mapping[str, int] = field(default_factory=dict)
     """``name\\x1foutcome`` to how many, for the minute in which this arrives."""
+    caps: Mapping[str, int] = field(default_factory=dict)
+    """Label that the project opted in to how many values it may have over all processes."""
     kind: Kind = "producer"
     name: str | None = None
     """Host name of the worker or beat; None for a producer, which has no record."""
@@ -57,6 +59,8 @@ class Acknowledgement:
     """True when this publication found the store rolled back, and all totals started again with it."""
     server_time: float
     """Unix seconds by the store's clock."""
+    overflowed: tuple[str, ...] = ()
+    """Labels of which this publication had a value that was over a cap, and became "other"."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,6 +22,12 @@ TOTALS_SECONDS: Final = 30 * 86400
 MAX_BEATS: Final = 20
 #: Fields of the totals, some 10 MB; what comes in above is counted as "other".
 MAX_FIELDS: Final = 100_000
+#: Values of a label over all processes; what comes in above is counted as "other". Names that no worker
+#: registers have a table of their own: whoever may send tasks can make up as many as he likes.
+MAX_NAMES: Final = 1_000
+MAX_UNKNOWN: Final = 100
+MAX_QUEUES: Final = 2_000
+MAX_EXCEPTIONS: Final = 200
 #: Fields of one minute of the ring.
 MAX_RING_FIELDS: Final = 10_000
 #: Minutes that can be read, the present one included.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from celery_health.metrics.families import SEPARATOR
+from celery_health.metrics.families import CUSTOM, SEPARATOR
 
 #: Fields of the totals' hash that are no totals.
 _STATE = ("epoch", "version")
@@ -77,6 +77,9 @@ def pairs(text: str) -> dict[str, int]:
     counts = dict(zip(lines, map(int, lines), strict=True))
     for name in _STATE:
         counts.pop(name, None)
+    # The values that labels have are kept among the totals.
+    for name in [name for name in counts if name[:1] == CUSTOM]:
+        del counts[name]
     return counts
 
 

@@ -23,8 +23,8 @@ PUBLISH_SECONDS: Final = 1.0
 
 _LIMITS: Final = (
     limits.RING_SECONDS, limits.TOTALS_SECONDS, limits.WORKER_SECONDS, limits.GOODBYE_SECONDS,
-    limits.REGISTERED_SECONDS, limits.CONSUMED_SECONDS, limits.MAX_FIELDS, limits.MAX_RING_FIELDS,
-    limits.MAX_BEATS,
+    limits.REGISTERED_SECONDS, limits.CONSUMED_SECONDS, limits.MAX_NAMES, limits.MAX_UNKNOWN,
+    limits.MAX_QUEUES, limits.MAX_EXCEPTIONS, limits.MAX_FIELDS, limits.MAX_RING_FIELDS, limits.MAX_BEATS,
 )  # fmt: skip
 #: How servers say that a user may not do this: NOPERM outside a script, the others inside (Redis 6, 7),
 #: and what is left of a command that was renamed away.
@@ -58,7 +58,7 @@ class RedisStore(Store):
         keys = self.keys
         records = keys.beats if publication.kind == "beat" else keys.workers
         names = (keys.totals, keys.sequence(publication.writer), records, keys.registered, keys.consumed)
-        epoch, reset, now = self._run(
+        epoch, reset, now, overflowed = self._run(
             PUBLISH,
             names,
             (keys.ring, *_LIMITS, *_arguments(publication)),
@@ -66,7 +66,11 @@ class RedisStore(Store):
             STEP_SECONDS,
         )
         return Acknowledgement(
-            epoch=epoch, sequence=publication.sequence, reset=bool(reset), server_time=now / 1e6
+            epoch=epoch,
+            sequence=publication.sequence,
+            reset=bool(reset),
+            server_time=now / 1e6,
+            overflowed=tuple(label.decode("utf-8", "replace") for label in overflowed),
         )
 
     def read(self, deadline: Deadline, *, totals: bool = False, ring_minutes: int = 0) -> StoreReading:
@@ -175,7 +179,8 @@ def _arguments(publication: Publication) -> tuple[str | bytes | int, ...]:
     """Return what publish.lua takes, in its order, after the limits."""
     own = publication
     is_brief = own.kind == "producer"
-    parts: list[str | bytes | int] = [
+    parts: list[str | bytes | int] = [len(own.caps), *(part for cap in own.caps.items() for part in cap)]
+    parts += [
         limits.PRODUCER_SEQUENCE_SECONDS if is_brief else limits.SEQUENCE_SECONDS, own.sequence,
         own.acknowledged, int(own.acknowledged_at * 1e6), own.epoch, len(own.fields),
     ]  # fmt: skip

@@ -21,6 +21,7 @@ from celery_health.store.base import Kind, Publication, Store
 from celery_health.worker import forks
 from celery_health.worker.faults import Faults
 from celery_health.worker.native import Bell, allocate_lock, start_daemon
+from celery_health.worker.overflows import Overflows
 from celery_health.worker.totals import Batch, Totals
 
 logger = logging.getLogger("celery_health")
@@ -98,6 +99,7 @@ class Agent:
         # Seeded by the system, and apart from the random module that tasks may seed.
         self._random = random.Random(secrets.randbits(64))
         self._line = _Line()
+        self._overflows = Overflows()
         self._store: Store | None = None
         self._store_opened = False
         self._bell = Bell()
@@ -198,6 +200,7 @@ class Agent:
 
     def _collect(self) -> None:
         self._line.pending = self._line.pending.merge(self._totals.drain())
+        self._overflows.tell(self._totals.overflowed())
 
     def _is_report_due(self, now: float) -> bool:
         if self._subject is None:
@@ -221,6 +224,7 @@ class Agent:
         store = self._opened()
         if store is None:
             self._line.in_flight, self._line.pending = None, Batch()
+            self._totals.all_sent()
             return True
         line = self._line
         while True:
@@ -234,6 +238,7 @@ class Agent:
                 return False
             line.in_flight = None
             if line.pending.empty:
+                self._totals.all_sent()
                 self._recovered()
                 return True
             report = Report()
@@ -249,6 +254,7 @@ class Agent:
                 epoch=line.epoch,
                 fields=batch.fields,
                 ring=batch.ring,
+                caps=self._totals.label_caps,
                 kind=self._kind,
                 name=self._name,
                 record=report.record,
@@ -258,6 +264,7 @@ class Agent:
         )
         line.epoch, line.acknowledged = answer.epoch, line.sequence
         line.acknowledged_at = answer.server_time
+        self._overflows.tell(answer.overflowed)
 
     def _opened(self) -> Store | None:
         if not self._store_opened:

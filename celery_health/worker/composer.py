@@ -7,6 +7,8 @@ from typing import Any
 
 from kombu.utils.imports import symbol_by_name
 
+from celery_health.worker.labelled import LabelledRequest
+from celery_health.worker.labels import TaskLabels
 from celery_health.worker.requests import MonitoredRequest, Recording
 
 
@@ -15,7 +17,8 @@ class Composer:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self._composed: dict[type, type] = {}
+        self._composed: dict[tuple[type, TaskLabels | None], type] = {}
+        self._labels: dict[str, tuple[Any, TaskLabels | None]] = {}
 
     def apply(self, tasks: Iterable[Any]) -> list[str]:
         """Compose the Request of each of `tasks`; return the names of those that will record. Never raises.
@@ -25,7 +28,7 @@ class Composer:
         names = []
         for task in tasks:
             try:
-                composed = self.compose(symbol_by_name(task.Request))
+                composed = self.compose(symbol_by_name(task.Request), self._labels_of(task))
                 if task.Request is not composed:
                     task.Request = composed
                 names.append(str(task.name))
@@ -33,13 +36,33 @@ class Composer:
                 self.recording.faults.caught("requests.compose", error)
         return names
 
-    def compose(self, request: type) -> type:
-        """Return the class that records for this worker and is a `request` otherwise; one per class."""
+    def _labels_of(self, task: Any) -> TaskLabels | None:
+        """Return the metric labels of a task, found once: it is asked for again at each reconnect."""
+        if self.recording.labels is None:
+            return None
+        known = self._labels.get(task.name)
+        if known is None or known[0] is not task:
+            try:
+                known = task, self.recording.labels.of(task)
+            except Exception as error:  # counted without them
+                self.recording.faults.caught("labels.task", error)
+                known = task, None
+            self._labels[task.name] = known
+        return known[1]
+
+    def compose(self, request: type, labels: TaskLabels | None = None) -> type:
+        """Return the class that records for this worker and is a `request` otherwise; one for each.
+
+        Tasks with metric labels of their own have a class of their own: the others pay nothing for them.
+        """
         # In a process that runs one worker after another, the tasks still name the last one's classes.
         base = getattr(request, "_health_base", request)
-        composed = self._composed.get(base)
+        composed = self._composed.get((base, labels))
         if composed is None:
             names = {"health": self.recording, "_health_base": base, "__module__": base.__module__}
-            composed = type(base.__name__, (MonitoredRequest, base), names)
-            self._composed[base] = composed
+            mixin: type = MonitoredRequest
+            if labels is not None:
+                mixin, names["health_labels"] = LabelledRequest, labels
+            composed = type(base.__name__, (mixin, base), names)
+            self._composed[base, labels] = composed
         return composed

@@ -42,9 +42,10 @@ def _receiving(name: str, strategy: Callable[..., Any], recording: Recording) ->
     totals, queues, faults = recording.totals, recording.queues, recording.faults
 
     def learn(queue: str) -> Origin:
-        origin = Origin(queue=queue, series=totals.series(name, queue))
+        series = totals.series(name, queue)
+        origin = Origin(queue=queue, series=series)
         # Over a cap the series is another one's, and is asked for each time, so that each time is counted.
-        if (origin.series.name, origin.series.queue) == (name, queue):
+        if (series.name, series.queue) == (name, queue):
             origins[queue] = origin
         return origin
 

@@ -19,6 +19,7 @@ from celery_health.worker.agent import MAX_FINISH_SECONDS, Agent, Report
 from celery_health.worker.clocks import Clocks
 from celery_health.worker.composer import Composer
 from celery_health.worker.faults import Faults
+from celery_health.worker.labels import LabelRules
 from celery_health.worker.liveness import Liveness, LivenessFile, LivenessKeeper
 from celery_health.worker.messages import watch_refusals, watch_strategies
 from celery_health.worker.pools import Children
@@ -41,7 +42,8 @@ class WorkerMonitor:
         self._clocks = Clocks()
         self._queues = QueueNames()
         self._children = Children(faults)
-        self._composer = Composer(Recording(totals=totals, queues=self._queues, faults=faults))
+        labels = LabelRules(settings, totals, faults)
+        self._composer = Composer(Recording(totals=totals, queues=self._queues, faults=faults, labels=labels))
         self._recorder = Recorder(
             Identity(
                 hostname=worker.hostname,

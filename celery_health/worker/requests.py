@@ -28,6 +28,9 @@ from celery_health.worker.totals import Totals
 
 if TYPE_CHECKING:
     from celery.worker.request import Request as _Request
+
+    from celery_health.worker.labelled import LabelledSeries
+    from celery_health.worker.labels import LabelRules
 else:
     _Request = object
 
@@ -50,6 +53,8 @@ class Recording:
     totals: Totals
     queues: QueueNames
     faults: Faults
+    labels: LabelRules | None = None
+    """The metric labels that were opted in; None: there are none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +63,7 @@ class Origin:
 
     queue: str
     """Its true name, even where the series is that of "other"."""
-    series: TaskSeries
+    series: TaskSeries | LabelledSeries
 
 
 class MonitoredRequest(_Request):

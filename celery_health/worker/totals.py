@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from celery_health.metrics import families
-from celery_health.metrics.families import OTHER, SEPARATOR, Family, clean, encode
+from celery_health.metrics.families import CUSTOM, OTHER, SEPARATOR, Family, clean, custom_labels, encode
 from celery_health.worker.series import TaskSeries
 
 #: Task names, queue names and exception classes that one process tells apart. What is over becomes "other".
@@ -26,6 +26,8 @@ MAX_QUEUES: Final = 500
 MAX_EXCEPTIONS: Final = 100
 #: Pairs of name and queue: without a cap of their own there could be 250,000.
 MAX_SERIES: Final = 2000
+#: Fields with opted-in labels that wait to be sent; which values these may have, the store decides.
+MAX_LABELLED: Final = 5_000
 #: Label values of any other family, such as the places of internal errors.
 MAX_OTHERS: Final = 100
 
@@ -72,6 +74,11 @@ class Totals:
         self._known: dict[str, set[str]] = {}
         self._counts: dict[str, int] = {}
         self._unknown: dict[str, int] = {}
+        self._ring: dict[str, int] = {}
+        self._labelled: set[str] = set()
+        self._overflows: set[str] = set()
+        self.label_caps: dict[str, int] = {}
+        """Label that was opted in to how many values it may have over all workers."""
         _register(self)
 
     def series(self, name: str, queue: str) -> TaskSeries:
@@ -99,6 +106,48 @@ class Totals:
             name = self.admit("name", name, table="unknown")
             self._unknown[name] = self._unknown.get(name, 0) + 1
 
+    def labelled(self, family: Family, series: TaskSeries, labels: str, *more: str) -> None:
+        """Count a fact of a task under labels of its own instead of in its series.
+
+        Args:
+            family: of how a run begins or ends.
+            series: the task's.
+            labels: as `families.custom_labels` writes them.
+            more: the family's labels behind name and queue.
+        """
+        with self.lock:
+            rest = map(self.admit, family.labels[2:], more)
+            base = encode(family, (series.name, series.queue, *rest))
+            if (field := base + labels) not in self._labelled:
+                if len(self._labelled) < MAX_LABELLED:
+                    self._labelled.add(field)
+                else:
+                    field = base + self._others(labels)
+            self._add(field, 1)
+            if family.name in RING_OUTCOMES:
+                key = f"{series.name}{SEPARATOR}{family.name}"
+                self._ring[key] = self._ring.get(key, 0) + 1
+
+    def _others(self, labels: str) -> str:
+        names = [item.partition("=")[0] for item in labels.split(CUSTOM)[1:]]
+        for name in names:
+            self._overflowed(name)
+        return custom_labels((name, OTHER) for name in names)
+
+    def all_sent(self) -> None:
+        """Make room for other labels: nothing that was drained waits any more."""
+        if self._labelled:
+            with self.lock:
+                self._labelled = set()
+
+    def overflowed(self) -> set[str]:
+        """Return the labels of which values became "other" since this was last asked."""
+        if not self._overflows:
+            return self._overflows
+        with self.lock:
+            found, self._overflows = self._overflows, set()
+        return found
+
     def internal_error(self, where: str) -> None:
         """Count an error of our own that was caught at `where`, a fixed place in the code."""
         self.count(families.INTERNAL_ERRORS, where)
@@ -118,11 +167,14 @@ class Totals:
         with self.lock:
             counts, self._counts = self._counts, {}
             unknown, self._unknown = self._unknown, {}
+            labelled, self._ring = self._ring, {}
         for key, amount in counts.items():
             fields[key] = fields.get(key, 0) + amount
         for name, amount in unknown.items():
             fields[encode(families.UNKNOWN, (name,))] = amount
             ring[f"{name}{SEPARATOR}unknown"] = amount
+        for key, amount in labelled.items():
+            ring[key] = ring.get(key, 0) + amount
         return Batch(fields=fields, ring=ring)
 
     def admit(self, label: str, value: str, *, table: str | None = None) -> str:
@@ -142,6 +194,8 @@ class Totals:
         return value
 
     def _overflowed(self, label: str) -> None:
+        label = _SHOWN_AS.get(label, label)
+        self._overflows.add(label)
         self._add(encode(families.LABEL_OVERFLOW, (label,)), 1)
 
     def _add(self, field: str, amount: int) -> None:
@@ -150,7 +204,8 @@ class Totals:
     def _forget(self) -> None:
         """Start from zero with a new lock: what the parent counted is the parent's to hand on."""
         self.lock = RLock()
-        self._counts, self._unknown = {}, {}
+        self._counts, self._unknown, self._ring = {}, {}, {}
+        self._labelled, self._overflows = set(), set()
         for series in self._series.values():
             series.forget()
 
@@ -158,6 +213,8 @@ class Totals:
 _CAPS: Final = {
     "name": MAX_NAMES, "unknown": MAX_UNKNOWN, "queue": MAX_QUEUES, "exception": MAX_EXCEPTIONS,
 }  # fmt: skip
+#: What metrics call a label where its family calls it otherwise.
+_SHOWN_AS: Final = {"queue": "queue_name"}
 _living: weakref.WeakSet[Totals] = weakref.WeakSet()
 _hooked = False
 

@@ -3,7 +3,7 @@
 import pytest
 
 from celery_health.metrics import families
-from celery_health.metrics.families import FAMILIES, clean, decode, encode
+from celery_health.metrics.families import FAMILIES, clean, custom_labels, decode, encode
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)
@@ -11,7 +11,16 @@ def test_field__comes_back_as_it_went_in(family):
     labels = tuple(f"value of {label}" for label in family.labels)
     parts = ["0", str(len(family.buckets)), "sum"] if family.kind == "histogram" else [None]
     for part in parts:
-        assert decode(encode(family, labels, part)) == (family, labels, part)
+        assert decode(encode(family, labels, part)) == (family, labels, part, ())
+
+
+def test_field__labels_that_were_opted_in_stand_behind_it():
+    own = (("customer_id", "a=b\x1d\x1f"), ("tier", ""))
+    field = encode(families.STARTED, ("pay", "celery")) + custom_labels(own)
+    assert field == "started\x1fpay\x1fcelery\x1dcustomer_id=a=b??\x1dtier="
+    assert decode(field) == (
+        families.STARTED, ("pay", "celery"), None, (("customer_id", "a=b??"), ("tier", ""))
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -26,6 +35,9 @@ def test_field__comes_back_as_it_went_in(family):
         "runtime\x1fa\x1fb",  # a histogram without one
         "runtime\x1fa\x1fb\x1e19",  # over the last bucket
         "runtime\x1fa\x1fb\x1emean",
+        "started\x1fa\x1fb\x1d",  # a label without a name
+        'started\x1fa\x1fb\x1dx"} 1=2',  # one that would end up outside its quotes
+        "\x1dtier=gold",  # one of the values that the store has admitted
     ],
 )
 def test_field__unknown_ones_are_none(field):

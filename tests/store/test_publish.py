@@ -182,7 +182,8 @@ def test_consumed__each_queue_with_its_age(store, redis_client):
 
 def test_publish__a_full_store_counts_new_fields_as_other(store, monkeypatch):
     limits = list(redis_store._LIMITS)
-    limits[-3], limits[-2] = 5, 2  # MAX_FIELDS, epoch and version included; MAX_RING_FIELDS
+    # MAX_FIELDS: epoch and version, three fields, the values of four labels and how many; MAX_RING_FIELDS.
+    limits[-3], limits[-2] = 5 + 8, 2
     monkeypatch.setattr(redis_store, "_LIMITS", tuple(limits))
     writer = Writer(store)
     known = {

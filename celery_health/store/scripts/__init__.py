@@ -7,6 +7,8 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Final
 
+from celery_health.metrics.families import FAMILIES, UNKNOWN
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
@@ -16,13 +18,29 @@ class Script:
     sha: str
 
 
-def _load(*names: str) -> Script:
+#: Labels whose values are capped.
+_CAPPED: Final = ("name", "queue", "exception")
+
+
+def _tables() -> str:
+    """Return the Lua table of which cap each label of a family falls under; false: none."""
+    rows = []
+    for family in FAMILIES.values():
+        tables = [f"'{label}'" if label in _CAPPED else "false" for label in family.labels]
+        if family is UNKNOWN:
+            tables = ["'unknown'"]
+        rows.append(f"  {family.name} = {{ {', '.join(tables)} }},\n")
+    return f"local tables = {{\n{''.join(rows)}}}\n"
+
+
+def _load(*names: str, prelude: str = "") -> Script:
     folder = files(__name__)
-    text = "\n".join(folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in names)
+    texts = (folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in names)
+    text = "\n".join([prelude, *texts])
     # Redis' name for it, no secret.
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-PUBLISH: Final = _load("common", "publish")
+PUBLISH: Final = _load("common", "publish", prelude=_tables())
 READ: Final = _load("read")
 RESET_IF_BEHIND: Final = _load("common", "reset_if_behind")

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 totals  2 sequence of the writer  3 records of its kind  4 registered  5 consumed
 -- ARGV  limits, writer's state, then counted lists; `take` below reads them in order.
--- Returns epoch, 1 when this call found the store rolled back, and the time.
+-- Returns epoch, 1 when this call found the store rolled back, the time, and the labels that overflowed.
 
 local at = 0
 local function take()
@@ -17,7 +17,17 @@ local ring_key = take()
 local ring_seconds, totals_seconds = number(), number()
 local worker_seconds, goodbye_seconds = number(), number()
 local registered_seconds, consumed_seconds = number(), number()
+-- How many values each label may have: the tables of our own labels, whose names no project can take, and
+-- then the labels that the project opted in.
+local caps = {}
+caps['\31name'], caps['\31unknown'] = number(), number()
+caps['\31queue'], caps['\31exception'] = number(), number()
 local max_fields, max_ring_fields, max_beats = number(), number(), number()
+
+for _ = 1, number() do
+  local label = take()
+  caps[label] = number()
+end
 
 local sequence_seconds = number()
 local sequence, acknowledged, acknowledged_at, writer_epoch = number(), number(), number(), number()
@@ -47,17 +57,57 @@ if epoch == 0 or (writer_epoch > 0 and is_behind) then
   held = 0
 end
 
--- Once a hash is full, fields that it does not have are counted as "other", every label of them.
-local function room(key, limit, fold)
-  if redis.call('HLEN', key) < limit then
-    return function(field) return field, false end
+-- Label to how often one of its values became "other" in this call.
+local overflows = {}
+local function overflow(label, amount)
+  overflows[label] = (overflows[label] or 0) + amount
+end
+
+-- The values that a label has are kept among the totals, so that both start again together.
+local function is_admitted(label, value)
+  local cap, slot = caps[label], '\29' .. label .. '=' .. value
+  if value == 'other' or not cap or redis.call('HEXISTS', KEYS[1], slot) == 1 then
+    return true
   end
-  return function(field)
-    if redis.call('HEXISTS', key, field) == 1 then
-      return field, false
+  if (tonumber(redis.call('HGET', KEYS[1], '\29' .. label)) or 0) >= cap then
+    return false
+  end
+  redis.call('HSET', KEYS[1], slot, 1)
+  redis.call('HINCRBY', KEYS[1], '\29' .. label, 1)
+  return true
+end
+
+-- What a label is called in the metrics. `tables`, which stands before all this, says for each family which
+-- table each of its labels stands in.
+local public = { name = 'name', unknown = 'name', queue = 'queue_name', exception = 'exception' }
+
+-- Returns the field to count a new one under: as it is, or with "other" for each value over a cap.
+local function admit(field, amount)
+  local head, custom = string.match(field, '^([^\29]*)(.*)$')
+  if redis.call('HLEN', KEYS[1]) > max_fields then
+    overflow('store', 1)
+    if custom ~= '' and redis.call('HEXISTS', KEYS[1], head) == 1 then
+      return head
     end
-    return fold(field), true
+    return (string.gsub(head, '\31[^\31\30]*', '\31other'))
   end
+  local family, position = string.match(head, '^[^\31\30]*'), 0
+  local runs = string.find(head, '\30', 1, true) and 0 or amount
+  head = string.gsub(head, '\31([^\31\30]*)', function(value)
+    position = position + 1
+    local name = (tables[family] or {})[position]
+    if name and not is_admitted('\31' .. name, value) then
+      overflow(public[name], runs)
+      return '\31other'
+    end
+  end)
+  custom = string.gsub(custom, '\29([%w_]+)=([^\29]*)', function(label, value)
+    if not is_admitted(label, value) then
+      overflow(label, runs)
+      return '\29' .. label .. '=other'
+    end
+  end)
+  return head .. custom
 end
 
 local is_new = sequence > held
@@ -67,33 +117,37 @@ if is_new then
   redis.call('HINCRBY', KEYS[1], 'version', 1)
   redis.call('EXPIRE', KEYS[1], totals_seconds)
   redis.call('SET', KEYS[2], whole(epoch) .. ':' .. whole(sequence), 'EX', sequence_seconds)
-  local admit = room(KEYS[1], max_fields, function(field)
-    return (string.gsub(field, '\31[^\31\30]*', '\31other'))
-  end)
-  local folded = 0
   for _ = 1, amount_of_fields do
-    local field, is_folded = admit(take())
-    if is_folded then
-      folded = folded + 1
-    end
+    local field, amount = take(), take()
     -- pcall: a total at the end of its 64 bits must not keep the others from growing.
-    redis.pcall('HINCRBY', KEYS[1], field, take())
+    local total = redis.pcall('HINCRBY', KEYS[1], field, amount)
+    -- Only a field that was born just now is looked at: most have been there for long.
+    local kept = total == tonumber(amount) and admit(field, total) or field
+    if kept ~= field then
+      redis.call('HDEL', KEYS[1], field)
+      redis.pcall('HINCRBY', KEYS[1], kept, amount)
+    end
   end
-  if folded > 0 then
-    redis.call('HINCRBY', KEYS[1], 'label_overflow\31store', folded)
+  for label, amount in pairs(overflows) do
+    redis.call('HINCRBY', KEYS[1], 'label_overflow\31' .. label, whole(amount))
   end
 else
   at = at + 2 * amount_of_fields
 end
 
+-- Once the ring is full, names that it does not have are counted as "other".
+local function ring_field(key, field)
+  if redis.call('HLEN', key) < max_ring_fields or redis.call('HEXISTS', key, field) == 1 then
+    return field
+  end
+  return (string.gsub(field, '^[^\31]*', 'other'))
+end
+
 local amount_of_ring = number()
 if is_new and amount_of_ring > 0 then
   local key = ring_key .. whole(minute_of(now))
-  local admit = room(key, max_ring_fields, function(field)
-    return (string.gsub(field, '^[^\31]*', 'other'))
-  end)
   for _ = 1, amount_of_ring do
-    redis.call('HINCRBY', key, (admit(take())), take())
+    redis.call('HINCRBY', key, ring_field(key, take()), take())
   end
   redis.call('EXPIRE', key, ring_seconds)
 else
@@ -175,4 +229,8 @@ if amount_of_consumed > 0 then
   end
 end
 
-return { epoch, reset, now }
+local overflowed = {}
+for label in pairs(overflows) do
+  overflowed[#overflowed + 1] = label
+end
+return { epoch, reset, now, overflowed }
