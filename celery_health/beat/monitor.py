@@ -19,24 +19,17 @@ import celery_health
 from celery_health.beat.book import Book
 from celery_health.beat.sources import Heap, StoredSchedule, stored_schedule
 from celery_health.beat.ticks import Ticks, is_ending_by_error
-from celery_health.brokers import open_broker
 from celery_health.celery_app import app_id
 from celery_health.conf import Settings
-from celery_health.deadline import Deadline
-from celery_health.exceptions import CeleryHealthError
 from celery_health.store import open_store
 from celery_health.worker import process
 from celery_health.worker.agent import MAX_FINISH_SECONDS, Agent, Report
+from celery_health.worker.broker_watch import BrokerWatch, is_late
 from celery_health.worker.liveness import Liveness, LivenessFile, LivenessKeeper
 from celery_health.worker.native import Bell, start_daemon
 
 logger = logging.getLogger("celery_health")
 
-#: How long beat may be busy with the broker before the broker is asked whether it is at fault.
-ASK_BROKER_AFTER_SECONDS: Final = 10.0
-#: How often it is asked then, and how long it may take.
-ASK_BROKER_EVERY_SECONDS: Final = 5.0
-ASK_BROKER_DEADLINE_SECONDS: Final = 2.0
 #: A schedule that lives outside is read anew this soon after something was sent, or beat read it itself.
 REREAD_SECONDS: Final = 5.0
 
@@ -66,6 +59,7 @@ class BeatMonitor:
             flush_interval=settings.flush_interval,
             heartbeat_interval=settings.heartbeat_interval,
         )
+        self._broker = BrokerWatch(self._app, faults)
         file = LivenessFile(settings.probe_directory, "beat", self.name)
         self._keeper = LivenessKeeper(file, self.liveness, faults)
         self._reported: tuple[object, ...] = ()
@@ -97,6 +91,7 @@ class BeatMonitor:
         self._goodbye = not self._ended_by_error
         deadline = monotonic() + MAX_FINISH_SECONDS
         self._outside.stop()
+        self._broker.forget()
         self._agent.finish(MAX_FINISH_SECONDS)
         self._keeper.finish(max(0.05, deadline - monotonic()))
         process.withdraw_agent()
@@ -154,14 +149,20 @@ class BeatMonitor:
             return Liveness(state="standby", started=True, turning=False, due=None)
         if began is None and due is None:
             return Liveness(state="starting", started=True, turning=True, due=self._started_at)
-        if sending_since is not None:
-            # Only a broker that answers others proves that it is beat that hangs.
-            answers_since = self._outside.broker_answers_since
-            stuck_since = None if answers_since is None else max(sending_since, answers_since)
-            return Liveness(state="sending", started=True, turning=stuck_since is not None, due=stuck_since)
+        state, moved = "sleeping", due
         if began is not None:
-            return Liveness(state="ticking", started=True, turning=True, due=began)
-        return Liveness(state="sleeping", started=True, turning=True, due=due)
+            state, moved = "ticking", began
+        if sending_since is not None:
+            state, moved = "sending", sending_since
+        if moved is None or not is_late(moved, monotonic()):
+            self._broker.forget()
+            return Liveness(state=state, started=True, turning=True, due=moved)
+        # It hangs: in a connection that is dead, or with all the others while the broker is away. Also where
+        # it does not send: RedBeat keeps its schedule there.
+        stuck_since = self._broker.blameless_since(moved)
+        if stuck_since is None:
+            return Liveness(state="waiting", started=True, turning=False, due=moved)
+        return Liveness(state=state, started=True, turning=True, due=stuck_since)
 
     def lock(self) -> str | None:
         """Return ``held`` or ``waiting`` for a scheduler with a lock, as RedBeat's; None for the others."""
@@ -175,7 +176,7 @@ class BeatMonitor:
 
 
 class Outside:
-    """Asks what may take its time, in a thread of its own: a schedule that lives outside, and the broker."""
+    """Reads a schedule that lives outside, which may take its time, in a thread of its own."""
 
     def __init__(self, app: Any, ticks: Ticks, heap: Heap, book: Book, faults: Any) -> None:
         self._app = app
@@ -186,11 +187,8 @@ class Outside:
         self._stored: StoredSchedule | None = stored_schedule(ticks.scheduler)
         self._seen: tuple[object, ...] = ()
         self._read_at: float | None = None
-        self._asked_at = float("-inf")
         self._bell = Bell()
         self._stopping = False
-        self.broker_answers_since: float | None = None
-        """Since when the broker has answered, without a break, while beat waits for it; None: it has not."""
 
     @property
     def exists(self) -> bool:
@@ -198,7 +196,9 @@ class Outside:
         return self._stored is not None
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread, if there is anything to read."""
+        if self._stored is None:
+            return
         try:
             start_daemon(self._run, "celery_health-outside")
         except Exception as error:
@@ -211,11 +211,10 @@ class Outside:
 
     def _run(self) -> None:
         while not self._stopping:
-            for where, step in (("beat.broker", self._ask_broker), ("beat.schedule", self._read)):
-                try:
-                    step()
-                except Exception as error:
-                    self._faults.caught(where, error)
+            try:
+                self._read()
+            except Exception as error:
+                self._faults.caught("beat.schedule", error)
             self._bell.wait(1.0)
 
     def _read(self) -> None:
@@ -230,25 +229,6 @@ class Outside:
         self._read_at, self._seen = now, seen
         self._book.stored_is_judged = stored.is_judged
         self._book.stored = stored.read()
-
-    def _ask_broker(self) -> None:
-        since, now = self._ticks.sending_since, monotonic()
-        if since is None:
-            self.broker_answers_since = None
-            return
-        if now - since < ASK_BROKER_AFTER_SECONDS or now - self._asked_at < ASK_BROKER_EVERY_SECONDS:
-            return
-        self._asked_at = now
-        try:
-            broker = open_broker(self._app, ASK_BROKER_DEADLINE_SECONDS)
-            try:
-                broker.ping(Deadline.after(ASK_BROKER_DEADLINE_SECONDS))
-            finally:
-                broker.close()
-        except CeleryHealthError:
-            self.broker_answers_since = None
-        else:
-            self.broker_answers_since = self.broker_answers_since or now
 
 
 def _qualified_name(cls: type) -> str:

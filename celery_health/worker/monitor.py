@@ -16,6 +16,7 @@ from celery_health.monitoring import is_monitored
 from celery_health.store.opening import open_store
 from celery_health.worker import control, fingerprints, process
 from celery_health.worker.agent import MAX_FINISH_SECONDS, Agent, Report
+from celery_health.worker.broker_watch import BrokerWatch, is_late
 from celery_health.worker.clocks import Clocks
 from celery_health.worker.composer import Composer
 from celery_health.worker.faults import Faults
@@ -68,6 +69,7 @@ class WorkerMonitor:
             flush_interval=settings.flush_interval,
             heartbeat_interval=settings.heartbeat_interval,
         )
+        self._broker = BrokerWatch(self._app, faults)
         file = LivenessFile(settings.probe_directory, "worker", worker.hostname)
         self._keeper = LivenessKeeper(file, self.liveness, faults)
         self._registered: tuple[str, tuple[str, ...]] | None = None
@@ -126,6 +128,7 @@ class WorkerMonitor:
         # A worker that an error ends says no goodbye: it is to be missed.
         self._recorder.goodbye = not _is_crashing()
         deadline = monotonic() + MAX_FINISH_SECONDS
+        self._broker.forget()
         self._agent.finish(MAX_FINISH_SECONDS)
         self._keeper.finish(max(0.05, deadline - monotonic()))
         process.withdraw_agent()
@@ -160,16 +163,28 @@ class WorkerMonitor:
         recorder = self._recorder
         # Before asking whether it should turn: when a long task has just ended, that counts as a turn.
         turning = recorder.is_looping()
-        self._clocks.look_at_progress(monotonic())
+        now = monotonic()
+        self._clocks.look_at_progress(now)
+        due = self._clocks.looped_at
+        waiting = False
+        if turning and due is not None and is_late(due, now):
+            # Its loop hangs: in a connection that is dead, or with all the others while the broker is away.
+            since = self._broker.blameless_since(due)
+            waiting = since is None
+            due = due if since is None else since
+        else:
+            self._broker.forget()
         if recorder.draining:
             state = "draining"
         elif not recorder.ready:
             state = "starting"
         elif not recorder.connected:
             state = "reconnecting"
+        elif waiting:
+            state = "waiting"
         else:
             state = "running" if turning else "busy"
-        return Liveness(state=state, started=recorder.ready, turning=turning, due=self._clocks.looped_at)
+        return Liveness(state=state, started=recorder.ready, turning=turning and not waiting, due=due)
 
     def _state(self) -> tuple[object, ...]:
         recorder = self._recorder
