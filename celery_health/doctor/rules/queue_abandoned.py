@@ -1,7 +1,7 @@
 """A queue holds messages, nobody consumes it, and nothing of the project sends there.
 
-A leftover of a queue that was renamed or removed, with work in it that is never done; or a queue of another
-project that shares the broker.
+A leftover of a queue that was renamed or removed, with work in it that is never done; a ``queue=`` in some
+call that is misspelt; or a queue of another project that shares the broker.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import LIVE, Rule
 from celery_health.doctor.rules.queue_unconsumed import senders
-from celery_health.doctor.wording import worker_command
+from celery_health.doctor.wording import is_typo, worker_command
 
 
 class QueueAbandoned(Rule):
@@ -29,6 +29,7 @@ class QueueAbandoned(Rule):
         if evidence.live is None or not evidence.workers:
             return
         wanted = senders(evidence)
+        consumed = sorted({name for worker in evidence.workers for name in worker.queues or ()})
         held = {
             queue.name: queue.ready
             for queue in evidence.live.snapshot.queues
@@ -37,15 +38,15 @@ class QueueAbandoned(Rule):
         for queue, ready in sorted({**evidence.live.abandoned, **held}.items()):
             if queue in wanted or queue in evidence.ignored_queues or evidence.consumers([queue]):
                 continue
+            nearest = next((name for name in consumed if is_typo(queue, name)), None)
+            meant = f"If '{nearest}' was meant, send there; have" if nearest else "Have"
             yield self.finding(
                 Kind.QUEUE,
                 queue,
                 f"Queue '{queue}' holds {ready} messages; no worker of this project consumes it, and none "
-                "of its "
-                "tasks goes there.",
-                evidence={"ready": ready},
-                fix=f"Have them done: {worker_command(evidence.app_name, [queue])}; or delete them: "
-                "celery -A "
-                f"{evidence.app_name} purge -Q {queue}; or add '{queue}' to IGNORED_QUEUES, if it is "
-                "another's.",
+                "of its tasks goes there by its route.",
+                evidence={"ready": ready, "nearest": nearest},
+                fix=f"{meant} them done: {worker_command(evidence.app_name, [queue])}; or delete them: "
+                f"celery -A {evidence.app_name} purge -Q {queue}; or add '{queue}' to IGNORED_QUEUES, if "
+                "it is another's.",
             )
