@@ -102,6 +102,9 @@ EXPORTER: Final = (
     _gauge("celery_queue_length", _QUEUE, "Messages waiting in the queue."),
     _gauge("celery_queue_tasks_active", _QUEUE, "Tasks from the queue that run now."),
     _gauge(
+        "celery_queue_tasks_reserved", _QUEUE, "Tasks from the queue that workers took and did not start yet."
+    ),
+    _gauge(
         "celery_queue_oldest_message_age_seconds", _QUEUE, "Age of the oldest message waiting; 0 if none."
     ),
     _gauge("celery_active_consumer_count", _QUEUE, "Consumers of the queue."),

@@ -81,6 +81,7 @@ def _queues(queues: Iterable[QueueState]) -> Facts:
     facts: Facts = {
         "celery_queue_length": {},
         "celery_queue_tasks_active": {},
+        "celery_queue_tasks_reserved": {},
         "celery_queue_oldest_message_age_seconds": {},
         "celery_active_consumer_count": {},
         "celery_active_worker_count": {},
@@ -90,6 +91,7 @@ def _queues(queues: Iterable[QueueState]) -> Facts:
         known = {
             "celery_queue_length": queue.ready,
             "celery_queue_tasks_active": queue.active,
+            "celery_queue_tasks_reserved": queue.reserved,
             "celery_queue_oldest_message_age_seconds": 0 if queue.ready == 0 else queue.oldest_age_seconds,
             "celery_active_consumer_count": queue.consumers,
             "celery_active_worker_count": None if queue.consumers is None else len(queue.consumer_names),

@@ -123,6 +123,7 @@ def everything():
         active=2,
         consumers=1,
         capacity=4,
+        reserved=1,
         consumer_names=("w1@host",),
         expected_by=("task:shop.pay",),
     )

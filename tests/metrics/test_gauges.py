@@ -73,6 +73,7 @@ def test_queues__each_fact_of_each_queue():
         name="emails",
         ready=5,
         active=2,
+        reserved=4,
         oldest_age_seconds=7.5,
         consumers=3,
         consumer_names=("a@host", "b@host"),
@@ -82,6 +83,7 @@ def test_queues__each_fact_of_each_queue():
     assert {name: samples[("emails",)] for name, samples in facts.items() if ("emails",) in samples} == {
         "celery_queue_length": 5.0,
         "celery_queue_tasks_active": 2.0,
+        "celery_queue_tasks_reserved": 4.0,
         "celery_queue_oldest_message_age_seconds": 7.5,
         "celery_active_consumer_count": 3.0,
         "celery_active_worker_count": 2.0,
@@ -96,6 +98,7 @@ def test_queues__what_is_unknown_is_absent_and_an_empty_one_has_no_old_message()
     } == {
         "celery_queue_length": {("empty",): 0.0},
         "celery_queue_tasks_active": {},
+        "celery_queue_tasks_reserved": {},
         "celery_queue_oldest_message_age_seconds": {("empty",): 0.0},
         "celery_active_consumer_count": {},
         "celery_active_worker_count": {},
