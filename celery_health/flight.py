@@ -52,8 +52,10 @@ class SharedFlight(Generic[T]):
         self._attempt: _Attempt[T] | None = None
         self._abandoned: list[_Attempt[T]] = []
 
-    def get(self, deadline: Deadline) -> tuple[T, float]:
+    def get(self, deadline: Deadline, *, run_deadline: Deadline | None = None) -> tuple[T, float]:
         """Return the value and its age in seconds.
+
+        The run may go on until `run_deadline`, for a later call, where that is longer than the wait.
 
         Raises:
             DeadlineExceeded: no value came within `deadline`.
@@ -63,7 +65,7 @@ class SharedFlight(Generic[T]):
             landed = self._landed
             if landed is not None and time.monotonic() - landed[0] < self._max_age_seconds:
                 return landed[1], time.monotonic() - landed[0]
-            attempt = self._join(deadline)
+            attempt = self._join(run_deadline or deadline)
         if attempt is None or not attempt.done.wait(deadline.remaining()):
             raise DeadlineExceeded(f"No answer within {deadline.budget_seconds:.3g} s.")
         if attempt.error is not None:

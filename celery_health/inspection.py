@@ -35,6 +35,8 @@ BEAT_PREFIX: Final = "celerybeat@"
 
 #: How long after the last reply a broadcast to nobody in particular waits for one more.
 DISCOVERY_SILENCE_SECONDS: Final = 1.0
+#: How often an answer is looked for on transports that cannot wait for one.
+POLLING_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,16 +99,18 @@ class Inspector:
         Raises:
             BrokerError: the broker cannot be reached.
         """
-        with _Conversation(self, deadline) as conversation:
+        with _Conversation(self, deadline, suffix="-discovery") as conversation:
             return tuple(sorted(conversation.call("ping", None)))
 
 
 class _Conversation:
     """One connection, one reply queue, any number of calls; leaves nothing behind on the broker."""
 
-    def __init__(self, inspector: Inspector, deadline: Deadline) -> None:
+    def __init__(self, inspector: Inspector, deadline: Deadline, *, suffix: str = "") -> None:
         self._inspector = inspector
         self._deadline = deadline
+        self._suffix = suffix
+        self._silence_seconds = DISCOVERY_SILENCE_SECONDS
         self._replies: dict[str, dict[str, Any]] = {}
         self._undecodable = 0
         self.listeners: int | None = None
@@ -115,6 +119,7 @@ class _Conversation:
     def __enter__(self) -> _Conversation:
         try:
             self._connection: Connection = connect(self._inspector._app, self._deadline.timeout())
+            self._poll_quickly()
             self._channel = self._connection.channel()
             self._count_listeners()
             self._reply_queue = self._declare_reply_queue()
@@ -148,8 +153,9 @@ class _Conversation:
         self._channel.after_reply_message_received(self._reply_queue.name)
 
     def _declare_reply_queue(self) -> Queue:
-        # One name per process: what a killed process leaves behind is at most one queue.
-        key = f"celery-health-{socket.gethostname()}-{os.getpid()}"
+        # One name per process and purpose: a killed process leaves few queues behind, and a discovery that
+        # goes on in its own thread takes no answer from the questions of a reading.
+        key = f"celery-health-{socket.gethostname()}-{os.getpid()}{self._suffix}"
         queue = Queue(
             f"{key}.{self._inspector._reply_exchange.name}",
             exchange=self._inspector._reply_exchange,
@@ -160,6 +166,14 @@ class _Conversation:
         )(self._channel)
         queue.declare()
         return queue
+
+    def _poll_quickly(self) -> None:
+        """Where kombu polls for messages, look often here, and be patient with workers, who look seldom."""
+        transport: Any = self._connection.transport
+        interval = getattr(transport, "polling_interval", None)
+        if interval:
+            self._silence_seconds = DISCOVERY_SILENCE_SECONDS + interval
+            transport.polling_interval = POLLING_SECONDS
 
     def _count_listeners(self) -> None:
         """Have Redis tell how many subscribers a broadcast reaches; kombu throws that number away."""
@@ -258,7 +272,7 @@ class _Conversation:
         while self.listeners is None or len(answers) < self.listeners:
             if len(answers) > seen:
                 seen, quiet_since = len(answers), time.monotonic()
-            silence = DISCOVERY_SILENCE_SECONDS - (time.monotonic() - quiet_since)
+            silence = self._silence_seconds - (time.monotonic() - quiet_since)
             if silence <= 0:
                 return
             try:

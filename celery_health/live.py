@@ -30,6 +30,8 @@ DISCOVERY_DEADLINE_SECONDS: Final = 4.0
 SILENT_PAUSE_SECONDS: Final = 5.0
 #: How long the answers of one round are waited for.
 ASK_SECONDS: Final = 1.0
+#: The same where workers look for messages only once a second (kombu's ``polling_interval``).
+POLLED_ASK_SECONDS: Final = 1.6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,8 +77,14 @@ class LiveWorkers:
             roster = self._roster(broker, deadline)
             if roster is None:
                 return Sighting(state=InspectionState(asked=True, error="No worker has been discovered yet."))
+            proves_absence = _proves_absence(broker)
+            if not proves_absence:
+                roster = tuple(dict.fromkeys([*roster, *self._remembered]))
+                if not roster:
+                    return Sighting(state=InspectionState(asked=True, error="No worker has answered yet."))
             roster = tuple(name for name in roster if name not in frozenset(skip))
-            replies = self._ask(roster, deadline.within(ASK_SECONDS))
+            patience = ASK_SECONDS if proves_absence else POLLED_ASK_SECONDS
+            replies = self._ask(roster, deadline.within(patience))
         except (BrokerError, DeadlineExceeded) as error:
             return Sighting(state=InspectionState(asked=True, error=str(error)))
         self._remember(replies, topology)
@@ -88,22 +96,29 @@ class LiveWorkers:
         seen = [m.worker.queues or () for m in self._memory.values() if m.is_ours and m.worker]
         return tuple(dict.fromkeys(name for names in seen for name in names))
 
+    @property
+    def _remembered(self) -> tuple[str, ...]:
+        return tuple(name for name, m in self._memory.items() if m.is_ours and m.answered_at is not None)
+
     # Who is there to ask ----------------------------------------------------------------------------
 
     def _roster(self, broker: Broker, deadline: Deadline) -> tuple[str, ...] | None:
         """Return the names to ask; None while no way to know them has answered."""
         if broker.capabilities.supports_roster:
             return broker.roster(deadline)
-        discovered = self._discovery.refresh(Deadline.after(DISCOVERY_DEADLINE_SECONDS))
+        run_deadline = Deadline.after(DISCOVERY_DEADLINE_SECONDS)
+        discovered = self._discovery.refresh(run_deadline)
         if discovered is None:
-            discovered = self._discovery.get(deadline)
+            discovered = self._discovery.get(deadline, run_deadline=run_deadline)
         names, age = discovered
         present = self._present(names, broker, deadline)
+        if not _proves_absence(broker):
+            return present
         if present or age < DISCOVERY_RETRY_SECONDS:
             return present
         # All that were known are gone, but others may have come since: ask again before saying "nobody".
         self._discovery.forget()
-        return self._present(self._discovery.get(deadline)[0], broker, deadline)
+        return self._present(self._discovery.get(deadline, run_deadline=run_deadline)[0], broker, deadline)
 
     def _discover(self, deadline: Deadline) -> tuple[str, ...]:
         return self._inspector.discover(Deadline.after(DISCOVERY_DEADLINE_SECONDS))
@@ -199,6 +214,11 @@ class LiveWorkers:
         return Worker(
             hostname=hostname, state=state, source=Source.INSPECTION, last_seen_seconds=seen, **known
         )
+
+
+def _proves_absence(broker: Broker) -> bool:
+    """Say whether the broker knows who listens; where it does not, silence proves nothing."""
+    return broker.capabilities.supports_roster or broker.capabilities.supports_consumer_count
 
 
 def _is_ours(worker: Worker, topology: Topology) -> bool:

@@ -113,7 +113,7 @@ class Reader:
             store=recorded.store,
             inspection=sighting.state,
             workers=workers,
-            queues=queues if reading.reachable else tuple(_unread(known, reading.error)),
+            queues=tuple(_unread(known, reading.error)) if reading.reachable is False else queues,
             recent=recorded.recent,
             observed=self._recorded.observed(workers, deadline),
             beats=recorded.beats,
@@ -140,7 +140,7 @@ class Reader:
         deadline: Deadline,
     ) -> Sighting:
         """Ask the workers that keep no record; nobody where all of them do, or the broker is away."""
-        if not reading.reachable:
+        if reading.reachable is False:
             return Sighting(state=InspectionState())
         live = frozenset(worker.hostname for worker in recorded.workers if worker.state.is_live)
         if live and not broker.capabilities.supports_roster:

@@ -15,7 +15,13 @@ from celery_health.api.answers import error_body, finish
 from celery_health.api.query import BadParameter, Query
 from celery_health.conf import get_settings
 from celery_health.deadline import Deadline
-from celery_health.exceptions import BrokerError, CeleryHealthError, ConfigurationError, DeadlineExceeded
+from celery_health.exceptions import (
+    BrokerError,
+    CeleryHealthError,
+    ConfigurationError,
+    DeadlineExceeded,
+    UnsupportedError,
+)
 from celery_health.gather import check_broker
 from celery_health.health import get_report
 from celery_health.records import Status
@@ -45,12 +51,13 @@ def live(request: HttpRequest) -> HttpResponse:
 def ready(request: HttpRequest) -> HttpResponse:
     """Answer 200 if this process reaches the broker in time, else 503; ``?strict=1`` also needs `healthy`."""
     details = True
+    notes: dict[str, Any] = {}
     try:
         settings = get_settings()
         details = settings.health_details == "always"
         strict = Query(request.GET, ["strict"]).flag("strict")
         deadline = _deadline(settings.deadline)
-        check_broker(deadline)
+        notes = _check_broker(deadline)
         refusal = _strict_refusal(deadline, details) if strict else None
     except (BadParameter, ConfigurationError) as error:
         status, body = error_body(error, details=details)
@@ -58,13 +65,22 @@ def ready(request: HttpRequest) -> HttpResponse:
     except CeleryHealthError as error:
         refusal = _broker_refusal(error, details)
     if refusal is None:
-        return _answer({"status": "ready"})
+        return _answer({"status": "ready", **notes})
     return _answer({"status": "not_ready", **refusal}, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def _deadline(seconds: float) -> Deadline:
     """Return a deadline that leaves time to answer within `seconds`, and names them in messages."""
     return Deadline(expires_at=time.monotonic() + seconds * ASKING_SHARE, budget_seconds=seconds)
+
+
+def _check_broker(deadline: Deadline) -> dict[str, Any]:
+    """Ask the broker. One that cannot be asked keeps no pod from being ready for ever: the body says so."""
+    try:
+        check_broker(deadline)
+    except UnsupportedError as error:
+        return {"notes": [str(error)]}
+    return {}
 
 
 def _broker_refusal(error: CeleryHealthError, details: bool) -> dict[str, Any]:

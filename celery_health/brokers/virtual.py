@@ -6,6 +6,7 @@ some (SQS, SQLAlchemy), and opening a connection proves nothing on others.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from abc import abstractmethod
@@ -59,22 +60,14 @@ class UnreadableBroker(Broker):
 class _LocalBroker(UnreadableBroker):
     """A transport that lives on this machine and can be looked at."""
 
-    def __init__(self, app: Celery) -> None:
-        super().__init__(app)
-        self.capabilities = Capabilities(supports_length=True, supports_remote_control=True)
-
     def read(self, queues: Sequence[str], deadline: Deadline) -> BrokerReading:
         """Count the messages of every queue."""
         started = time.monotonic()
         try:
-            lengths = self._lengths(queues)
+            readings = self._look(queues)
         except OSError as error:
             return BrokerReading(reachable=False, error=_describe(error))
-        return BrokerReading(
-            reachable=True,
-            queues={name: QueueReading(name=name, ready=lengths[name]) for name in queues},
-            latency_seconds=time.monotonic() - started,
-        )
+        return BrokerReading(reachable=True, queues=readings, latency_seconds=time.monotonic() - started)
 
     def ping(self, deadline: Deadline) -> None:
         """Look whether it is there.
@@ -83,29 +76,54 @@ class _LocalBroker(UnreadableBroker):
             BrokerError: it is not.
         """
         try:
-            self._lengths(())
+            self._look(())
         except OSError as error:
             raise BrokerError(_describe(error)) from error
 
     @abstractmethod
-    def _lengths(self, queues: Sequence[str]) -> Counter[str]:
-        """Return the number of messages by queue; raise OSError when that cannot be had."""
+    def _look(self, queues: Sequence[str]) -> dict[str, QueueReading]:
+        """Return a reading of each of `queues`; raise OSError when that cannot be had."""
 
 
 class FilesystemBroker(_LocalBroker):
     """Messages as files of one folder (`kombu/transport/filesystem.py`), ``<time>_<uuid>.<queue>.msg``."""
 
-    def _lengths(self, queues: Sequence[str]) -> Counter[str]:
-        incoming = os.path.abspath(self._options.get("data_folder_in", "data_in"))
+    def __init__(self, app: Celery) -> None:
+        super().__init__(app)
+        self.capabilities = Capabilities(
+            supports_length=True, supports_age=True, supports_remote_control=True
+        )
+
+    def _look(self, queues: Sequence[str]) -> dict[str, QueueReading]:
+        folder = self._folder()
+        lengths: Counter[str] = Counter()
+        oldest: dict[str, str] = {}
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name, _, rest = entry.name.partition(".")
+                if rest.endswith(".msg"):
+                    queue = rest.removesuffix(".msg")
+                    lengths[queue] += 1
+                    # Workers take the files in the order of their names.
+                    oldest[queue] = min(name, oldest.get(queue, name))
+        return {queue: self._reading(queue, lengths[queue], oldest.get(queue), folder) for queue in queues}
+
+    def _reading(self, queue: str, ready: int, oldest: str | None, folder: str) -> QueueReading:
+        written: float | None = None
+        if oldest is not None:
+            with contextlib.suppress(FileNotFoundError):  # taken a moment ago
+                written = os.stat(os.path.join(folder, f"{oldest}.{queue}.msg")).st_mtime
+        return QueueReading(name=queue, ready=ready, oldest_published_at=written, oldest_message_id=oldest)
+
+    def _folder(self) -> str:
+        incoming: str = os.path.abspath(self._options.get("data_folder_in", "data_in"))
         outgoing = os.path.abspath(self._options.get("data_folder_out", "data_out"))
         if incoming != outgoing:
             raise OSError(
                 "data_folder_in and data_folder_out differ, so that no worker with these settings reads what "
                 "is sent: set both to the same absolute path in the broker's transport options."
             )
-        with os.scandir(incoming) as entries:
-            queues_of = (entry.name.partition(".")[2] for entry in entries)
-            return Counter(name.removesuffix(".msg") for name in queues_of if name.endswith(".msg"))
+        return incoming
 
 
 class MemoryBroker(_LocalBroker):
@@ -113,13 +131,17 @@ class MemoryBroker(_LocalBroker):
 
     def __init__(self, app: Celery) -> None:
         super().__init__(app)
+        self.capabilities = Capabilities(supports_length=True, supports_remote_control=True)
         kombu: Any = unconnected(app)
         # Shared by all connections of the process (`kombu/transport/memory.py`).
         self._queues: dict[str, Any] = kombu.transport.Channel.queues
         kombu.release()
 
-    def _lengths(self, queues: Sequence[str]) -> Counter[str]:
-        return Counter({name: self._queues[name].qsize() for name in queues if name in self._queues})
+    def _look(self, queues: Sequence[str]) -> dict[str, QueueReading]:
+        return {
+            name: QueueReading(name=name, ready=self._queues[name].qsize() if name in self._queues else 0)
+            for name in queues
+        }
 
 
 def _describe(error: OSError) -> str:

@@ -50,6 +50,15 @@ class Check(ABC):
             "task_always_eager is on: tasks run in the process that calls them, without broker and worker.",
         )
 
+    def unread(self, snapshot: Snapshot) -> CheckResult | None:
+        """Return what a check of queues says where none of them could be read; None where one could."""
+        if not snapshot.queues or any(queue.ready is not None for queue in snapshot.queues):
+            return None
+        if snapshot.broker.reachable is None:
+            return self.result(CheckStatus.UNSUPPORTED, snapshot.broker.error or "No queue could be read.")
+        why = snapshot.broker.error or snapshot.queues[0].error or "the broker did not say"
+        return self.result(CheckStatus.UNKNOWN, f"No queue could be read: {why}")
+
 
 def worker_command(app_name: str, queues: Iterable[str] = ()) -> str:
     """Return the command that starts a worker, to paste."""

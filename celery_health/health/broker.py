@@ -21,7 +21,9 @@ class BrokerReachable(Check):
             yield self.eager()
             return
         broker = snapshot.broker
-        if broker.reachable is None:
+        if broker.reachable is None and broker.error:
+            yield self.result(CheckStatus.UNSUPPORTED, broker.error)
+        elif broker.reachable is None:
             yield self.result(CheckStatus.UNKNOWN, f"The broker at {broker.url} was not asked.")
         elif broker.reachable:
             took = broker.latency_seconds

@@ -21,6 +21,8 @@ class QueuesConsumed(Check):
             yield self.eager()
             return
         results = [result for queue in snapshot.queues for result in self._judge(queue, snapshot, settings)]
+        if not results and (unread := self.unread(snapshot)):
+            results = [unread]
         yield from results or [self.result(CheckStatus.PASS, "Every queue that needs a consumer has one.")]
 
     def _judge(self, queue: QueueState, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
@@ -61,6 +63,9 @@ class QueuesStalled(Check):
         """Yield one result per stalled queue, else one for all."""
         if snapshot.app.always_eager:
             yield self.eager()
+            return
+        if unread := self.unread(snapshot):
+            yield unread
             return
         by_name = {worker.hostname: worker for worker in snapshot.workers}
         results: list[CheckResult] = []

@@ -20,6 +20,9 @@ class QueuesDepth(Check):
         if snapshot.app.always_eager:
             yield self.eager()
             return
+        if snapshot.broker.reachable is None and (unread := self.unread(snapshot)):
+            yield unread
+            return
         troubled = False
         for queue in snapshot.queues:
             limit = settings.limit("depth", queue=queue.name)
@@ -70,6 +73,9 @@ class QueuesAge(Check):
         """Yield one result per queue that is late, or whose age is unknown while it holds messages."""
         if snapshot.app.always_eager:
             yield self.eager()
+            return
+        if unread := self.unread(snapshot):
+            yield unread
             return
         results = [result for queue in snapshot.queues for result in self._judge(queue, snapshot, settings)]
         if results:

@@ -32,9 +32,9 @@ class BrokerState:
     url: str
     """Masked."""
     reachable: bool | None = None
-    """None when it was not asked."""
+    """None when it was not asked, or cannot be: `error` then says that the transport is the reason."""
     error: str | None = None
-    """Masked text, when it did not answer."""
+    """Masked text, when it did not answer or cannot be asked."""
     latency_seconds: float | None = None
     """Wall time of the one read."""
 

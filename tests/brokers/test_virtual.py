@@ -59,7 +59,9 @@ def test_read__counts_as_kombu_does(kind: str, request: pytest.FixtureRequest, r
     with app.connection_for_read() as connection, connection.channel() as channel:
         for name in ("one", "dotted.name"):
             assert found[name].ready == channel._size(name)
-    assert broker.capabilities == capabilities(supports_length=True, supports_remote_control=True)
+    assert broker.capabilities == capabilities(
+        supports_length=True, supports_age=kind == "filesystem_app", supports_remote_control=True
+    )
     assert broker.roster(Deadline.after(1)) is None
     broker.ping(Deadline.after(1))
 
@@ -72,6 +74,19 @@ def test_read__filesystem_changes_nothing(filesystem_app: Celery, tmp_path: Path
     assert queue(broker, "q").ready == 1
     assert queue(broker, "other").ready == 0
     assert sorted(os.listdir(tmp_path / "data")) == before
+
+
+def test_read__filesystem_age_is_that_of_the_file_next_in_turn(
+    filesystem_app: Celery, tmp_path: Path, reader: Reader
+) -> None:
+    filesystem_app.send_task("some.task", queue="q")
+    (first,) = (tmp_path / "data").iterdir()
+    os.utime(first, (1_700_000_000, 1_700_000_000))
+    filesystem_app.send_task("some.task", queue="q")
+    broker = reader(filesystem_app)
+    found = queue(broker, "q")
+    assert (found.ready, found.oldest_published_at) == (2, 1_700_000_000)
+    assert queue(broker, "other").oldest_published_at is None
 
 
 def test_read__filesystem_without_its_folder(filesystem_app: Celery, tmp_path: Path, reader: Reader) -> None:

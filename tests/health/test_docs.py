@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import fields
 
+import pytest
+from celery import Celery
+
+from celery_health.brokers.amqp import AmqpBroker
+from celery_health.brokers.base import Broker
+from celery_health.brokers.redis import RedisBroker
+from celery_health.brokers.virtual import FilesystemBroker, MemoryBroker
 from celery_health.conf import Limits
 from celery_health.health.verdict import CHECKS
 from celery_health.records import WorkerState
@@ -38,3 +46,26 @@ def test_docs__limits_are_real() -> None:
 
 def test_docs__every_state_of_a_worker() -> None:
     assert [row[0].strip("`") for row in rows("States of a worker")] == [state.value for state in WorkerState]
+
+
+@pytest.mark.parametrize(
+    ("transport", "broker"),
+    [
+        ("redis", RedisBroker),
+        ("amqp", AmqpBroker),
+        ("filesystem", FilesystemBroker),
+        ("memory", MemoryBroker),
+    ],
+)
+def test_docs__capabilities_of_each_transport(
+    transport: str, broker: type[Broker], make_app: Callable[..., Celery]
+) -> None:
+    app = make_app("memory://")
+    able = broker.capabilities if hasattr(broker, "capabilities") else broker(app).capabilities  # type: ignore[call-arg]
+    (row,) = [row for row in rows("Transports") if row[0].startswith(f"`{transport}`")]
+
+    assert row[1].startswith(("yes", "of this process")) is able.supports_length
+    assert (row[2] == "yes") is able.supports_age
+    assert (row[3] == "yes") is able.supports_unacked
+    assert (row[4] == "yes") is able.supports_consumer_count
+    assert (row[5] == "yes") is able.supports_roster

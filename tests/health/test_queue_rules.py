@@ -75,8 +75,8 @@ STALLED = [
     # A worker without records: nobody can say.
     (make_queue(**HELD), make_worker(), "unknown"),
     (make_queue(ready=0), make_worker(**IDLE), "pass"),
-    # Unreadable depth: queues.depth says so, this rule cannot.
-    (make_queue(**{**HELD, "ready": None}), make_worker(**IDLE), "pass"),
+    # No queue could be read: that none is stalled would be a guess.
+    (make_queue(**{**HELD, "ready": None}), make_worker(**IDLE), "unknown"),
 ]
 
 

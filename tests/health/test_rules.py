@@ -39,7 +39,9 @@ BROKER_TABLE = [
     # It refused, hung, or was too slow: all the same to whoever needs a task done.
     (make_snapshot(broker=DOWN), "fail"),
     # Nobody asked it: nothing is known.
-    (make_snapshot(broker=replace(DOWN, reachable=None)), "unknown"),
+    (make_snapshot(broker=replace(DOWN, reachable=None, error=None)), "unknown"),
+    # It cannot be asked, and says why.
+    (make_snapshot(broker=replace(DOWN, reachable=None)), "unsupported"),
     # Tasks run in place: there is no broker to reach.
     (make_snapshot(app=EAGER, broker=replace(DOWN, reachable=None)), "unsupported"),
 ]

@@ -85,6 +85,19 @@ def test_flight__gives_up_at_the_deadline() -> None:
     assert waited < 2
 
 
+def test_flight__a_short_wait_does_not_give_up_a_long_run() -> None:
+    work = Work()
+    work.gate.clear()
+    flight = SharedFlight(work, name="test", max_age_seconds=60)
+    for _ in range(3):
+        with pytest.raises(DeadlineExceeded):
+            flight.get(Deadline.after(0.01), run_deadline=Deadline.after(5))
+    work.gate.set()
+
+    assert flight.get(Deadline.after(5))[0] == 1
+    assert work.runs == 1
+
+
 def test_flight__hangs_in_a_bounded_number_of_threads() -> None:
     work = Work()
     work.gate.clear()
