@@ -8,7 +8,6 @@ from rest_framework.response import Response
 from celery_health.api.base import MonitoringView
 from celery_health.api.schema import describe
 from celery_health.doctor.body import report_body
-from celery_health.doctor.examination import examine_live
 
 
 class DoctorView(MonitoringView):
@@ -21,5 +20,8 @@ class DoctorView(MonitoringView):
     @describe("doctor")
     def get(self, request: Request) -> Response:
         """Answer the findings."""
+        # Imported here: every worker and web process loads the URLs, and few of them are ever asked this.
+        from celery_health.doctor.examination import examine_live
+
         self.query()
         return Response(report_body(examine_live()))
