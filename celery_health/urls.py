@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
+from celery_health.api.dead_letters import (
+    DeadLetterQueueView,
+    DeadLettersView,
+    DeadLetterView,
+    PurgeView,
+    RequeueOneView,
+    RequeueView,
+)
 from celery_health.api.doctor import DoctorView
 from celery_health.api.health import HealthView
 from celery_health.api.metrics import MetricsView
@@ -26,5 +34,15 @@ urlpatterns = [
     path("queues/", QueuesView.as_view(), name="queues"),
     path("schedule/", ScheduleView.as_view(), name="schedule"),
     path("doctor/", DoctorView.as_view(), name="doctor"),
+    path("dead-letters/", DeadLettersView.as_view(), name="dead-letters"),
+    path("dead-letters/<str:queue>/", DeadLetterQueueView.as_view(), name="dead-letters-queue"),
+    path("dead-letters/<str:queue>/requeue/", RequeueView.as_view(), name="dead-letters-requeue"),
+    path("dead-letters/<str:queue>/purge/", PurgeView.as_view(), name="dead-letters-purge"),
+    path("dead-letters/<str:queue>/<str:letter_id>/", DeadLetterView.as_view(), name="dead-letters-entry"),
+    path(
+        "dead-letters/<str:queue>/<str:letter_id>/requeue/",
+        RequeueOneView.as_view(),
+        name="dead-letters-entry-requeue",
+    ),
     path("metrics/", MetricsView.as_view(), name="metrics"),
 ]

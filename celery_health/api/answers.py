@@ -10,7 +10,14 @@ from typing import Any, Final
 from django.http.response import HttpResponseBase
 
 from celery_health.api.query import BadParameter
-from celery_health.exceptions import CeleryHealthError, ConfigurationError
+from celery_health.dead_letters.body import requeued_body
+from celery_health.exceptions import (
+    CeleryHealthError,
+    ConfigurationError,
+    LetterNotFoundError,
+    NotConsumedError,
+    UnsupportedError,
+)
 from celery_health.masking import mask
 
 logger = logging.getLogger("celery_health.api")
@@ -18,12 +25,19 @@ logger = logging.getLogger("celery_health.api")
 CACHE_CONTROL: Final = "no-store"
 HIDDEN_CONFIGURATION_ERROR: Final = "celery_health is not configured rightly: the server's log says how to."
 HIDDEN_ERROR: Final = "celery_health cannot answer."
+_STATUSES: Final = (
+    (LetterNotFoundError, HTTPStatus.NOT_FOUND),
+    (NotConsumedError, HTTPStatus.CONFLICT),
+    (UnsupportedError, HTTPStatus.NOT_IMPLEMENTED),
+)
+_OTHERS: Final = HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def error_body(error: CeleryHealthError, *, details: bool = True) -> tuple[HTTPStatus, dict[str, Any]]:
     """Return the status and JSON body that `error` is answered with.
 
-    A bad parameter is 400, wrong settings are 500, all else 503. Without `details`, for callers who may
+    A bad parameter is 400, a letter that is not there 404, a queue that nobody consumes 409, what the
+    transport cannot do 501, wrong settings are 500, all else 503. Without `details`, for callers who may
     not see them, the text says only which of these it is.
     """
     if isinstance(error, BadParameter):
@@ -33,7 +47,10 @@ def error_body(error: CeleryHealthError, *, details: bool = True) -> tuple[HTTPS
     if isinstance(error, ConfigurationError):
         _log_once(text)
         return HTTPStatus.INTERNAL_SERVER_ERROR, {"error": text if details else HIDDEN_CONFIGURATION_ERROR}
-    return HTTPStatus.SERVICE_UNAVAILABLE, {"error": text if details else HIDDEN_ERROR}
+    status = next((status for kind, status in _STATUSES if isinstance(error, kind)), _OTHERS)
+    body = {"error": text if details else HIDDEN_ERROR}
+    done = getattr(error, "done", None)
+    return status, body if done is None else {**body, "done": requeued_body(done)}
 
 
 @lru_cache(maxsize=32)

@@ -15,6 +15,7 @@ NO: Final = ("0", "false", "no", "off")
 
 DEFAULT_LIMIT: Final = 1000
 MAX_LIMIT: Final = 10_000
+MAX_OFFSET: Final = 1_000_000
 
 #: What of a value is repeated in a message.
 _SHOWN_CHARACTERS: Final = 100
@@ -71,19 +72,42 @@ class Query:
             return True
         raise BadParameter(name, value, "Give 1 or 0.")
 
-    def limit(self) -> int:
+    def limit(self, default: int = DEFAULT_LIMIT) -> int:
         """Return how many rows a list may have: ``?limit=``.
 
         Raises:
             BadParameter: it is not a whole number from 1 to 10,000.
         """
-        value = self._single("limit")
-        if value is None:
-            return DEFAULT_LIMIT
+        value = self._whole("limit", 1, MAX_LIMIT)
+        return default if value is None else value
+
+    def offset(self) -> int:
+        """Return how many rows to pass over: ``?offset=``.
+
+        Raises:
+            BadParameter: it is not a whole number from 0 to 1,000,000.
+        """
+        return self._whole("offset", 0, MAX_OFFSET) or 0
+
+    def _whole(self, name: str, least: int, most: int) -> int | None:
+        value = self._single(name)
         # Not int() alone: it takes "１", "1_0" and " 1", and refuses long digits with an error of its own.
-        if not (value.isascii() and value.isdigit() and len(value) < 10 and 1 <= int(value) <= MAX_LIMIT):
-            raise BadParameter("limit", value, f"Give a whole number from 1 to {MAX_LIMIT}.")
-        return int(value)
+        if value is not None and not (
+            value.isascii() and value.isdigit() and len(value) < 10 and least <= int(value) <= most
+        ):
+            raise BadParameter(name, value, f"Give a whole number from {least} to {most}.")
+        return None if value is None else int(value)
+
+    def single(self, name: str) -> str | None:
+        """Return the one value of a parameter; None when it is not given.
+
+        Raises:
+            BadParameter: it is empty, or given more than once.
+        """
+        value = self._single(name)
+        if value == "":
+            raise BadParameter(name, "", "Give a value, or leave the parameter out.")
+        return value
 
     def names(self, name: str) -> frozenset[str] | None:
         """Return the names given, the parameter being repeatable; None, for all, when it is not given.

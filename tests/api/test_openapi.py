@@ -22,6 +22,14 @@ from tests.api.test_tasks import BUSY, UNKNOWN_TABLE, WITH_ARGUMENTS
 from tests.api.test_workers_and_queues import FULL_QUEUE, FULL_WORKER
 from tests.support.processes import ROOT
 
+DEAD_LETTERS = {
+    "dead-letters/{queue}/": "dead_letters_queue",
+    "dead-letters/{queue}/requeue/": "dead_letters_requeue",
+    "dead-letters/{queue}/purge/": "dead_letters_purge",
+    "dead-letters/{queue}/{letter_id}/": "dead_letters_entry",
+    "dead-letters/{queue}/{letter_id}/requeue/": "dead_letters_entry_requeue",
+}
+
 
 def generate(version: str) -> dict[str, Any]:
     """Return the schema of the test project; a warning is an error."""
@@ -76,12 +84,13 @@ def test_openapi__old_version_is_generated_too() -> None:
 
 
 def test_openapi__describes_every_resource(schema: dict[str, Any]) -> None:
-    paths = {path: item["get"] for path, item in schema["paths"].items()}
+    paths = {path: operation for path, item in schema["paths"].items() for operation in item.values()}
 
-    described = [*RESOURCES, "metrics/"]
+    described = [*RESOURCES, "metrics/", "dead-letters/", *DEAD_LETTERS]
     assert set(paths) == {PREFIX + path for path in described}
+    names = [path.removesuffix("/").replace("-", "_") for path in described if path not in DEAD_LETTERS]
     assert {item["operationId"] for item in paths.values()} == {
-        f"celery_{path.removesuffix('/')}" for path in described
+        f"celery_{name}" for name in [*names, *DEAD_LETTERS.values()]
     }
     assert {name for item in paths.values() for name in item["tags"]} == {"Celery health"}
     assert [item["name"] for item in paths[PREFIX + "tasks/"]["parameters"]] == ["limit", "task", "worker"]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from celery_health.api.openapi import doctor, fleet, health, metrics, schedule, tasks
+from celery_health.api.openapi import dead_letters, doctor, fleet, health, metrics, schedule, tasks
 
 #: The arguments of ``extend_schema`` by the name that a view gives to ``describe``.
 OPERATIONS: Final[Mapping[str, dict[str, Any]]] = MappingProxyType(
@@ -22,6 +22,7 @@ OPERATIONS: Final[Mapping[str, dict[str, Any]]] = MappingProxyType(
         "queues": fleet.QUEUES_OPERATION,
         "schedule": schedule.OPERATION,
         "doctor": doctor.OPERATION,
+        **dead_letters.OPERATIONS,
         "metrics": metrics.OPERATION,
     }
 )

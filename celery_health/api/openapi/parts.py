@@ -62,7 +62,8 @@ def by_name(schema: Schema, description: str = "") -> Schema:
 def fields(properties: dict[str, Schema], *, optional: tuple[str, ...] = ()) -> Schema:
     """Return the schema of an object with all of `properties`, save that `optional` ones may be absent."""
     required = [name for name in properties if name not in optional]
-    return {"type": "object", "properties": properties, "required": required}
+    # OpenAPI 3.0 takes no empty list.
+    return {"type": "object", "properties": properties, **({"required": required} if required else {})}
 
 
 ENVELOPE: Final[dict[str, Schema]] = {

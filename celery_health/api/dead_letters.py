@@ -1,0 +1,157 @@
+"""``dead-letters/``: how many, which, why; sent again, or purged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, ClassVar, Final
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from celery_health.api.base import MonitoringView
+from celery_health.api.query import BadParameter
+from celery_health.api.schema import describe
+from celery_health.api.writing import BadField, WritingView
+from celery_health.conf import get_settings
+from celery_health.dead_letters import letters
+from celery_health.dead_letters.audit import audited
+from celery_health.dead_letters.body import letter_row, page_body, requeued_body, sizes_body
+from celery_health.dead_letters.letters import DEFAULT_LIMIT, MAX_LIMIT, RequeueInterruptedError
+from celery_health.dead_letters.moments import unix_seconds
+from celery_health.dead_letters.records import Filter, Requeued
+from celery_health.printable import printable
+
+FILTERS: Final = ("task", "exception", "since", "until")
+MAX_RATE: Final = 1e6
+
+
+class DeadLettersView(MonitoringView):
+    """How many dead letters each queue has; `null` is unknown."""
+
+    @describe("dead-letters")
+    def get(self, request: Request) -> Response:
+        """Answer the sizes."""
+        self.query()
+        return Response(sizes_body(letters.sizes()))
+
+
+class DeadLetterQueueView(MonitoringView):
+    """The dead letters of a queue, the oldest first.
+
+    `?task=`, `?exception=`, `?since=` and `?until=` choose (a time, or `2h` for two hours ago), `?limit=` and
+    `?offset=` page. On RabbitMQ only the first thousand can be shown, and looking marks them as redelivered.
+    """
+
+    parameters: ClassVar = ["limit", "offset", *FILTERS]
+
+    @describe("dead-letters-queue")
+    def get(self, request: Request, queue: str) -> Response:
+        """Answer some letters."""
+        query = self.query()
+        page = letters.entries(
+            queue,
+            limit=query.limit(DEFAULT_LIMIT),
+            offset=query.offset(),
+            where=Filter(
+                task=query.single("task"),
+                exception=query.single("exception"),
+                since=_moment("since", query.single("since"), BadParameter),
+                until=_moment("until", query.single("until"), BadParameter),
+            ),
+        )
+        return Response(page_body(page))
+
+
+class DeadLetterView(MonitoringView):
+    """One dead letter, by its own id or its task's: why it failed, and where it goes back to."""
+
+    @describe("dead-letters-entry")
+    def get(self, request: Request, queue: str, letter_id: str) -> Response:
+        """Answer one letter."""
+        self.query()
+        return Response(letter_row(letters.entry(queue, letter_id)))
+
+
+class _Requeuing(WritingView):
+    """What sending one letter and sending many have in common."""
+
+    def requeue(self, queue: str, ids: list[str] | None, chosen: Mapping[str, Any]) -> Requeued:
+        """Send letters within the ``DEADLINE`` setting, and log who did."""
+        timeout = get_settings().deadline
+        if chosen["dry_run"]:
+            return letters.requeue(queue, ids, timeout=timeout, **chosen)
+        with audited("requeue", queue, self.who()) as deed:
+            try:
+                done = letters.requeue(queue, ids, timeout=timeout, **chosen)
+            except RequeueInterruptedError as error:
+                deed.count = error.done.requeued
+                raise
+            deed.count = done.requeued
+        return done
+
+
+class RequeueView(_Requeuing):
+    """Sends letters back to their queue as they were published: those of `ids`, else all.
+
+    `task`, `exception`, `since` and `until` choose; `limit` and `rate` (per second) bound; `dry_run` only
+    says what would be done; `force` also sends while nobody consumes the queue, and what has expired.
+    It ends within the `DEADLINE` setting: `finished` says whether that was all.
+    """
+
+    @describe("dead-letters-requeue")
+    def post(self, request: Request, queue: str) -> Response:
+        """Send letters again."""
+        self.query()
+        fields = self.fields(["ids", *FILTERS, "limit", "rate", "dry_run", "force"])
+        chosen = {
+            "where": Filter(
+                task=fields.text("task"),
+                exception=fields.text("exception"),
+                since=_moment("since", fields.text("since"), BadField),
+                until=_moment("until", fields.text("until"), BadField),
+            ),
+            "limit": fields.whole("limit", MAX_LIMIT),
+            "rate": fields.number("rate", 0.01, MAX_RATE),
+            "force": fields.flag("force"),
+            "dry_run": fields.flag("dry_run"),
+        }
+        return Response(requeued_body(self.requeue(queue, fields.texts("ids"), chosen)))
+
+
+class RequeueOneView(_Requeuing):
+    """Sends one letter back to its queue, as it was published; 409 when it has expired, unless `force`."""
+
+    @describe("dead-letters-entry-requeue")
+    def post(self, request: Request, queue: str, letter_id: str) -> Response:
+        """Send a letter again."""
+        self.query()
+        fields = self.fields(["dry_run", "force"])
+        chosen = {"force": fields.flag("force"), "dry_run": fields.flag("dry_run")}
+        letters.entry(queue, letter_id)
+        done = self.requeue(queue, [letter_id], chosen)
+        return Response(requeued_body(done), HTTPStatus.OK if done.requeued else HTTPStatus.CONFLICT)
+
+
+class PurgeView(WritingView):
+    """Removes all letters of a queue, for good; `dry_run` only counts them."""
+
+    @describe("dead-letters-purge")
+    def post(self, request: Request, queue: str) -> Response:
+        """Purge."""
+        self.query()
+        if self.fields(["dry_run"]).flag("dry_run"):
+            size = letters.entries(queue, limit=1).size
+            return Response({"queue": printable(queue), "purged": size, "dry_run": True})
+        with audited("purge", queue, self.who()) as deed:
+            count = deed.count = letters.purge(queue)
+        return Response({"queue": printable(queue), "purged": count, "dry_run": False})
+
+
+def _moment(name: str, value: str | None, error: type[BadParameter]) -> float | None:
+    if value is None:
+        return None
+    try:
+        return unix_seconds(value)
+    except ValueError as problem:
+        raise error(name, value, str(problem)) from None

@@ -1,0 +1,49 @@
+"""Who did what to how many letters: one log record each, under ``celery_health.audit``.
+
+A warning, since Python drops what is less where the project has not set up logging.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from celery_health.printable import printable
+
+logger = logging.getLogger("celery_health.audit")
+
+#: Of a name in the record.
+_MAX_NAME = 200
+
+
+class Deed:
+    """What is being done. `count` is set when it is known."""
+
+    def __init__(self) -> None:
+        self.count: int | None = None
+        """Letters."""
+
+
+@contextmanager
+def audited(action: str, queue: str, who: str) -> Iterator[Deed]:
+    """Log an `action` (``requeue``, ``purge``) when it has ended, in whatever way.
+
+    The record's attributes are ``action``, ``queue``, ``who``, ``count`` (None when it is unknown) and
+    ``outcome`` (``done`` or the class of the error).
+    """
+    deed, outcome = Deed(), "interrupted"
+    try:
+        yield deed
+        outcome = "done"
+    except BaseException as error:
+        outcome = type(error).__name__
+        raise
+    finally:
+        count = "an unknown number" if deed.count is None else deed.count
+        queue, who = printable(queue, _MAX_NAME), printable(who, _MAX_NAME)
+        logger.warning(
+            "Dead letters: %s of queue '%s' by %s: %s letters (%s).",
+            action, queue, who, count, outcome,
+            extra={"action": action, "queue": queue, "who": who, "count": deed.count, "outcome": outcome},
+        )  # fmt: skip

@@ -1,0 +1,95 @@
+"""Dead letters as the contract has them, field by field: for HTTP and for ``--json``. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from celery_health.dead_letters.records import DeadLetter, Page, Requeued
+from celery_health.printable import printable
+
+#: What RabbitMQ cannot do, where it matters.
+FIRST_ONLY: Final = (
+    "RabbitMQ shows only the first {shown} of {size} letters. Requeue or purge to see those behind."
+)
+CALL_AGAIN: Final = (
+    "RabbitMQ lets one call reach only the first letters of a queue: those behind were not looked at."
+)
+
+
+def sizes_body(sizes: Mapping[str, int | None]) -> dict[str, Any]:
+    """Return how many letters each queue has."""
+    rows = [{"queue": printable(queue), "size": size} for queue, size in sorted(sizes.items())]
+    known = [size for size in sizes.values() if size is not None]
+    return {"queues": rows, "count": len(rows), "total": sum(known) if len(known) == len(rows) else None}
+
+
+def page_body(page: Page) -> dict[str, Any]:
+    """Return some letters of one queue."""
+    return {
+        "queue": printable(page.queue),
+        "size": page.size,
+        "letters": [letter_row(letter) for letter in page.letters],
+        "offset": page.offset,
+        "looked_at": page.looked_at,
+        "more": page.more,
+        "complete": page.complete,
+        "notes": list(page_notes(page)),
+    }
+
+
+def page_notes(page: Page) -> tuple[str, ...]:
+    """Return what to know of a page that does not show everything there is."""
+    return () if page.complete else (FIRST_ONLY.format(shown=page.looked_at, size=page.size),)
+
+
+def letter_row(letter: DeadLetter) -> dict[str, Any]:
+    """Return one letter; its arguments only where they may be seen."""
+    row = {
+        "id": letter.id,
+        "task_id": letter.task_id,
+        "task_name": letter.task_name,
+        "cause": letter.cause.value,
+        "exception": letter.exception or None,
+        "message": letter.message or None,
+        "traceback": letter.traceback,
+        "failed_at": moment(letter.failed_at),
+        "first_failed_at": moment(letter.first_failed_at),
+        "worker": letter.worker,
+        "attempts": letter.attempts,
+        "queue": printable(letter.queue),
+        "exchange": letter.exchange,
+        "routing_key": letter.routing_key,
+        "priority": letter.priority,
+        "size_bytes": letter.size_bytes,
+        "content_type": letter.content_type,
+    }
+    if letter.args is not None or letter.kwargs is not None:
+        row |= {"args": letter.args, "kwargs": letter.kwargs}
+    return row
+
+
+def requeued_body(done: Requeued) -> dict[str, Any]:
+    """Return what a requeue did, or would do."""
+    return {
+        "queue": printable(done.queue),
+        "requeued": done.requeued,
+        "expired": done.expired,
+        "unsendable": done.unsendable,
+        "gone": done.gone,
+        "remaining": done.remaining,
+        "looked_at": done.looked_at,
+        "finished": done.finished,
+        "complete": done.complete,
+        "not_found": [printable(name) for name in done.not_found],
+        "dry_run": done.dry_run,
+        "notes": [] if done.complete else [CALL_AGAIN],
+    }
+
+
+def moment(seconds: float | None) -> str | None:
+    """Return a time as ISO 8601, UTC, to the millisecond; None when it is unknown."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
