@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: How long a run that was due while no beat ran is called missed, if nothing makes up for it.
 MISSED_MEMORY_SECONDS: Final = 86400.0
+#: What is due this soon makes up for itself what it missed.
+_SOON_SECONDS: Final = 60.0
 
 _SENDING: Final = (BeatState.OK, BeatState.STUCK, BeatState.UNKNOWN)
 
@@ -64,8 +66,10 @@ def _with_missed(entry: ScheduleEntryState, beat: Beat, beats: tuple[Beat, ...])
     A beat that starts with a new schedule file takes every entry for just run: a daily one that was due
     before it started is sent tomorrow, and nobody is told.
     """
-    # Due at once, or late by its own beat's account: it will be sent, or is judged already.
-    if not entry.enabled or beat.uptime_seconds is None or (entry.next_due_in_seconds or 0.0) <= 0.0:
+    # Due soon, or late by its own beat's account: it will be sent, or is judged already.
+    if not entry.enabled or beat.uptime_seconds is None:
+        return entry
+    if (entry.next_due_in_seconds or 0.0) <= _SOON_SECONDS:
         return entry
     sent = [
         one.last_sent_seconds

@@ -6,8 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,46 @@ from celery_health.store import Publication, open_store
 from celery_health.testing import make_snapshot
 from tests.support import ROOT, Beat, RedisServer, eventually, project_env
 
+#: Beats start one after the other where many situations are played at once.
+_STARTING = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How long things take."""
+
+    limits: Mapping[str, Any]
+    """Those that are not the contract's."""
+    reports: Mapping[str, Any]
+    """How often beat reports, where not as by default."""
+    timeout: float
+    """How long to wait for what must be seen."""
+    start: float
+    """How long a beat may take to start and to send something."""
+    interval: float
+    """Between two looks."""
+    watch: float
+    """How long what must not be seen is waited for: longer than an entry may be late."""
+    ahead: float
+    """How long before its time a daily entry is put on the schedule, at least."""
+
+
 #: The limits of the contract, a good deal lower: what takes minutes there takes seconds here.
-FAST = {
-    "beat_lost_seconds": 4,
-    "beat_unseen_seconds": 2,
-    "overdue_floor_seconds": 3,
-    "overdue_seconds": 6,
-}
+QUICK = Pace(
+    limits={
+        "beat_lost_seconds": 4,
+        "beat_unseen_seconds": 2,
+        "overdue_floor_seconds": 3,
+        "overdue_seconds": 6,
+    },
+    reports={"HEARTBEAT_INTERVAL": 0.4, "FLUSH_INTERVAL": 0.2},
+    timeout=20.0,
+    start=30.0,
+    interval=0.1,
+    watch=8.0,
+    ahead=20.0,
+)
+DEFAULT = Pace(limits={}, reports={}, timeout=800.0, start=180.0, interval=1.5, watch=80.0, ahead=150.0)
 TASK = "tests.project.tasks.noop"
 SCHEDULERS = ("persistent", "database", "redbeat")
 
@@ -38,9 +73,16 @@ class Stage:
     """One broker, one store and the beats of one scheduler."""
 
     def __init__(
-        self, kind: str, folder: Path, broker: RedisServer, store_url: str, start: Callable[..., Beat]
+        self,
+        kind: str,
+        folder: Path,
+        broker: RedisServer,
+        store_url: str,
+        start: Callable[..., Beat],
+        pace: Pace = QUICK,
     ) -> None:
         self.kind = kind
+        self.pace = pace
         self.broker = broker
         self.control = folder / "control"
         self.control.mkdir()
@@ -58,10 +100,9 @@ class Stage:
     def health(self) -> dict[str, Any]:
         return {
             "STORE_URL": self.store_url,
-            "HEARTBEAT_INTERVAL": 0.4,
-            "FLUSH_INTERVAL": 0.2,
             "PROBE_DIR": str(self.probe_dir),
-            "LIMITS": FAST,
+            "LIMITS": self.pace.limits,
+            **self.pace.reports,
         }
 
     @property
@@ -78,20 +119,23 @@ class Stage:
             "database": "tests.beat.schedulers:ShiftedDatabaseScheduler",
             "redbeat": "redbeat.RedBeatScheduler",
         }
-        everything = {"beat_schedule": self.schedule, "beat_max_loop_interval": 1, **conf}
+        everything: dict[str, Any] = {"beat_schedule": self.schedule, **conf}
+        if self.pace is QUICK or self.kind == "redbeat":
+            everything = {"beat_max_loop_interval": 1, **everything}
         if self.kind == "redbeat":
             everything |= {"redbeat_redis_url": self.store_url, "redbeat_lock_timeout": lock_seconds}
             if lock_seconds is None:
                 everything["redbeat_lock_key"] = None
-        return self._start(
-            self.broker.url,
-            wait=wait,
-            app="tests.beat.project",
-            scheduler=classes[self.kind],
-            health=self.health,
-            conf=everything,
-            env=self.env,
-        )
+        with _STARTING:
+            return self._start(
+                self.broker.url,
+                wait=wait,
+                app="tests.beat.project",
+                scheduler=classes[self.kind],
+                health=self.health,
+                conf=everything,
+                env=self.env,
+            )
 
     def change_table(self, *words: str) -> None:
         """Change the tables of django-celery-beat, as its admin does."""
@@ -125,7 +169,7 @@ class Stage:
 
     @property
     def settings(self) -> Settings:
-        return Settings(app_id="tests.project", store_url=self.store_url, limits=Limits(**FAST))
+        return Settings(app_id="tests.project", store_url=self.store_url, limits=Limits(**self.pace.limits))
 
     def quick(self) -> Snapshot:
         """Read the store alone: the broker may hang."""
@@ -162,13 +206,18 @@ class Stage:
     def on_time(self) -> list[CheckResult]:
         return list(BeatOnTime().run(self.quick(), self.settings))
 
-    def sees(self, what: str, look: Callable[[], Any], timeout: float = 20.0) -> Any:
+    def sees(self, what: str, look: Callable[[], Any], factor: float = 1.0) -> Any:
         """Wait until `look` finds something, and note how long that took."""
         started = time.monotonic()
-        found = eventually(look, timeout, interval=0.1, what=f"{self.kind}: {what}")
+        timeout = self.pace.timeout * factor
+        found = eventually(look, timeout, interval=self.pace.interval, what=f"{self.kind}: {what}")
         self.seconds[what] = round(time.monotonic() - started, 1)
         print(f"{self.kind}: {what} after {self.seconds[what]} s")
         return found
+
+    def well(self) -> None:
+        """Wait until all is well, as it is soon after the start."""
+        eventually(self.is_well, self.pace.start, interval=self.pace.interval, what=f"{self.kind} is well")
 
     def is_well(self) -> bool:
         """Say whether both checks pass and something was sent."""
@@ -203,16 +252,26 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def make_stage(
+    request: pytest.FixtureRequest,
+    own_redis: Callable[..., RedisServer],
+    beat_factory: Callable[..., Beat],
+) -> Callable[..., Stage]:
+    """Make stages, each with a broker and a store of its own: ``make_stage("redbeat", folder)``."""
+
+    def make(kind: str, folder: Path, pace: Pace = QUICK, store_url: str | None = None) -> Stage:
+        stage = Stage(kind, folder, own_redis(), store_url or own_redis().url, beat_factory, pace)
+        if kind == "database":
+            shutil.copy(request.getfixturevalue("migrated"), stage.database)
+        return stage
+
+    return make
+
+
 @pytest.fixture(params=SCHEDULERS)
 def stage(
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    own_redis: Callable[..., RedisServer],
-    redis_url: str,
-    beat_factory: Callable[..., Beat],
-) -> Iterator[Stage]:
+    request: pytest.FixtureRequest, tmp_path: Path, redis_url: str, make_stage: Callable[..., Stage]
+) -> Stage:
     """A stage for each of the three schedulers."""
-    stage = Stage(request.param, tmp_path, own_redis(), redis_url, beat_factory)
-    if stage.kind == "database":
-        shutil.copy(request.getfixturevalue("migrated"), stage.database)
-    yield stage
+    return make_stage(request.param, tmp_path, store_url=redis_url)

@@ -314,6 +314,16 @@ MISSED_TABLE = [
     (DIED, make_beat(B, entries=(daily(B, last_sent_seconds=HOUR),), **FORGETFUL), [(None, "pass")]),
     # It starts just now, and is about to.
     (DIED, make_beat(B, uptime_seconds=5.0, entries=(daily(B, next_due_in_seconds=0.0),)), [(None, "pass")]),
+    # So often that the next run makes up for it.
+    (
+        ended(A, seconds=HOUR, entries=(daily(A, overdue_seconds=HOUR, schedule="every 1 s"),)),
+        make_beat(
+            B,
+            uptime_seconds=2.0,
+            entries=(daily(B, schedule="every 1 s", next_due_in_seconds=0.5, last_sent_seconds=None),),
+        ),
+        [(None, "pass")],
+    ),
     # A table remembers that somebody sent it meanwhile.
     (
         ended(A, seconds=HOUR * 3, entries=(daily(A, overdue_seconds=HOUR * 2, next_due_at=DUE),)),
