@@ -125,7 +125,7 @@ class Agent:
             return
         self._pid = os.getpid()
         try:
-            start_daemon(self._run, f"celery_health-{self._kind}")
+            start_daemon(self._run, f"celery_health-{self._kind}", at_end=self._ended.release)
         except Exception as error:  # no threads left: the process works on, unwatched
             self._stopping = True
             self._ended.release()
@@ -167,16 +167,13 @@ class Agent:
     # In the thread
 
     def _run(self) -> None:
-        try:
-            while True:
-                stopping = self._stopping
-                self._guarded("agent.turn", self._turn)
-                if stopping:
-                    break
-                self._bell.wait(self._flush_interval)
-            self._guarded("agent.close", self._close)
-        finally:
-            self._ended.release()
+        while True:
+            stopping = self._stopping
+            self._guarded("agent.turn", self._turn)
+            if stopping:
+                break
+            self._bell.wait(self._flush_interval)
+        self._guarded("agent.close", self._close)
 
     def _guarded(self, where: str, step: Callable[[], None]) -> None:
         try:

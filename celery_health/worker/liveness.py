@@ -136,7 +136,7 @@ class LivenessKeeper:
         self._pid = os.getpid()
         try:
             self._write()
-            start_daemon(self._run, "celery_health-liveness")
+            start_daemon(self._run, "celery_health-liveness", at_end=self._ended.release)
         except Exception as error:
             self._ended.release()
             self._faults.caught("liveness.start", error)
@@ -157,15 +157,12 @@ class LivenessKeeper:
 
     def _run(self) -> None:
         try:
-            try:
-                self._file.sweep()
-            except Exception as error:
-                self._faults.caught("liveness.sweep", error)
-            while not self._stopping:
-                self._write()
-                self._bell.wait(self._interval)
-        finally:
-            self._ended.release()
+            self._file.sweep()
+        except Exception as error:
+            self._faults.caught("liveness.sweep", error)
+        while not self._stopping:
+            self._write()
+            self._bell.wait(self._interval)
 
     def _write(self) -> None:
         try:

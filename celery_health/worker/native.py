@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 
@@ -42,29 +43,56 @@ def allocate_lock() -> Lock:
     return lock
 
 
-def start_daemon(target: Callable[[], None], name: str) -> None:
+def start_daemon(target: Callable[[], None], name: str, *, at_end: Callable[[], None] | None = None) -> None:
     """Run `target` in a native thread that never keeps the process alive.
+
+    `at_end` is called when the thread has put everything away, whatever became of `target`: a process that
+    waits for that may exit. Taking down a hub while the interpreter ends would abort the process.
 
     Raises:
         RuntimeError: the system gives no more threads, or the interpreter is ending.
     """
     if _is_patched():
-        _original("_thread", "start_new_thread")(_with_hub, (target,))
+        _settle_gevent()
+        _original("_thread", "start_new_thread")(_ending, (partial(_with_hub, target), at_end))
         return
     import threading
 
-    threading.Thread(target=target, name=name, daemon=True).start()
+    threading.Thread(target=_ending, args=(target, at_end), name=name, daemon=True).start()
+
+
+def _settle_gevent() -> None:
+    """Have gevent import, in this thread, what its first hub needs.
+
+    Were two threads to make their first hubs at once, each would need a hub to wait for the other's import,
+    and either would hang or recurse (gevent/_config.py, gevent/thread.py).
+    """
+    import gevent
+
+    gevent.get_hub()
+    for setting in ("format_context", "loop", "resolver", "threadpool"):
+        getattr(gevent.config, setting)
+
+
+def _ending(target: Callable[[], None], at_end: Callable[[], None] | None) -> None:
+    try:
+        target()
+    finally:
+        if at_end is not None:
+            at_end()
 
 
 def _with_hub(target: Callable[[], None]) -> None:
-    """Run `target`, then take down the hub that its sockets made for this thread."""
+    """Run `target`, then take down the hub that its sockets made for this thread, if they did."""
     try:
         target()
     finally:
         with contextlib.suppress(Exception):
-            import gevent
+            from gevent._hub_local import get_hub_if_exists
 
-            gevent.get_hub().destroy(destroy_loop=True)
+            hub = get_hub_if_exists()
+            if hub is not None:
+                hub.destroy(destroy_loop=True)
 
 
 class Bell:
