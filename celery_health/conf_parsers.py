@@ -66,7 +66,9 @@ def _limit_parsers(limits: Iterable[str]) -> dict[str, Parser]:
 _LIMIT_PARSERS: Final = _limit_parsers(f.name for f in fields(Limits))
 _QUEUE_PARSERS: Final[Mapping[str, Parser]] = {**_limit_parsers(QUEUE_LIMITS), "scale_to_zero": boolean}
 _TASK_PARSERS: Final[Mapping[str, Parser]] = {**_limit_parsers(TASK_LIMITS), "expected": duration}
-_DEAD_LETTER_PARSERS: Final[Mapping[str, Parser]] = {"enabled": boolean, "suffix": text, "max_length": count}
+_DEAD_LETTER_PARSERS: Final[Mapping[str, Parser]] = {
+    "enabled": boolean, "suffix": text, "max_length": count, "max_redeliveries": count,
+}  # fmt: skip
 _LABEL_PARSERS: Final[Mapping[str, Parser]] = {
     "max_values": count,
     "values": optional(names),

@@ -109,6 +109,8 @@ class DeadLetterSettings:
     """What the dead letters' queue adds to the queue's name."""
     max_length: int = 10000
     """Letters kept per queue; the oldest goes first, and is counted."""
+    max_redeliveries: int = 10
+    """How often a message may go back because its process was killed (``reject_on_worker_lost``)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,8 +18,8 @@ from celery_health.brokers.amqp import AmqpBroker
 from celery_health.brokers.connection import BoundedConnection, discard, establish, secrets_of, unconnected
 from celery_health.brokers.link import Link
 from celery_health.conf import Settings
+from celery_health.dead_letters.amqp_writing import NOT_SENT, AmqpWriting
 from celery_health.dead_letters.boxes import Batch, Box, Sending, Stop, Stored, UnwritableError, Visit, Walk
-from celery_health.dead_letters.envelope import HEADER, encode_reason
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, DeadlineExceeded
 from celery_health.masking import describe_error
@@ -36,15 +36,11 @@ MISSING_MEMORY_SECONDS: Final = 60.0
 CLOSE_SECONDS: Final = 0.25
 #: No call of ours takes longer, however late its own deadline is.
 LONGEST_SECONDS: Final = 60.0
-#: Classic whatever the virtual host's default: a quorum queue drops what was looked at too often.
-QUEUE_ARGUMENTS: Final[Mapping[str, Any]] = {"x-queue-type": "classic"}
 
 #: What a connection may raise.
 _FAILURES: Final = (AMQPError, MessageNacked, OSError, DeadlineExceeded)
 #: AMQP's reply code for a message that no queue took.
 _NO_ROUTE: Final = 312
-#: What RabbitMQ would refuse from another user, or set itself.
-_NOT_SENT: Final = frozenset({"application_headers", "expiration", "user_id", "cluster_id"})
 
 
 class AmqpBox(Box):
@@ -55,33 +51,20 @@ class AmqpBox(Box):
     def __init__(self, app: Celery, settings: Settings) -> None:
         super().__init__(app, settings)
         self._link = Link(app, LONGEST_SECONDS)
+        self._writing = AmqpWriting(self.max_length)
         self._counter = AmqpBroker(app, LONGEST_SECONDS)
         self._missing: dict[str, float] = {}
         """Queue of dead letters → until when (monotonic seconds) it is not asked for."""
 
     def write(self, batch: Batch, deadline: Deadline) -> int:
         """Add letters with confirmation, and return how many of the oldest went for them."""
-        return self._link.run(lambda connection: self._write(connection, batch), deadline)
-
-    def _write(self, connection: BoundedConnection, batch: Batch) -> int:
         dead = self.dead(batch.queue)
-        channel = _channel(connection)
-        arguments = dict(QUEUE_ARGUMENTS)
-        channel.queue_declare(dead, durable=True, auto_delete=False, arguments=arguments)
-        for letter in batch.letters:
-            if not isinstance(letter.body, bytes | str):
-                raise UnwritableError("A letter that did not come from RabbitMQ cannot be kept on one.")
-            headers = {**letter.headers, HEADER: encode_reason(letter.reason)}
-            properties = {
-                name: value for name, value in letter.properties.items() if name != "expiration"
-            } | {"delivery_mode": 2, "application_headers": headers}
-            channel.basic_publish_confirm(Message(letter.body, **properties), "", dead, mandatory=True)
-        over = channel.queue_declare(dead, passive=True).message_count - self.max_length
-        dropped = 0
-        while dropped < over and channel.basic_get(dead, no_ack=True) is not None:
-            dropped += 1
-        channel.close()
-        return dropped
+        written = self._link.run(
+            lambda connection: self._writing.write(connection, dead, batch.letters), deadline
+        )
+        if isinstance(written, UnwritableError):
+            raise written
+        return written
 
     def sizes(self, queues: Sequence[str], deadline: Deadline) -> dict[str, int | None]:
         """Return the number of letters of `queues`: RabbitMQ cannot be asked which others there are."""
@@ -201,7 +184,7 @@ def _stored(message: Any) -> Stored:
 
 def _send(channel: Any, stored: Stored, sending: Sending) -> None:
     """Publish a letter with confirmation, so that it lies in its queue when this returns."""
-    properties = {name: value for name, value in stored.properties.items() if name not in _NOT_SENT}
+    properties = {name: value for name, value in stored.properties.items() if name not in NOT_SENT}
     properties["application_headers"] = dict(sending.headers)
     if sending.expiration is not None:
         properties["expiration"] = sending.expiration

@@ -1,4 +1,8 @@
-"""What a worker keeps of a message that failed for good. Cheap, since its main process does it; no I/O."""
+"""What a worker keeps of a message that failed for good. Cheap, since its main process does it; no I/O.
+
+Texts are only cut here, with room to spare: what makes them presentable runs where they are written
+(`envelope.encode_reason`), in a thread that no task waits for.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +16,15 @@ from celery_health.dead_letters.envelope import (
     MAX_MESSAGE,
     MAX_TEXT,
     MAX_TRACEBACK,
+    SPARE,
     attempts_of,
     decode_memory,
     whole,
 )
 from celery_health.dead_letters.records import Cause, Reason
-from celery_health.masking import mask
 
 #: What a letter takes in memory besides its body: headers, properties, traceback.
-OVERHEAD_BYTES: Final = 4096
+OVERHEAD_BYTES: Final = 8192
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +38,8 @@ class Captured:
     """The message as a virtual transport keeps it, parsed; None on AMQP."""
     body: Any
     """bytes, or str where the client library has decoded it."""
+    unpacked: str | None
+    """How `body` was compressed when it was received, where kombu has unpacked it since."""
     headers: Mapping[str, Any]
     properties: Mapping[str, Any]
     size_bytes: int
@@ -60,15 +66,18 @@ def capture(message: Any, failure: Failure, *, queue: str, worker: str) -> Captu
     headers = headers if isinstance(headers, Mapping) else {}
     properties = message.properties if isinstance(message.properties, Mapping) else {}
     body = raw.get("body") if raw is not None else message.body
+    # On AMQP kombu keeps the unpacked body alone; one that it could not unpack it left as it was.
+    packed = headers.get("compression") if raw is None and not message.errors else None
     size = len(body) if isinstance(body, str | bytes) else 0
     return Captured(
         queue=queue,
         reason=_reason(message, failure, headers, properties, queue, worker),
         raw=raw,
         body=body,
+        unpacked=packed if isinstance(packed, str) else None,
         headers=headers,
         properties=properties,
-        size_bytes=size + OVERHEAD_BYTES + len(failure.traceback or ""),
+        size_bytes=size + OVERHEAD_BYTES,
     )
 
 
@@ -89,8 +98,8 @@ def _reason(
         id=uuid.uuid4().hex,
         cause=failure.cause,
         exception=failure.exception[:MAX_TEXT],
-        message=mask(failure.message[:MAX_MESSAGE]),
-        traceback=mask(failure.traceback[-MAX_TRACEBACK:]) if failure.traceback else None,
+        message=failure.message[: MAX_MESSAGE + SPARE],
+        traceback=failure.traceback[-MAX_TRACEBACK - SPARE :] if failure.traceback else None,
         worker=worker,
         attempts=attempts_of(headers) if failure.ran else whole(memory.get("attempts")) or 0,
         failed_at=now,

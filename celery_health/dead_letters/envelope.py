@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from celery_health.dead_letters.records import Cause, Reason
+from celery_health.masking import mask
 
 #: Why the message was kept: a JSON object, the fields of `Reason`.
 HEADER: Final = "celery_health_dead_letter"
@@ -25,11 +26,22 @@ MAX_MESSAGE: Final = 1000
 MAX_TRACEBACK: Final = 8000
 #: Of every other text.
 MAX_TEXT: Final = 500
+#: Kept over the limits until passwords are masked: cut first, half of one would look like none.
+SPARE: Final = 1000
 
 
-def encode_reason(reason: Reason) -> str:
-    """Return the header's value: ASCII, so that no character can upset a transport."""
-    return json.dumps({**asdict(reason), "v": 1})
+def encode_reason(reason: Reason, *, brief: bool = False) -> str:
+    """Return the header's value: ASCII, so that no character can upset a transport.
+
+    Passwords in URLs are masked here, and texts cut to their limits. With `brief` it is as short as can be,
+    for a message whose own headers leave little room.
+    """
+    fields = {**asdict(reason), "message": mask(reason.message)[:MAX_MESSAGE], "v": 1}
+    if reason.traceback:
+        fields["traceback"] = mask(reason.traceback)[-MAX_TRACEBACK:]
+    if brief:
+        fields.update(traceback=None, message=fields["message"][:100])
+    return json.dumps(fields)
 
 
 def decode_reason(headers: Mapping[str, Any]) -> Reason | None:

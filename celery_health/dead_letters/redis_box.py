@@ -40,6 +40,8 @@ _SEPARATOR: Final = "\x06\x16"
 _PRIORITY_STEPS: Final = (0, 3, 6, 9)
 _MAX_PRIORITY: Final = 9
 _BINDINGS: Final = "_kombu.binding.%s"
+#: Answers that come again however often one asks: the key is no list, or this user may not touch it.
+_REFUSALS: Final = ("WRONGTYPE", "NOPERM", "NoPermissionError")
 
 
 class RedisBox(Box):
@@ -67,14 +69,13 @@ class RedisBox(Box):
         letters = [encode(letter, dead) for letter in batch.letters]
         member = self._separator.join((dead, "", dead))
         keys = (self._prefix + dead, self._sequence, self._registry)
-        return int(
-            self._script(
-                scripts.WRITE,
-                keys,
-                [batch.number, self.max_length, SEQUENCE_SECONDS, member, *letters],
-                deadline,
-            )
-        )
+        arguments = [batch.number, self.max_length, SEQUENCE_SECONDS, member, *letters]
+        try:
+            return int(self._script(scripts.WRITE, keys, arguments, deadline))
+        except BrokerError as error:
+            if any(refusal in str(error) for refusal in _REFUSALS):
+                raise UnwritableError(str(error)) from None
+            raise
 
     def sizes(self, queues: Sequence[str], deadline: Deadline) -> dict[str, int | None]:
         """Return the number of letters of `queues`, and of others that have some; None is unknown."""

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
+from kombu.exceptions import ContentDisallowed
+
+from celery_health.dead_letters.records import Cause
 from celery_health.worker.composer import Composer
 from celery_health.worker.faults import Faults
 from celery_health.worker.requests import Origin, Recording
@@ -77,18 +80,32 @@ def watch_refusals(consumer: Any, recording: Recording) -> None:
         name = name if name in consumer.strategies else ""
         recording.totals.series(name, recording.queues.of(message)).rejected()
 
-    wrap = partial(_counting, faults=recording.faults)
+    def kept(cause: Cause, message: Any, error: object) -> None:
+        if recording.letters is not None:
+            task = consumer.app.tasks.get(_name_in(message))
+            recording.letters.refused(message, cause, recording.queues.of(message), error, task)
+
+    wrap = partial(_counting, kept=kept, faults=recording.faults)
     # Called as (body, message, exc), (body, message), (body, message, exc) and (message, exc).
-    consumer.on_unknown_task = wrap(consumer.on_unknown_task, unknown, position=1)
-    consumer.on_unknown_message = wrap(consumer.on_unknown_message, rejected, position=1)
-    consumer.on_invalid_task = wrap(consumer.on_invalid_task, rejected, position=1)
-    consumer.on_decode_error = wrap(consumer.on_decode_error, rejected, position=0)
+    for name, count, cause, position in (
+        ("on_unknown_task", unknown, Cause.UNREGISTERED, 1),
+        ("on_unknown_message", rejected, Cause.INVALID, 1),
+        ("on_invalid_task", rejected, Cause.INVALID, 1),
+        ("on_decode_error", rejected, Cause.UNDECODABLE, 0),
+    ):
+        setattr(consumer, name, wrap(getattr(consumer, name), count, cause, position))
 
 
 def _counting(
-    handler: Callable[..., Any], count: Callable[[Any], None], *, position: int, faults: Faults
+    handler: Callable[..., Any],
+    count: Callable[[Any], None],
+    cause: Cause,
+    position: int,
+    *,
+    kept: Callable[[Cause, Any, object], None],
+    faults: Faults,
 ) -> Callable[..., Any]:
-    """Wrap `handler`, whose argument at `position` is the message."""
+    """Wrap `handler`, whose argument at `position` is the message, and the next one the error if any."""
 
     @wraps(handler)
     def counting(*args: Any, **kwargs: Any) -> Any:
@@ -96,7 +113,15 @@ def _counting(
             count(args[position])
         except Exception as error:
             faults.caught("messages.counted", error)
-        return handler(*args, **kwargs)
+        try:
+            return handler(*args, **kwargs)
+        finally:
+            # Only now is it known whether the message is gone.
+            try:
+                why = args[position + 1] if len(args) > position + 1 else None
+                kept(Cause.UNDECODABLE if isinstance(why, ContentDisallowed) else cause, args[position], why)
+            except Exception as error:
+                faults.caught("messages.kept", error)
 
     return counting
 

@@ -21,6 +21,7 @@ from celery_health.worker.clocks import Clocks
 from celery_health.worker.composer import Composer
 from celery_health.worker.faults import Faults
 from celery_health.worker.labels import LabelRules
+from celery_health.worker.letters import DeadLetters
 from celery_health.worker.liveness import Liveness, LivenessFile, LivenessKeeper
 from celery_health.worker.messages import watch_refusals, watch_strategies
 from celery_health.worker.pools import Children
@@ -44,7 +45,12 @@ class WorkerMonitor:
         self._queues = QueueNames()
         self._children = Children(faults)
         labels = LabelRules(settings, totals, faults)
-        self._composer = Composer(Recording(totals=totals, queues=self._queues, faults=faults, labels=labels))
+        self._letters = DeadLetters(
+            self._app, settings=settings, hostname=worker.hostname, totals=totals, faults=faults
+        )
+        self._composer = Composer(
+            Recording(totals=totals, queues=self._queues, faults=faults, labels=labels, letters=self._letters)
+        )
         self._recorder = Recorder(
             Identity(
                 hostname=worker.hostname,
@@ -127,6 +133,9 @@ class WorkerMonitor:
         self._finished = True
         # A worker that an error ends says no goodbye: it is to be missed.
         self._recorder.goodbye = not _is_crashing()
+        # First, so that what becomes of the letters is still counted.
+        self._letters.writer.stop()
+        self._letters.writer.wait()
         deadline = monotonic() + MAX_FINISH_SECONDS
         self._broker.forget()
         self._agent.finish(MAX_FINISH_SECONDS)
@@ -139,6 +148,7 @@ class WorkerMonitor:
         for request in list(worker_state.active_requests):
             if isinstance(request, MonitoredRequest):
                 request.health_abandon()
+        self._letters.writer.flush_rest()
         self._agent.flush_rest()
 
     def _tell(self) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from celery_health.worker.labelled import LabelledSeries
     from celery_health.worker.labels import LabelRules
+    from celery_health.worker.letters import DeadLetters
 else:
     _Request = object
 
@@ -55,6 +56,8 @@ class Recording:
     faults: Faults
     labels: LabelRules | None = None
     """The metric labels that were opted in; None: there are none."""
+    letters: DeadLetters | None = None
+    """What keeps messages that failed for good."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,8 +90,11 @@ class MonitoredRequest(_Request):
     health_accepted_at: float | None = None
     """When its run started, ``time.monotonic`` seconds."""
     health_outcome: Outcome | None = None
+    health_requeued = False
+    """It was told to go back to its queue."""
+    health_is_poison = False
+    """It went back too often, and does not again."""
     _health_failing = False
-    _health_requeued = False
     _health_was_stored = False
     _health_was_resent = False
 
@@ -132,8 +138,12 @@ class MonitoredRequest(_Request):
     def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
         """Record any other end, after Celery has said what becomes of the message."""
         self._health_failing = True
+        letters = self.health.letters
         try:
-            return super().on_failure(exc_info, *args, **kwargs)
+            if letters is None:
+                return super().on_failure(exc_info, *args, **kwargs)
+            with letters.held_back(self, exc_info):
+                return super().on_failure(exc_info, *args, **kwargs)
         finally:
             self._health_fail(exc_info)
 
@@ -147,8 +157,9 @@ class MonitoredRequest(_Request):
 
     def reject(self, requeue: bool = False) -> None:
         """Note whether the message goes back; record a rejection that nothing else will record."""
-        if requeue:
-            self._health_requeued = True
+        # What was acknowledged before it ran is gone, whatever the task asks for.
+        if requeue and not self.acknowledged:
+            self.health_requeued = True
         try:
             super().reject(requeue)
         finally:
@@ -195,7 +206,7 @@ class MonitoredRequest(_Request):
                 # apply_target() of the pools without processes: something that is no Exception was raised,
                 # such as SystemExit. It arrives inside a WorkerLostError; prefork names the thing itself.
                 error = _unwrap(result.exception)
-                self._health_end(Outcome.FAILED, _class_name(error.__context__ or error))
+                self._health_end(Outcome.FAILED, _class_name(error.__context__ or error), result)
                 return
             failed, _, runtime = result
             if failed:
@@ -216,7 +227,7 @@ class MonitoredRequest(_Request):
         try:
             error = _unwrap(exc_info.exception)
             outcome = self._health_classify(error)
-            self._health_end(outcome, _class_name(error))
+            self._health_end(outcome, _class_name(error), exc_info)
         except Exception as error:
             self.health.faults.caught("requests.failed", error)
 
@@ -229,11 +240,11 @@ class MonitoredRequest(_Request):
         if self._health_was_resent:
             return Outcome.RETRIED
         # A lost child whose message goes back ends in no result. A time limit does, requeued or not.
-        if self._health_requeued and not isinstance(error, TimeLimitExceeded):
+        if self.health_requeued and not isinstance(error, TimeLimitExceeded):
             return Outcome.REJECTED
         return Outcome.FAILED
 
-    def _health_end(self, outcome: Outcome, exception: str = "") -> None:
+    def _health_end(self, outcome: Outcome, exception: str = "", failure: Any = None) -> None:
         """Record the outcome, unless this execution has one."""
         if self.health_outcome is not None:
             return
@@ -250,8 +261,12 @@ class MonitoredRequest(_Request):
                 series.runtime(monotonic() - self.health_accepted_at)
         except Exception as error:
             self.health.faults.caught("requests.ended", error)
+        letters = self.health.letters
+        if letters is not None and outcome in _DEADLY:
+            letters.ended(self, exception, failure)
 
 
+_DEADLY: Final = (Outcome.FAILED, Outcome.REJECTED)
 _BY_EXCEPTION: Final[tuple[tuple[type[BaseException], Outcome], ...]] = (
     (Retry, Outcome.RETRIED),
     (Ignore, Outcome.IGNORED),

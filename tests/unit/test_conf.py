@@ -88,6 +88,7 @@ GOOD: dict[str, list[tuple[Any, Any]]] = {
     "DEAD_LETTERS": [
         ({"enabled": True}, DeadLetterSettings(enabled=True)),
         ({"suffix": ".dlq", "max_length": 0}, DeadLetterSettings(suffix=".dlq", max_length=0)),
+        ({"max_redeliveries": 3}, DeadLetterSettings(max_redeliveries=3)),
     ],
     "PROBE_DIR": [("/run/celery", "/run/celery"), (None, None)],
 }
@@ -189,7 +190,7 @@ BAD: dict[str, list[tuple[Any, str]]] = {
         (True, "is True: set a dict"),
         (
             {"enable": True},
-            "key 'enable'. Did you mean 'enabled'? Known: enabled, suffix, max_length.",
+            "key 'enable'. Did you mean 'enabled'? Known: enabled, suffix, max_length, max_redeliveries.",
         ),
         ({"enabled": "no"}, "['enabled'] is 'no': set True or False"),
         ({"suffix": ""}, "['suffix'] is '': set a text"),
