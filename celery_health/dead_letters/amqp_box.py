@@ -192,7 +192,7 @@ def _send(channel: Any, stored: Stored, sending: Sending) -> None:
     try:
         channel.basic_publish_confirm(message, sending.exchange, sending.routing_key, mandatory=True)
     except AMQPError as error:
-        if getattr(error, "code", None) == _NO_ROUTE:
+        if error.reply_code == _NO_ROUTE:
             raise BrokerError(
                 f"Queue '{sending.queue}' does not exist. Start a worker that consumes it, which declares it."
             ) from None

@@ -12,7 +12,7 @@ from celery_health import dead_letters
 from celery_health.dead_letters.capture import Failure
 from celery_health.dead_letters.records import Cause, Filter
 from celery_health.deadline import Deadline
-from celery_health.exceptions import LetterNotFoundError, NotConsumedError
+from celery_health.exceptions import BrokerError, LetterNotFoundError, NotConsumedError
 from tests.dead_letters.conftest import BOOM, Post
 from tests.support import eventually
 
@@ -285,6 +285,19 @@ def test_requeue__ends_with_its_time(post: Post) -> None:
 def test_requeue__bad_numbers(post: Post, option: str) -> None:
     with pytest.raises(ValueError, match=f"{option} is 0: give a number over 0, or None"):
         dead_letters.requeue("celery", **{option: 0})  # type: ignore[arg-type]
+
+
+def test_requeue__queue_that_does_not_exist_any_more(post: Post) -> None:
+    """RabbitMQ would drop what is published to it without a word; Redis makes the queue."""
+    post.publish("celery.dead")
+    if "redis" in str(post.app.conf.broker_url):
+        assert dead_letters.requeue("celery", force=True).requeued == 1
+        return
+
+    with pytest.raises(BrokerError, match="Queue 'celery' does not exist. Start a worker that consumes it"):
+        dead_letters.requeue("celery", force=True)
+
+    assert dead_letters.entries("celery").size == 1
 
 
 def test_requeue__new_letters_are_not_looked_at(post: Post) -> None:

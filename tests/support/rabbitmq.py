@@ -89,11 +89,23 @@ class RabbitServer:
         self._epmd.start()
         self._epmd.wait_until(lambda: is_listening(epmd_port))
         self._node = ManagedProcess([script], name="rabbitmq", env=env, shared=self._shared)
+        self._run_node()
+        self.start_seconds = time.monotonic() - started
+        return self
+
+    def restart(self) -> None:
+        """Kill the node and start it again, on the same ports and with what it has on disk."""
+        assert self._node is not None
+        argv, env = self._node.argv, self._node.env
+        self._node.close()
+        self._node = ManagedProcess(argv, name="rabbitmq", env=env, shared=self._shared)
+        self._run_node()
+
+    def _run_node(self) -> None:
+        assert self._node is not None
         self._node.start()
         self._node.wait_until(self._speaks_amqp, timeout=90)
         self._node.wait_until(self._manages, timeout=30)
-        self.start_seconds = time.monotonic() - started
-        return self
 
     def close(self) -> None:
         """End the node and its epmd, and remove their folder. Nothing in it is worth a polite end."""
