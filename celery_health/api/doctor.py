@@ -21,7 +21,7 @@ class DoctorView(MonitoringView):
     def get(self, request: Request) -> Response:
         """Answer the findings."""
         # Imported here: every worker and web process loads the URLs, and few of them are ever asked this.
-        from celery_health.doctor.examination import examine_live
+        from celery_health.doctor.live_examination import examine_live
 
         self.query()
         return Response(report_body(examine_live()))

@@ -9,6 +9,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -78,6 +79,7 @@ def is_own_module(module: str, project: str | None = None) -> bool:
     return top == project or path is None or is_own_path(path)
 
 
+@lru_cache(maxsize=1024)  # asked once per task: there are few modules with many tasks
 def is_own_path(path: str) -> bool:
     """Say whether a file lies outside the folders of Python and of installed packages."""
     return not path.startswith(_LIBRARIES) and _LIBRARY_FOLDERS.isdisjoint(Path(path).parts)

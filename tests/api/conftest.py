@@ -96,7 +96,7 @@ def celery(monkeypatch: pytest.MonkeyPatch) -> Celery:
     monkeypatch.setattr("celery_health.api.snapshots.get_reading", fake.read)
     monkeypatch.setattr("celery_health.api.snapshots.get_totals", fake.read_totals)
     monkeypatch.setattr("celery_health.health.verdict.get_reading", fake.read)
-    monkeypatch.setattr("celery_health.doctor.examination.examine_live", fake.examine)
+    monkeypatch.setattr("celery_health.doctor.live_examination.examine_live", fake.examine)
     monkeypatch.setattr("celery_health.api.probes.check_broker", fake.check_broker)
     return fake
 

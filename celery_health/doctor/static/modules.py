@@ -102,8 +102,7 @@ def _place(function: Any) -> str:
 def _imported_twice(app: Celery) -> Iterator[tuple[str, ...]]:
     """Yield groups of modules with tasks that are one file: each has its tasks under its own name."""
     files: dict[str, set[str]] = defaultdict(set)
-    for task in app.tasks.values():
-        module = type(task).__module__
+    for module in {type(task).__module__ for task in app.tasks.values()}:
         path = getattr(sys.modules.get(module), "__file__", None)
         if path is not None and module != "__main__" and is_own_module(module):
             files[os.path.realpath(path)].add(module)
@@ -126,14 +125,14 @@ def _unimported(paths: Iterable[str]) -> Iterator[UnimportedTasks]:
 
 def _file_of(name: str) -> str | None:
     """Return the source file of a module of the project; nothing is imported to find it."""
-    search: Iterable[str] | None = None
+    search: list[str] | None = None
     spec = None
     for depth in range(name.count(".") + 1):
         try:
-            spec = PathFinder.find_spec(".".join(name.split(".")[: depth + 1]), search and list(search))
+            spec = PathFinder.find_spec(".".join(name.split(".")[: depth + 1]), search)
         except (ImportError, AttributeError, ValueError):
             return None
-        search = None if spec is None else spec.submodule_search_locations
+        search = None if spec is None else list(spec.submodule_search_locations or ()) or None
         if search is None:
             break
     path = None if spec is None or spec.name != name else spec.origin

@@ -10,7 +10,6 @@ from django.core.management.base import CommandParser
 from django.core.management.color import Style
 
 from celery_health.doctor.body import report_body
-from celery_health.doctor.examination import examine_live, examine_statically
 from celery_health.doctor.findings import DoctorReport, Finding, Scope, Severity
 from celery_health.management.formats import plural
 from celery_health.management.subcommands.base import UsageError
@@ -43,7 +42,7 @@ def run(terminal: Terminal, options: Mapping[str, Any]) -> int:
     It is 1 if one is at or over ``--fail-on``; else 2 if broker or workers did not answer: that is no "well".
     """
     level = _severity(options["fail_on"])
-    report = examine_statically() if options["static"] else examine_live(waits_for_imports=True)
+    report = _examine(static=options["static"])
     if options["json"]:
         # ASCII only: whatever a name holds, it reaches the terminal as \\u escapes.
         terminal.write_lines([json.dumps(report_body(report), indent=2, ensure_ascii=True, default=str)])
@@ -52,6 +51,17 @@ def run(terminal: Terminal, options: Mapping[str, Any]) -> int:
     if report.any_at_least(level):
         return FOUND
     return OK if report.answered else COULD_NOT_LOOK
+
+
+def _examine(*, static: bool) -> DoctorReport:
+    # Imported here: the verdict, which is asked more often, need not pay for the rules.
+    if static:
+        from celery_health.doctor.examination import examine_statically
+
+        return examine_statically()
+    from celery_health.doctor.live_examination import examine_live
+
+    return examine_live(waits_for_imports=True)
 
 
 def render(report: DoctorReport, style: Style) -> Iterator[str]:

@@ -1,0 +1,94 @@
+"""Look at the running system and examine it: one look at a time in a process, shared by all who ask."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from django.db import connections
+
+from celery_health.celery_app import find_app
+from celery_health.conf import Settings, get_settings
+from celery_health.deadline import Deadline
+from celery_health.doctor.evidence import Evidence
+from celery_health.doctor.examination import report_of
+from celery_health.doctor.findings import DoctorReport
+from celery_health.doctor.look import gather_live
+from celery_health.doctor.static import gather_static
+from celery_health.flight import SharedFlight
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+#: Seconds that a live examination may take.
+LIVE_SECONDS: Final = 8.0
+#: How much of its time looking may use; the rest is for judging and answering.
+LOOK_SHARE: Final = 0.9
+#: How long static evidence is kept in a process that looks again and again.
+STATIC_SECONDS: Final = 60.0
+
+
+def examine_live(deadline: Deadline | None = None, *, waits_for_imports: bool = False) -> DoctorReport:
+    """Return what code, settings and the running system show, a second old at most, within `deadline`.
+
+    What does not answer is a note in the report. Without `deadline`, `LIVE_SECONDS` are allowed; a command
+    `waits_for_imports`, which then are no part of them.
+
+    Raises:
+        ConfigurationError: no app is configured, a setting is wrong, or a task module cannot be imported.
+        DeadlineExceeded: importing, or something that was asked, takes longer.
+    """
+    settings = get_settings()
+    examiner = _examiner_of(find_app(settings), settings)
+    if waits_for_imports:
+        examiner.static()
+    return examiner.reports.get(deadline or Deadline.after(LIVE_SECONDS))[0]
+
+
+class _Examiner:
+    """What one process keeps of one app: its report, shared by all who ask, and its static evidence."""
+
+    def __init__(self, app: Celery, settings: Settings) -> None:
+        self.app = app
+        self.settings = settings
+        self.reports = SharedFlight(self._examine, name="celery-health-doctor")
+        self._lock = threading.Lock()
+        self._static: tuple[float, Evidence] | None = None
+
+    def static(self) -> Evidence:
+        """Return the static evidence: it changes with the code, and that with the process."""
+        with self._lock:
+            if self._static is None or time.monotonic() - self._static[0] >= STATIC_SECONDS:
+                self._static = time.monotonic(), gather_static(self.app, self.settings)
+            return self._static[1]
+
+    def _examine(self, deadline: Deadline) -> DoctorReport:
+        try:
+            evidence, notes = gather_live(
+                self.static(), self.settings, deadline.within(deadline.remaining() * LOOK_SHARE), self.app
+            )
+        finally:
+            # This thread ends with the look, and its connections are nobody else's.
+            connections.close_all()
+        return report_of(evidence, self.settings, notes=notes)
+
+
+def _examiner_of(app: Celery, settings: Settings) -> _Examiner:
+    global _examiner
+    with _examiner_lock:
+        if _examiner is None or _examiner.app is not app or _examiner.settings is not settings:
+            _examiner = _Examiner(app, settings)
+        return _examiner
+
+
+def _after_fork() -> None:
+    # A lock held by another thread at the fork stays locked for ever in the child.
+    global _examiner, _examiner_lock
+    _examiner, _examiner_lock = None, threading.Lock()
+
+
+_examiner: _Examiner | None = None
+_examiner_lock = threading.Lock()
+os.register_at_fork(after_in_child=_after_fork)

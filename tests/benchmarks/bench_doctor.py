@@ -1,0 +1,159 @@
+"""The static doctor inside ``manage.py check``, beside the check of a project without celery_health."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.benchmarks.base import Figure
+
+ROOT = Path(__file__).resolve().parents[2]
+ROUNDS = 5
+TASKS, MODULES, ENTRIES, QUEUES = 500, 20, 200, 40
+
+_INIT = "from big.celery import app as celery_app\n\n__all__ = ['celery_app']\n"
+_CELERY = """
+from celery import Celery
+
+app = Celery("big")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+"""
+_SETTINGS = """
+import os
+
+from celery.schedules import crontab
+from kombu import Queue
+
+SECRET_KEY = "not a secret"
+ROOT_URLCONF = "big.urls"
+USE_TZ = True
+DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}}}
+INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "rest_framework"]
+INSTALLED_APPS += [f"app{{number}}" for number in range({modules})]
+if os.environ["BIG_DOCTOR"]:
+    INSTALLED_APPS.append("celery_health")
+CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
+CELERY_BROKER_TRANSPORT_OPTIONS = {{"socket_timeout": 5}}
+CELERY_TASK_TIME_LIMIT = 60
+QUEUES = [f"queue{{n}}" for n in range({queues})]
+CELERY_TASK_QUEUES = [Queue("celery"), *(Queue(name, routing_key=name) for name in QUEUES)]
+CELERY_TASK_ROUTES = {{
+    **{{
+        f"app{{n % {modules}}}.tasks.task_{{n}}_*": {{"queue": QUEUES[n % {queues}]}}
+        for n in range(0, {tasks}, 10)
+    }},
+    **{{f"app{{n}}.*": {{"queue": f"queue{{n}}"}} for n in range({modules})}},
+}}
+CELERY_BEAT_SCHEDULE = {{
+    f"entry{{n}}": {{
+        "task": f"app{{n % {modules}}}.tasks.task_{{n}}_of_the_project",
+        "schedule": crontab(minute="0", hour=str(n % 24)) if n % 2 else 60.0 + n,
+        "kwargs": {{"days": n}},
+    }}
+    for n in range({entries})
+}}
+"""
+_URLS = """
+import os
+
+from django.urls import include, path
+
+# The plain project has an API too: what DRF costs is not the doctor's.
+import rest_framework.views
+
+urlpatterns = []
+if os.environ["BIG_DOCTOR"]:
+    urlpatterns += [path("api/celery/", include("celery_health.urls"))]
+"""
+_TASK = """
+@shared_task
+def task_{number}_of_the_project(days: int = 1, *, force: bool = False) -> None:
+    '''Do number {number}.'''
+"""
+
+
+#: ``manage.py check``, which says how many of the processor's seconds it took, and the doctor's part of them.
+#: Not those of the clock: others may be at work here. The tasks are imported and registered as a worker does,
+#: which is Celery's work and the project's, in a part of its own.
+_CHECK = """
+import os
+import time
+
+import django
+from django.core.checks.registry import registry
+from django.core.management import call_command
+
+django.setup()
+registering = doctor = 0.0
+if os.environ["BIG_DOCTOR"]:
+    from big.celery import app
+    from celery_health.doctor.checks import check_project
+    from celery_health.topology import import_tasks
+
+    started = time.process_time()
+    import_tasks(app)
+    registered = time.process_time()
+    assert check_project() == []  # the first call imports the rules
+    registering, doctor = registered - started, time.process_time() - registered
+    registry.registered_checks.remove(check_project)
+call_command("check", fail_level="INFO")
+print(registering, doctor, time.process_time())
+"""
+
+
+def bench_doctor_in_check() -> Figure:
+    with tempfile.TemporaryDirectory() as folder:
+        _write_project(Path(folder))
+        runs = [(_check(folder, doctor=True), _check(folder, doctor=False)) for _ in range(ROUNDS)]
+    registering = min(ours[0] for ours, _ in runs)
+    print(f"(registering the tasks takes {registering * 1000:.0f} ms)", file=sys.stderr)
+    return Figure(
+        name=f"doctor in check, {TASKS} tasks, {ENTRIES} entries / plain check",
+        # The fastest of each: another's load is not our cost.
+        ours_seconds=min(ours[1] for ours, _ in runs),
+        floor_seconds=min(plain[2] for _, plain in runs),
+        # Everything together: celery_health, registering the tasks, and the doctor.
+        ratio=statistics.median(ours[2] / plain[2] for ours, plain in runs),
+        target=0.3,
+        target_is_seconds=True,
+    )
+
+
+def _check(folder: str, *, doctor: bool) -> tuple[float, float, float]:
+    """Return the seconds of registering tasks, of the doctor, and of everything, in one process."""
+    done = subprocess.run(
+        [sys.executable, "-c", _CHECK],
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "big.settings",
+            "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
+            "BIG_DOCTOR": "1" if doctor else "",
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    registering, judging, everything = done.stdout.splitlines()[-1].split()
+    return float(registering), float(judging), float(everything)
+
+
+def _write_project(folder: Path) -> None:
+    numbers = {"modules": MODULES, "tasks": TASKS, "entries": ENTRIES, "queues": QUEUES}
+    sources = {"__init__": _INIT, "celery": _CELERY, "settings": _SETTINGS.format(**numbers), "urls": _URLS}
+    _write(folder / "big", sources)
+    for module in range(MODULES):
+        tasks = [_TASK.format(number=number) for number in range(module, TASKS, MODULES)]
+        source = "".join(["from celery import shared_task\n", *tasks])
+        _write(folder / f"app{module}", {"__init__": "", "tasks": source})
+
+
+def _write(package: Path, sources: dict[str, str]) -> None:
+    package.mkdir()
+    for name, source in sources.items():
+        (package / f"{name}.py").write_text(source)
