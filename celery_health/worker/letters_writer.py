@@ -17,6 +17,7 @@ from celery_health.dead_letters.capture import Captured
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, UnsupportedError
 from celery_health.metrics.families import DEAD_LETTERED, DEAD_LETTERS_DROPPED
+from celery_health.worker import forks
 from celery_health.worker.faults import Faults
 from celery_health.worker.letters_heap import Heap
 from celery_health.worker.native import Bell, allocate_lock, start_daemon
@@ -89,7 +90,7 @@ class LetterWriter:
     def flush_rest(self) -> None:
         """Write what came after the end of the thread, in the calling one, once; count what is lost."""
         if self._pid != os.getpid() or not self._ended.acquire(False):
-            return
+            return  # the thread still runs: the connection is its own
         try:
             self._stopping_by = monotonic() + 1.0
             self._guarded(self._turn)
@@ -103,8 +104,11 @@ class LetterWriter:
         if not self._starting.acquire(False):
             return
         self._pid = os.getpid()
+        if self._stopping_by is not None:  # the process ends: flush_rest is about to be called
+            self._ended.release()
+            return
         try:
-            start_daemon(self._run, "celery_health-letters")
+            start_daemon(self._run, "celery_health-letters", at_end=self._ended.release)
         except Exception as error:  # no threads left: flush_rest still tries
             self._stopping_by = monotonic()
             self._ended.release()
@@ -113,16 +117,13 @@ class LetterWriter:
     # In the thread
 
     def _run(self) -> None:
-        try:
-            while True:
-                stopping_by = self._stopping_by
-                self._guarded(self._turn)
-                if stopping_by is not None and (self._is_done() or monotonic() >= stopping_by):
-                    break
-                self._bell.wait(self._pause())
-            self._guarded(self._close)
-        finally:
-            self._ended.release()
+        while True:
+            stopping_by = self._stopping_by
+            self._guarded(self._turn)
+            if stopping_by is not None and (self._is_done() or monotonic() >= stopping_by):
+                break
+            self._bell.wait(self._pause())
+        self._guarded(self._close)
 
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
@@ -162,7 +163,8 @@ class LetterWriter:
         left = WRITE_SECONDS if self._stopping_by is None else self._stopping_by - monotonic()
         try:
             if self._box is None:
-                self._box = self._open_box()
+                with forks.importing():  # what the box needs is imported with it
+                    self._box = self._open_box()
             dropped = self._box.write(batch, Deadline.after(max(0.05, min(left, WRITE_SECONDS))))
         except BrokerError as error:
             self._failed(error)

@@ -87,7 +87,7 @@ class Yard:
         self, *, letters: Mapping[str, Any] | None = None, conf: Mapping[str, Any] | None = None, **more: Any
     ) -> Worker:
         """Start a worker; `letters` is its DEAD_LETTERS."""
-        url = str(self.client.get("url"), "ascii") if self.client.get("url") else ""
+        url = self.store_url
         health = {
             "DEAD_LETTERS": {"enabled": True} if letters is None else letters,
             "FLUSH_INTERVAL": 0.2,
@@ -101,6 +101,11 @@ class Yard:
             env=truth_env(url, url),
             **more,
         )
+
+    @property
+    def store_url(self) -> str:
+        """Return where the store and the truth are."""
+        return str(self.client.get("url"), "ascii")  # type: ignore[arg-type]
 
     def send(self, name: str, *args: Any, **options: Any) -> str:
         """Send one of the truth's tasks, and return its id."""
@@ -121,8 +126,12 @@ class Yard:
 
     def letters(self, queue: str = "celery") -> list[Lying]:
         """Return the dead letters of a queue, the oldest first."""
+        return self.lying(queue + ".dead")
+
+    def lying(self, queue: str) -> list[Lying]:
+        """Return what lies in a queue; nothing where there is no such queue."""
         try:
-            return lying_in(self.app, queue + ".dead")
+            return lying_in(self.app, queue)
         except self.app.connection_for_read().channel_errors:  # no such queue on RabbitMQ
             return []
 

@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from celery import Celery, _state
 from kombu import Queue
 
 from celery_health import gather
-from celery_health.conf import get_settings
+from celery_health.conf import Settings, get_settings
 from celery_health.dead_letters.boxes import Batch, Box, open_box
 from celery_health.dead_letters.capture import Failure, capture
 from celery_health.dead_letters.records import Cause
 from celery_health.deadline import Deadline
+from celery_health.store import open_store
+from tests.dead_letters.burying import Yard
+from tests.support import Worker
 
 BOOM = Failure(
     cause=Cause.EXCEPTION,
@@ -121,3 +125,23 @@ def recorded(tmp_path: Path, worker_factory: Callable[..., Any], broker_url: str
         return read
 
     return start
+
+
+@pytest.fixture
+def yard(
+    broker_url: str,
+    redis_url: str,
+    redis_client: redis.Redis,
+    make_app: Callable[..., Celery],
+    worker_factory: Callable[..., Worker],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Yard]:
+    """A way to start workers whose tasks fail as they are told, and to see what they bury."""
+    monkeypatch.setenv("CELERY_HEALTH_PROBE_DIR", str(tmp_path))
+    # Store and truth are in Redis whatever the broker is.
+    redis_client.set("url", redis_url)
+    store = open_store(make_app(redis_url), Settings(app_id="tests.project"))
+    assert store is not None
+    yield Yard(make_app(broker_url), broker_url, redis_client, store, worker_factory)
+    store.close()

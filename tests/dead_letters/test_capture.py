@@ -3,37 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import redis
-from celery import Celery
 
-from celery_health.conf import Settings
-from celery_health.store import open_store
 from tests.dead_letters.burying import Lying, Yard, lying_in, patiently
 from tests.support import Worker
 from tests.worker.conftest import PREFIX
-
-
-@pytest.fixture
-def yard(
-    broker_url: str,
-    redis_url: str,
-    redis_client: redis.Redis,
-    make_app: Callable[..., Celery],
-    worker_factory: Callable[..., Worker],
-    tmp_path: Any,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Yard]:
-    monkeypatch.setenv("CELERY_HEALTH_PROBE_DIR", str(tmp_path))
-    # Store and truth are in Redis whatever the broker is.
-    redis_client.set("url", redis_url)
-    store = open_store(make_app(redis_url), Settings(app_id="tests.project"))
-    assert store is not None
-    yield Yard(make_app(broker_url), broker_url, redis_client, store, worker_factory)
-    store.close()
 
 
 def ends_of(
