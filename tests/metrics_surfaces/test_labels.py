@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
@@ -35,7 +36,7 @@ from celery_health.worker.totals import Totals
 from tests.metrics_surfaces.conftest import Exporter
 from tests.metrics_surfaces.scraping import PROMETHEUS_ACCEPT, get, samples, value
 from tests.store.conftest import Writer, open_store_at, read, store
-from tests.support import Worker, eventually
+from tests.support import ROOT, Worker, eventually
 
 __all__ = ["open_store_at", "store"]
 
@@ -62,6 +63,7 @@ def total(text: str, metric: str, **wanted: str) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_labels__a_thousand_customers_under_a_cap_of_a_hundred(
     redis_url: str,
     worker_factory: Callable[..., Worker],
@@ -86,7 +88,7 @@ def test_labels__a_thousand_customers_under_a_cap_of_a_hundred(
         assert sum(ends) == 2_000, ends
         return text
 
-    text = eventually(ended, timeout=60, interval=0.3)
+    text = eventually(ended, timeout=120, interval=0.3)
     for worker in workers:  # each of them took part
         assert f"Task {charge}[" in worker.log
     values: set[str] = set()
@@ -416,6 +418,19 @@ def test_store__a_full_one_keeps_the_task_of_a_new_value(
     Writer(store, caps={"customer_id": 10}).publish({started("a"): 1})
 
     assert read(store).totals == {base: 2, "label_overflow\x1fstore": 1}
+
+
+def test_docs__state_the_caps() -> None:
+    page = (ROOT / "docs/how-to/labels.md").read_text()
+    assert re.findall(r"^\| `(\w+)`.* \| ([\d,]+) \|$", page, re.MULTILINE) == [
+        ("name", f"{limits.MAX_NAMES:,}"),
+        ("name", f"{limits.MAX_UNKNOWN:,}"),
+        ("queue_name", f"{limits.MAX_QUEUES:,}"),
+        ("exception", f"{limits.MAX_EXCEPTIONS:,}"),
+    ]
+    assert f"{totals_module.MAX_LABELLED:,} totals" in page
+    assert f"{limits.MAX_FIELDS:,} totals" in page
+    assert f"{families.MAX_LABEL_LENGTH} characters" in page
 
 
 # In the process ----------------------------------------------------------------------------------------
