@@ -22,10 +22,10 @@ Parser: TypeAlias = Callable[[Any, str], Any]
 _SHOWN_CHARACTERS: Final = 200
 _NAME: Final = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _DOTTED: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
-#: Labels that our own metrics of tasks carry, and those that Prometheus keeps for itself.
+#: Labels that our own metrics of tasks carry, and those by which Prometheus and dashboards know targets.
 RESERVED_LABELS: Final = (
     "name", "task_name", "queue_name", "hostname", "exception", "error_type", "status",
-    "le", "quantile", "job", "instance",
+    "le", "quantile", "job", "instance", "namespace", "cluster",
 )  # fmt: skip
 
 

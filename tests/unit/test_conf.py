@@ -178,6 +178,7 @@ BAD: dict[str, list[tuple[Any, str]]] = {
         ({"größe": {}}, "is 'größe': set a Prometheus label name"),
         ({"__name": {}}, "is '__name': set a Prometheus label name"),
         ({"queue_name": {}}, "is 'queue_name': set another name: these are taken: name, "),
+        ({"namespace": {}}, "is 'namespace': set another name"),
         ({"tier": {"max_value": 1}}, "['tier'] has the unknown key 'max_value'. Did you mean 'max_values'?"),
         ({"tier": {"max_values": 1.5}}, "is 1.5: set a whole number"),
         ({"tier": {"values": "gold"}}, "is 'gold': set a list of names"),
