@@ -163,12 +163,16 @@ def _zeros(snapshot: Snapshot | None, reading: StoreReading) -> Iterator[tuple[F
                 routed.add((reason.removeprefix(_TASK_REASON), queue.name))
     has_route = {name for name, _ in routed}
     registered: set[Labels] = set()
-    for worker in reading.workers:
-        names = reading.registered.get(str(worker.record.get("fingerprint")), ())
-        queues = worker.record.get("queues")
-        for name in names:
+    # Hundreds of workers are of a few sorts.
+    sorts = {
+        (str(worker.record.get("fingerprint")), str(queue))
+        for worker in reading.workers
+        for queue in worker.record.get("queues") or ()
+    }
+    for fingerprint, queue_name in sorts:
+        for name in reading.registered.get(fingerprint, ()):
             if name not in has_route and not name.startswith(_BUILT_IN):
-                registered.update((name, str(queue)) for queue in queues or ())
+                registered.add((name, queue_name))
     if len(registered) > MAX_ZERO_PAIRS:
         registered = set()
     for pair in routed | registered:

@@ -17,7 +17,8 @@ from tests.benchmarks.stores import store_and_client
 WORKERS, QUEUES, STEPS = 200, 1000, ("", "\x06\x163", "\x06\x166", "\x06\x169")
 
 
-def _record(number: int, queues: list[str]) -> dict[str, Any]:
+def record(number: int, queues: list[str]) -> dict[str, Any]:
+    """Return what a busy worker says of itself."""
     return {
         "v": 1,
         "app_id": "benchmarks",
@@ -58,7 +59,7 @@ def bench_reading_judged() -> Figure:
                     sequence=1,
                     kind="worker",
                     name=f"worker-{number}@host",
-                    record=_record(number, mine),
+                    record=record(number, mine),
                     registered=("f", tuple(f"shop.tasks.number_{n}" for n in range(100))),
                     consumed=tuple(mine),
                     ring={f"shop.tasks.number_{n}\x1fsucceeded": 1 for n in range(100)},
