@@ -160,7 +160,7 @@ def check_outage(
     assert grown < 10 * 2**20
     print(f"\n{worker.name}, {len(before) + len(during)} tasks; memory grew by {grown / 1024:.0f} KiB")
     for when, took in (("before", before), ("without the store", during)):
-        late = statistics.quantiles(took, n=100)[98]
+        late = statistics.quantiles(took, n=100, method="inclusive")[98]
         median, longest = statistics.median(took), max(took)
         print(f"  {when}: p50 {median * 1e3:.1f} ms, p99 {late * 1e3:.1f} ms, longest {longest * 1e3:.0f} ms")
     return before, during
