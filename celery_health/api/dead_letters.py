@@ -15,9 +15,9 @@ from celery_health.api.schema import describe
 from celery_health.api.writing import BadField, WritingView
 from celery_health.conf import get_settings
 from celery_health.dead_letters import letters
-from celery_health.dead_letters.audit import audited
+from celery_health.dead_letters.audit import PURGE, REQUEUE, audited
 from celery_health.dead_letters.body import letter_row, page_body, requeued_body, sizes_body
-from celery_health.dead_letters.letters import DEFAULT_LIMIT, MAX_LIMIT, RequeueInterruptedError
+from celery_health.dead_letters.letters import DEFAULT_LIMIT, MAX_LIMIT
 from celery_health.dead_letters.moments import unix_seconds
 from celery_health.dead_letters.records import Filter, Requeued
 from celery_health.printable import printable
@@ -81,12 +81,8 @@ class _Requeuing(WritingView):
         timeout = get_settings().deadline
         if chosen["dry_run"]:
             return letters.requeue(queue, ids, timeout=timeout, **chosen)
-        with audited("requeue", queue, self.who()) as deed:
-            try:
-                done = letters.requeue(queue, ids, timeout=timeout, **chosen)
-            except RequeueInterruptedError as error:
-                deed.count = error.done.requeued
-                raise
+        with audited(REQUEUE, queue, self.who()) as deed:
+            done = letters.requeue(queue, ids, timeout=timeout, **chosen)
             deed.count = done.requeued
         return done
 
@@ -143,7 +139,7 @@ class PurgeView(WritingView):
         if self.fields(["dry_run"]).flag("dry_run"):
             size = letters.entries(queue, limit=1).size
             return Response({"queue": printable(queue), "purged": size, "dry_run": True})
-        with audited("purge", queue, self.who()) as deed:
+        with audited(PURGE, queue, self.who()) as deed:
             count = deed.count = letters.purge(queue)
         return Response({"queue": printable(queue), "purged": count, "dry_run": False})
 

@@ -8,13 +8,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
+from celery_health.dead_letters.resending import RequeueInterruptedError
+from celery_health.exceptions import CeleryHealthError
 from celery_health.printable import printable
 
 logger = logging.getLogger("celery_health.audit")
 
+REQUEUE: Final = "requeue"
+PURGE: Final = "purge"
 #: Of a name in the record.
-_MAX_NAME = 200
+_MAX_NAME: Final = 200
 
 
 class Deed:
@@ -27,7 +32,7 @@ class Deed:
 
 @contextmanager
 def audited(action: str, queue: str, who: str) -> Iterator[Deed]:
-    """Log an `action` (``requeue``, ``purge``) when it has ended, in whatever way.
+    """Log an `action`, `REQUEUE` or `PURGE`, when it has ended, in whatever way.
 
     The record's attributes are ``action``, ``queue``, ``who``, ``count`` (None when it is unknown) and
     ``outcome`` (``done`` or the class of the error).
@@ -38,12 +43,14 @@ def audited(action: str, queue: str, who: str) -> Iterator[Deed]:
         outcome = "done"
     except BaseException as error:
         outcome = type(error).__name__
+        if action == REQUEUE and deed.count is None and isinstance(error, CeleryHealthError):
+            # It fails before anything is sent, or says how far it came.
+            deed.count = error.done.requeued if isinstance(error, RequeueInterruptedError) else 0
         raise
     finally:
-        count = "an unknown number" if deed.count is None else deed.count
+        count = "?" if deed.count is None else deed.count
         queue, who = printable(queue, _MAX_NAME), printable(who, _MAX_NAME)
         logger.warning(
-            "Dead letters: %s of queue '%s' by %s: %s letters (%s).",
-            action, queue, who, count, outcome,
+            "Dead letters: %s of queue '%s' by %s: %s (%s).", action, queue, who, count, outcome,
             extra={"action": action, "queue": queue, "who": who, "count": deed.count, "outcome": outcome},
         )  # fmt: skip

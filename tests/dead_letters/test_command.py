@@ -112,7 +112,7 @@ def test_requeue(post: Post, caplog: Any) -> None:
     assert ran.out == "Sent 1 letter to queue celery.\nNo such letter: x\n3 remain.\n"
     (record,) = caplog.records
     assert record.name == "celery_health.audit"
-    assert "(command line): 1 letters (done)." in record.getMessage()
+    assert "(command line): 1 (done)." in record.getMessage()
 
     assert Ran("requeue", "celery", "--limit", "2", "--force", "--rate", "100").out.startswith(
         "Sent 2 letters"

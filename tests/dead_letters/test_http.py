@@ -143,7 +143,7 @@ def test_http__requeue_refused_and_forced(post: Post, superuser: Client, caplog:
     }  # fmt: skip
     assert post.ready("celery") == 2
     assert [record.getMessage() for record in caplog.records] == [
-        "Dead letters: requeue of queue 'celery' by superuser (HTTP, 127.0.0.1): 2 letters (done)."
+        "Dead letters: requeue of queue 'celery' by superuser (HTTP, 127.0.0.1): 2 (done)."
     ]
     (record,) = caplog.records
     assert (record.action, record.queue, record.count, record.outcome) == ("requeue", "celery", 2, "done")
@@ -182,7 +182,7 @@ def test_http__purge(post: Post, superuser: Client, caplog: Any) -> None:
     assert dead_letters.sizes()["celery"] == 0
     (record,) = [record for record in caplog.records if record.name == "celery_health.audit"]
     assert record.levelno == logging.WARNING
-    assert "purge of queue 'celery' by superuser (HTTP, 127.0.0.1): 1 letters (done)" in record.getMessage()
+    assert "purge of queue 'celery' by superuser (HTTP, 127.0.0.1): 1 (done)" in record.getMessage()
 
 
 @pytest.mark.parametrize(

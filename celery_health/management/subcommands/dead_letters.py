@@ -11,7 +11,7 @@ from typing import Any, Final
 from django.core.management.base import CommandParser
 
 from celery_health.dead_letters import letters
-from celery_health.dead_letters.audit import audited
+from celery_health.dead_letters.audit import PURGE, REQUEUE, audited
 from celery_health.dead_letters.body import letter_row, page_body, requeued_body, sizes_body
 from celery_health.dead_letters.letters import MAX_LIMIT, RequeueInterruptedError
 from celery_health.dead_letters.moments import unix_seconds
@@ -117,12 +117,12 @@ def _requeue(terminal: Terminal, options: Mapping[str, Any]) -> int:
     if options["dry_run"]:
         done = letters.requeue(options["queue"], ids, **chosen)
     else:
-        with audited("requeue", options["queue"], _who()) as deed:
-            try:
+        try:
+            with audited(REQUEUE, options["queue"], _who()) as deed:
                 done = letters.requeue(options["queue"], ids, **chosen)
-            except RequeueInterruptedError as error:
-                done, interrupted = error.done, error
-            deed.count = done.requeued
+                deed.count = done.requeued
+        except RequeueInterruptedError as error:
+            done, interrupted = error.done, error
     body, lines = requeued_body(done), requeued_lines(done, terminal.style)
     if interrupted is not None:
         body |= {"error": str(interrupted)}
@@ -149,7 +149,7 @@ def _purge(terminal: Terminal, options: Mapping[str, Any]) -> int:
         if not _is_confirmed(terminal, queue, size):
             terminal.write_lines(["Nothing was purged."])
             return NOT_DONE
-    with audited("purge", queue, _who()) as deed:
+    with audited(PURGE, queue, _who()) as deed:
         count = deed.count = letters.purge(queue)
     body = {"queue": printable(queue), "purged": count, "dry_run": False}
     _answer(terminal, options, body, [f"Purged {count:,d} dead letters of queue {printable(queue)}."])
