@@ -139,6 +139,14 @@ DRIVES = [
         quiet_at="4m", fires_at="7m", resolved_at="11m", labels=EMAILS,
         says="Queue emails has 101 dead letters, over its limit.",
     ),
+    Drive(
+        alert="CeleryDeadLettersLost",
+        series={
+            **UP, 'celery_dead_letters_dropped_total{queue_name="emails",reason="length"}': "_x70 4x100",
+        },
+        quiet_at="69m", fires_at="71m", resolved_at="140m", labels=EMAILS,
+        says="4 dead letters of queue emails were lost in the last hour.",
+    ),
     # Its failures are born at 30, and nothing fails after them.
     Drive(
         alert="CeleryTaskFailing",

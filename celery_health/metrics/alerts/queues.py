@@ -172,6 +172,21 @@ def letters(project: Project) -> Iterator[Alert]:
     )
 
 
+def letters_lost(project: Project) -> Iterator[Alert]:
+    """Yield the alert that dead letters were dropped, or could not be written."""
+    grown = project.increase(
+        "celery_dead_letters_dropped_total", seconds=HOUR, by=_BY, of=("queue_name", "reason")
+    )
+    yield Alert(
+        name="CeleryDeadLettersLost",
+        expr=f"{grown} > 0",
+        hold_seconds=0,
+        severity=WARNING,
+        summary=f"{FOUND} dead letters of queue {_QUEUE} were lost in the last hour.",
+        check="dead_letters.size",
+    )
+
+
 ALERTS: Final[Makers] = (
     ("celery_queue_length", without_consumer),
     ("celery_active_consumer_count", deserted),
@@ -179,4 +194,5 @@ ALERTS: Final[Makers] = (
     ("celery_queue_length", backlog),
     ("celery_queue_oldest_message_age_seconds", oldest),
     ("celery_dead_letter_queue_size", letters),
+    ("celery_dead_letters_dropped_total", letters_lost),
 )
