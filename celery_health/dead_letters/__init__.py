@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from celery_health.dead_letters.letters import entries, entry, purge, requeue, sizes
     from celery_health.dead_letters.records import Cause, DeadLetter, Filter, Page, Requeued
+    from celery_health.dead_letters.resending import RequeueInterruptedError
 
 __all__ = [
     "Cause",
     "DeadLetter",
     "Filter",
     "Page",
+    "RequeueInterruptedError",
     "Requeued",
     "entries",
     "entry",
@@ -40,6 +42,7 @@ _HOMES: Final = {
     **dict.fromkeys(
         ("Cause", "DeadLetter", "Filter", "Page", "Requeued"), "celery_health.dead_letters.records"
     ),
+    "RequeueInterruptedError": "celery_health.dead_letters.resending",
 }
 
 
