@@ -43,6 +43,8 @@ DIR_VARIABLE: Final = "CELERY_HEALTH_PROBE_DIR"
 DEFAULT_MAX_AGE_SECONDS: Final = 60.0
 #: The files are ten times smaller; whatever else lies there under such a name is not read whole.
 LARGEST_BYTES: Final = 8192
+#: Files are written every second: after this long without, nobody writes.
+SILENT_SECONDS: Final = 5.0
 #: A stamp so far ahead is no jitter of writing: it is from before the machine started.
 AHEAD_SECONDS: Final = 5.0
 
@@ -191,13 +193,14 @@ class Process:
     def fault(self, options: Options, now: float) -> str | None:
         """Return why it is not alive, or None."""
         limit = f"(limit {options.max_age_seconds:g} s)"
-        age = now - self.written
-        if age > options.max_age_seconds:
+        age, late = now - self.written, now - self.due
+        is_late = self.turning and late > options.max_age_seconds
+        # Late in a file that nobody writes any more: it is not the loop alone that stands still.
+        if age > options.max_age_seconds or (is_late and age > SILENT_SECONDS):
             status = stat_of(self.pid) if self.is_here() else None
             how = "it is stopped (SIGSTOP)" if status and status[0] in "Tt" else "it is stopped or gone"
             return f"{self} has written nothing for {age:.0f} s {limit}: {how}"
-        late = now - self.due
-        if self.turning and late > options.max_age_seconds:
+        if is_late:
             if self.kind == "worker":
                 return f"{self} is stuck: its event loop has not turned for {late:.0f} s {limit}"
             return f"{self} is stuck: its scheduler was to wake {late:.0f} s ago {limit}"

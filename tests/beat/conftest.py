@@ -112,7 +112,14 @@ class Stage:
             env |= {"CELERY_TEST_APPS": "django_celery_beat", "CELERY_TEST_DATABASE": str(self.database)}
         return env
 
-    def beat(self, *, wait: bool = True, lock_seconds: int | None = 60, **conf: Any) -> Beat:
+    def beat(
+        self,
+        *,
+        wait: bool = True,
+        lock_seconds: int | None = 60,
+        scheduler: str | None = None,
+        **conf: Any,
+    ) -> Beat:
         """Start a beat of this scheduler, with a schedule file of its own; RedBeat with such a lock."""
         classes = {
             "persistent": None,
@@ -131,7 +138,7 @@ class Stage:
                 self.broker.url,
                 wait=wait,
                 app="tests.beat.project",
-                scheduler=classes[self.kind],
+                scheduler=scheduler or classes[self.kind],
                 health=self.health,
                 conf=everything,
                 env=self.env,
@@ -180,7 +187,7 @@ class Stage:
         store = open_store(app, self.settings)
         assert store is not None
         try:
-            reading = store.read(Deadline.after(2.0))
+            reading = store.read(Deadline.after(15.0))
         finally:
             store.close()
             app.close()

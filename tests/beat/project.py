@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from celery.beat import Scheduler
-from celery.schedules import crontab
+from celery.schedules import crontab, solar
 from celery.signals import before_task_publish
 
 from tests.project.celery import app
@@ -50,10 +50,11 @@ def _hanging_publish(**kwargs: Any) -> None:
     _hang("hang_publish")
 
 
-# The configuration comes as JSON, which has no crontabs.
+# The configuration comes as JSON, which has no crontabs, and no sun.
 for entry in app.conf.beat_schedule.values():
     if isinstance(entry["schedule"], dict):
-        entry["schedule"] = crontab(**entry["schedule"])
+        kind = solar if "event" in entry["schedule"] else crontab
+        entry["schedule"] = kind(**entry["schedule"])
 app.now = _shifted  # type: ignore[method-assign]
 Scheduler.should_sync = _hanging_should_sync  # type: ignore[method-assign]
 before_task_publish.connect(_hanging_publish, weak=False)

@@ -115,6 +115,16 @@ def test_probe__loop_that_stands_is_red_only_while_it_should_turn(folder: Path, 
     assert "(reconnecting)" in ask.text
 
 
+def test_probe__loop_of_a_process_that_writes_no_more_is_not_blamed(folder: Path, ask: Ask) -> None:
+    # Stopped a second before its time is up, and a second after its loop last turned.
+    write(folder, age=59.5, late=60.5)
+    assert ask("worker") == 1
+    assert "has written nothing for" in ask.text
+    write(folder, age=1, late=60.5)
+    assert ask("worker") == 1
+    assert "its event loop has not turned for" in ask.text
+
+
 def test_probe__beat_that_slept_too_long_is_red(folder: Path, ask: Ask) -> None:
     # It sleeps for five minutes and is due then: not late.
     write(folder, "celerybeat@host-1", kind="beat", late=-300)
