@@ -198,7 +198,12 @@ def workers_listen_in_another_database(p: Project) -> None:
 
 def beat(name: str, *entries: str, **changes: Any) -> Beat:
     """Return a beat that lives and says what it sends."""
-    rows = tuple(ScheduleEntryState(entry=entry, task="shop.clean", beat=name) for entry in entries)
+    rows = tuple(
+        ScheduleEntryState(
+            entry=entry, task=entry if entry.startswith("celery.") else "shop.clean", beat=name
+        )
+        for entry in entries
+    )
     return Beat(name=name, state=BeatState.OK, entries=rows, entries_total=len(rows), **changes)
 
 

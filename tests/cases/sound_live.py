@@ -238,8 +238,8 @@ def two_beats_have_schedules_of_their_own(p: Project) -> None:
     p.worker()
     p.snapshot(
         beats=(
-            beat("one@host", "often", last_sent_seconds=2.0),
-            beat("two@host", "seldom", last_sent_seconds=2.0),
+            beat("one@host", "often", "celery.backend_cleanup", last_sent_seconds=2.0),
+            beat("two@host", "seldom", "celery.backend_cleanup", last_sent_seconds=2.0),
         )
     )
 

@@ -38,7 +38,12 @@ class BeatsDoubled(Rule):
         ]
         seen: dict[str, str] = {}
         for beat in sending:
-            names = [entry.entry for entry in beat.entries or () if entry.enabled]
+            # Celery's own clean-up is in every beat's schedule, and does no harm twice.
+            names = [
+                entry.entry
+                for entry in beat.entries or ()
+                if entry.enabled and not entry.task.startswith("celery.")
+            ]
             twice = sorted(name for name in names if name in seen)
             if twice:
                 yield self.finding(

@@ -36,8 +36,9 @@ class TaskNameTaken(Rule):
             yield self.finding(
                 Kind.TASK,
                 taken.name,
-                f"Task name '{taken.name}' reaches {taken.kept}; {listed(taken.lost)} asks for it too, "
-                "and is never run by it.",
+                # Not which of them got it here: that may be another one in the next process.
+                f"Task name '{taken.name}' is asked for by {listed(sorted([taken.kept, *taken.lost]))}, and "
+                "reaches one of them alone.",
                 evidence={"kept": taken.kept, "lost": list(taken.lost)},
                 fix=text[0].upper() + text[1:],
             )
