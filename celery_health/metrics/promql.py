@@ -18,6 +18,11 @@ class Scope:
 
     matchers: str = ""
     """Label matchers for every selector: ``job="celery",namespace="shop"``."""
+    kept: tuple[str, ...] = KEPT
+    """Labels that every expression keeps: each that `matchers` name must be among them.
+
+    What a recording rule makes has no others, and is selected by the same matchers.
+    """
     pace: float = 1.0
     """Times every range and every ``for``: below 1 in tests, where nobody waits for ten minutes."""
 
@@ -26,13 +31,17 @@ class Scope:
         inside = ",".join(part for part in (self.matchers, *matchers) if part)
         return f"{metric}{{{inside}}}" if inside else metric
 
+    def names(self, labels: Iterable[str] = ()) -> str:
+        """Return what stands in the brackets of ``by`` and ``on``."""
+        return names(labels, self.kept)
+
     def window(self, seconds: float) -> str:
         """Return a duration for a range or an offset."""
         return duration(seconds * self.pace)
 
     def gauge(self, metric: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
         """Return the value of a gauge, once however many replicas serve it."""
-        return f"max by ({names(by)}) ({self.select(metric, *matchers)})"
+        return f"max by ({self.names(by)}) ({self.select(metric, *matchers)})"
 
     def increase(
         self,
@@ -49,10 +58,10 @@ class Scope:
         only seen for the first time, is known where `watched` holds (see `Project.watched`).
         """
         counter, window = self.select(metric, *matchers), self.window(seconds)
-        kept, once = ", ".join(KEPT), f"max by ({names(of)})"
+        kept, once = self.names(), f"max by ({self.names(of)})"
         # Replicas are taken together first: a new one's series are young, what they count is not.
         return (
-            f"sum by ({names(by)}) (\n"
+            f"sum by ({self.names(by)}) (\n"
             f"  (\n"
             f"    {once} ({counter})\n"
             f"    unless {once} ({counter} offset {window})\n"
@@ -73,13 +82,13 @@ class Scope:
     ) -> str:
         """Return a quantile of a histogram, by some of its labels `of`."""
         rate = f"rate({self.select(f'{metric}_bucket', *matchers)}[{self.window(seconds)}])"
-        once = f"max by ({names((*of, 'le'))}) ({rate})"
-        return f"histogram_quantile({quantile}, sum by ({names((*by, 'le'))}) ({once}))"
+        once = f"max by ({self.names((*of, 'le'))}) ({rate})"
+        return f"histogram_quantile({quantile}, sum by ({self.names((*by, 'le'))}) ({once}))"
 
 
-def names(labels: Iterable[str]) -> str:
+def names(labels: Iterable[str], kept: Iterable[str] = KEPT) -> str:
     """Return what stands in the brackets of ``by``."""
-    return ", ".join((*KEPT, *labels))
+    return ", ".join((*kept, *labels))
 
 
 def duration(seconds: float) -> str:

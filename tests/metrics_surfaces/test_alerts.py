@@ -474,6 +474,25 @@ def test_command__options(settings: Any) -> None:
     assert group["rules"][-1]["annotations"]["runbook_url"].startswith("https://wiki/celery")
 
 
+def test_command__labels_that_are_matched_are_kept(tmp_path: Path) -> None:
+    """Alerts stand on recorded series, which are matched by the same labels: they must have them."""
+    text = printed("--match", 'cluster="eu",job=~".*celery.*"')
+    (plain,) = [drive for drive in DRIVES if drive.alert == "CeleryTaskFailing"]
+    series = {
+        name.replace("{", '{cluster="eu",') if "{" in name else f'{name}{{cluster="eu"}}': values
+        for name, values in plain.series.items()
+    }
+    drive = Drive(
+        alert="CeleryTaskFailing",
+        series=series,
+        quiet_at="13m", fires_at="16m", resolved_at="27m", labels={**ADD, "cluster": "eu"},
+        says="75% of the last runs of shop.add failed for good.",
+    )  # fmt: skip
+
+    check_rules(tmp_path, text)
+    drive_rules(tmp_path, text, [drive])
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [

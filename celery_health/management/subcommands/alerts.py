@@ -13,7 +13,7 @@ from celery_health.conf import Settings, get_settings
 from celery_health.management.subcommands.base import UsageError
 from celery_health.management.terminal import Terminal
 from celery_health.metrics.alerts import Project
-from celery_health.metrics.promql import Scope
+from celery_health.metrics.promql import KEPT, Scope
 from celery_health.metrics.rule_files import RUNBOOKS, operator_manifest, prometheus_file
 from celery_health.monitoring import MonitoringOptions, options_of
 from celery_health.topology.imports import import_tasks
@@ -22,7 +22,7 @@ HELP: Final = "Print the Prometheus alerting rules, with this project's limits a
 FORMATS: Final = ("prometheus", "operator")
 DEFAULT_NAME: Final = "celery-health"
 
-_MATCHERS: Final = re.compile(r"""\s*[A-Za-z_]\w*\s*(=~|!~|!=|=)\s*"(?:[^"\\]|\\.)*"\s*""")
+_MATCHERS: Final = re.compile(r"""\s*(?P<label>[A-Za-z_]\w*)\s*(=~|!~|!=|=)\s*"(?:[^"\\]|\\.)*"\s*""")
 #: What Kubernetes takes for a name: a DNS subdomain (RFC 1123).
 _DNS_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*")
 
@@ -50,7 +50,7 @@ def add_arguments(parser: CommandParser) -> None:
 
 def run(terminal: Terminal, options: Mapping[str, Any]) -> int:
     """Print the rules, and return the exit status."""
-    project = _project(get_settings(), Scope(matchers=_matchers(options["match"])))
+    project = _project(get_settings(), _scope(options["match"]))
     if options["format"] == "prometheus":
         text = prometheus_file(project, runbooks=options["runbooks"])
     elif options["format"] == "operator":
@@ -85,16 +85,17 @@ def _options(settings: Settings) -> dict[str, MonitoringOptions]:
     return {name: options for name, options in found if options is not None}
 
 
-def _matchers(given: str) -> str:
+def _scope(given: str) -> Scope:
     """Return label matchers, checked: a mistake in them would make rules that never fire."""
-    rest, parts = given, []
+    rest, parts, labels = given, [], list(KEPT)
     while rest.strip():
         found = _MATCHERS.match(rest)
         if found is None or (found.end() < len(rest) and rest[found.end()] != ","):
             raise UsageError(f"--match is {given!r}: give label matchers, such as --match 'job=\"shop\"'.")
         parts.append(found.group().strip())
+        labels.append(found.group("label"))
         rest = rest[found.end() + 1 :]
-    return ",".join(parts)
+    return Scope(matchers=",".join(parts), kept=tuple(dict.fromkeys(labels)))
 
 
 def _dns_name(option: str, given: str) -> str:

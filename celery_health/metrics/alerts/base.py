@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 from celery_health.conf_schema import Settings
 from celery_health.metrics.dialects import rows_of
-from celery_health.metrics.promql import KEPT, Scope, equals, none_of
+from celery_health.metrics.promql import Scope, equals, none_of
 from celery_health.metrics.task_names import TaskNames, task_names
 
 CRITICAL: Final = "critical"
@@ -92,7 +92,7 @@ class Project:
     def watched(self, up: str | None, seconds: float) -> str:
         """Return what holds of an app that was scraped `seconds` ago: by the metric `up`, or any total."""
         selector = self.scope.select(up) if up else self.scope.select(*self.tasks.succeeded)
-        kept = ", ".join(KEPT)
+        kept = self.scope.names()
         return f"max by ({kept}) ({selector} offset {self.scope.window(seconds)}){' == 1' if up else ''}"
 
     def wants(self, alert: Alert) -> bool:

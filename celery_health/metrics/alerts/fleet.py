@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from celery_health.metrics.alerts.base import CRITICAL, MINUTE, WARNING, Alert, Makers, Project, subject
-from celery_health.metrics.promql import KEPT, number
+from celery_health.metrics.promql import number
 
 
 def none_alive(project: Project) -> Iterator[Alert]:
@@ -14,7 +14,7 @@ def none_alive(project: Project) -> Iterator[Alert]:
     scope = project.scope
     expr = f"{scope.gauge('celery_workers')} == 0"
     if project.settings.min_workers == 0:
-        kept = ", ".join(KEPT)
+        kept = scope.names()
         waiting = f"sum by ({kept}) ({scope.gauge('celery_queue_length', by=('queue_name',))}) > 0"
         expr = f"{expr}\nand on ({kept})\n{waiting}"
     yield Alert(

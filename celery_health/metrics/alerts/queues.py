@@ -19,7 +19,7 @@ from celery_health.metrics.alerts.base import (
     any_of,
     subject,
 )
-from celery_health.metrics.promql import KEPT, Scope, number, one_of
+from celery_health.metrics.promql import Scope, number, one_of
 
 #: A backlog of one part in so many of the depth limit is news, if it stays.
 BACKLOG_PARTS: Final = 10
@@ -83,7 +83,7 @@ def stalled(project: Project) -> Iterator[Alert]:
 
 
 def _stalled(scope: Scope, matcher: str) -> str:
-    kept = ", ".join(KEPT)
+    kept = scope.names()
     received = (
         f"increase({scope.select('celery_task_received_total', matcher)}[{scope.window(TAKEN_SECONDS)}])"
     )
@@ -93,7 +93,7 @@ def _stalled(scope: Scope, matcher: str) -> str:
     return (
         f"{scope.gauge('celery_queue_length', matcher, by=_BY)} > 0\n"
         f"and\n{slots} > on ({kept}) group_left () {running}\n"
-        f"unless\nsum by ({', '.join((*KEPT, *_BY))}) ({received}) > 0"
+        f"unless\nsum by ({scope.names(_BY)}) ({received}) > 0"
     )
 
 
@@ -145,13 +145,13 @@ def letters(project: Project) -> Iterator[Alert]:
     scope = project.scope
     now = scope.gauge("celery_dead_letter_queue_size", by=_BY)
     series = f"{scope.select('celery_dead_letter_queue_size')} offset {scope.window(HOUR)}"
-    before = f"max by ({', '.join((*KEPT, *_BY))}) ({series})"
+    before = f"max by ({scope.names(_BY)}) ({series})"
     up = "celery_health_up" if "celery_health_up" in project.metrics else None
     yield Alert(
         name="CeleryDeadLettersGrowing",
         # A queue may have had no series before its first letter: then there were none, if somebody looked.
         expr=(
-            f"{now}\n- (\n  {before}\n  or ({now} * 0 and on ({', '.join(KEPT)}) "
+            f"{now}\n- (\n  {before}\n  or ({now} * 0 and on ({scope.names()}) "
             f"{project.watched(up, HOUR)})\n) > 0"
         ),
         hold_seconds=0,
