@@ -26,10 +26,11 @@ _LIMITS: Final = (
     limits.REGISTERED_SECONDS, limits.CONSUMED_SECONDS, limits.MAX_NAMES, limits.MAX_UNKNOWN,
     limits.MAX_QUEUES, limits.MAX_EXCEPTIONS, limits.MAX_FIELDS, limits.MAX_RING_FIELDS, limits.MAX_BEATS,
 )  # fmt: skip
-#: How servers say that a user may not do this: NOPERM outside a script, the others inside (Redis 6, 7),
+#: How servers say that a user may not do this, in lower case: NOPERM outside a script, the others inside
+#: (Redis 6 and 7, Valkey 9),
 #: and what is left of a command that was renamed away.
 _FORBIDDEN: Final = (
-    "NOPERM", "no permissions", "can't run this command", "can't access", "ACL failure", "unknown command",
+    "noperm", "no permissions", "can't run this command", "can't access", "acl failure", "unknown command",
 )  # fmt: skip
 
 
@@ -124,7 +125,7 @@ class RedisStore(Store):
 
     def _failed(self, error: BaseException) -> StoreError:
         text = self._describe(error)
-        if any(sign in text for sign in _FORBIDDEN):
+        if any(sign in text.lower() for sign in _FORBIDDEN):
             commands = " ".join(f"+{command}" for command in limits.COMMANDS)
             return StoreError(
                 f"The store at {self.url} does not let its user run celery_health's scripts ({text}). "
