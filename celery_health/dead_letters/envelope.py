@@ -36,12 +36,28 @@ def encode_reason(reason: Reason, *, brief: bool = False) -> str:
     Passwords in URLs are masked here, and texts cut to their limits. With `brief` it is as short as can be,
     for a message whose own headers leave little room.
     """
-    fields = {**asdict(reason), "message": mask(reason.message)[:MAX_MESSAGE], "v": 1}
+    fields = {**asdict(reason), "message": _first(reason.message, MAX_MESSAGE), "v": 1}
     if reason.traceback:
-        fields["traceback"] = mask(reason.traceback)[-MAX_TRACEBACK:]
+        fields["traceback"] = _last(reason.traceback, MAX_TRACEBACK)
     if brief:
         fields.update(traceback=None, message=fields["message"][:100])
     return json.dumps(fields)
+
+
+def _first(text: str, limit: int) -> str:
+    """Return the first `limit` characters of a text that `capture` may have cut, masked."""
+    if len(text) > limit:
+        # The last word may end in half a password, which looks like none.
+        words = text.rsplit(None, 1)
+        text = words[0] if len(words) == 2 and len(words[1]) <= SPARE else text[:-SPARE]
+    return mask(text)[:limit]
+
+
+def _last(text: str, limit: int) -> str:
+    if len(text) > limit:
+        words = text.split(None, 1)
+        text = words[1] if len(words) == 2 and len(words[0]) <= SPARE else text[SPARE:]
+    return mask(text)[-limit:]
 
 
 def decode_reason(headers: Mapping[str, Any]) -> Reason | None:
