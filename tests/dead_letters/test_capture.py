@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import Any
 
 import pytest
@@ -122,6 +123,18 @@ def test_revoked__while_it_runs_and_before(yard: Yard) -> None:
     patiently(lambda: yard.letters())
     worker.stop()
     assert set(yard.reasons()) == {failed}
+
+
+@pytest.mark.parametrize("broker_url", ["redis"], indirect=True)
+def test_abandoned__when_the_worker_ends_in_the_middle(yard: Yard) -> None:
+    worker = yard.worker(concurrency=2)
+    early, late = yard.send("early", "hang"), yard.send("late", "hang")
+    patiently(lambda: sum(yard.ran().values()) == 2)
+    worker.signal(signal.SIGQUIT)
+    worker.wait(40)
+    assert yard.reasons() == {early: ("abandoned", "Terminated")}
+    # What was not acknowledged is the broker's to deliver again, and no letter.
+    assert [one.headers["id"] for one in yard.lying("celery")] == [late]
 
 
 def by_body(lying: list[Lying]) -> list[Any]:
