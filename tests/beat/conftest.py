@@ -116,7 +116,7 @@ class Stage:
         self,
         *,
         wait: bool = True,
-        lock_seconds: int | None = 60,
+        lock_seconds: int | None = 600,
         scheduler: str | None = None,
         **conf: Any,
     ) -> Beat:
