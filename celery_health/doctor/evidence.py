@@ -263,6 +263,10 @@ class Evidence:
     """``IGNORED_QUEUES``."""
     scaled_to_zero: frozenset[str] = frozenset()
     """Queues that may be without consumers while they are empty (``QUEUES``)."""
+    dead_letter_suffix: str = ".dead"
+    """Of the queues of dead letters: nobody consumes those."""
+    most_dead_letters: int = 10_000
+    """``DEAD_LETTERS["max_length"]``: how many of one queue are kept."""
     silenced: tuple[str, ...] = ()
     conf: ConfFacts = field(default_factory=ConfFacts)
     django: DjangoFacts = field(default_factory=DjangoFacts)

@@ -92,6 +92,8 @@ class LiveEvidence:
     reply_queues: ReplyQueues | None = None
     abandoned: Mapping[str, int] = field(default_factory=dict)
     """Queue that the broker knows and the project does not → messages in it."""
+    oldest_letters: Mapping[str, float] = field(default_factory=dict)
+    """Queue → seconds since the oldest of its dead letters failed, where that can be seen without a mark."""
     elsewhere: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     """Another database of the broker's Redis → workers that listen there."""
 

@@ -326,3 +326,22 @@ def a_queue_of_the_settings_is_used_by_nobody(p: Project) -> None:
     p.tasks("shop.clean")
     p.worker()
     p.queue("old", ready=3)
+
+
+# Dead letters ------------------------------------------------------------------------------------------
+
+
+@broken("E125:queue:celery", fix="manage.py celery_health dead-letters requeue celery")
+def there_is_no_room_for_another_dead_letter(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.health["DEAD_LETTERS"] = {"enabled": True, "max_length": 500}
+    p.worker()
+    p.snapshot(dead_letters={"celery": 500})
+
+
+@broken("I318:queue:celery", fix="manage.py celery_health dead-letters list celery")
+def nobody_looks_after_dead_letters(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.snapshot(dead_letters={"celery": 12})
+    p.live(oldest_letters={"celery": 9 * 86400.0})

@@ -299,3 +299,21 @@ def an_undeclared_queue_is_consumed(p: Project) -> None:
     p.tasks("shop.clean")
     p.worker(queues=["celery", "adhoc"])
     p.queue("adhoc", ready=12)
+
+
+# Dead letters ------------------------------------------------------------------------------------------
+
+
+@sound("queue-abandoned")
+def a_queue_of_dead_letters_is_nobodys_to_consume(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.live(abandoned={"celery.dead": 12})
+
+
+@sound("dead-letters-full", "dead-letters-forgotten")
+def some_dead_letters_of_this_week(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.snapshot(dead_letters={"celery": 12, "mails": None})
+    p.live(oldest_letters={"celery": 2 * 86400.0})

@@ -22,6 +22,7 @@ from celery_health.doctor.look.redis_parts import Look
 from celery_health.headers import PUBLISHED_AT_HEADER
 from celery_health.redis_client import RedisLink
 from celery_health.testing import make_queue, make_snapshot, make_worker
+from tests.doctor.shop import Shop
 from tests.support import RedisServer
 
 PRIORITIES = {"sep": ":", "priority_steps": [0, 4, 8], "global_keyprefix": "shop-"}
@@ -285,3 +286,42 @@ def test_keys__as_kombu_names_them(app: Celery) -> None:
         assert keys.unacked_index == keys.prefix + channel.unacked_index_key
         assert keys.bindings("x") == keys.prefix + channel.keyprefix_queue % "x"
         assert keys.prefix == (channel.global_keyprefix or "")
+
+
+# Dead letters --------------------------------------------------------------------------------------------
+
+
+def test_letters__the_oldest_is_looked_at_where_it_is(
+    make_shop: Callable[[str], Shop], redis_url: str
+) -> None:
+    shop = make_shop(redis_url)
+    shop.change(
+        """
+        CELERY_BEAT_SCHEDULE = {}
+        CELERY_HEALTH |= {"DEAD_LETTERS": {"enabled": True, "max_length": 2}}
+        """
+    )
+    shop.worker(queues=["celery", "emails", "reports"])
+    shop.doctor_finds([])
+    # Every seventh order has an address that does not exist.
+    shop.run("from orders.tasks import send_confirmation as it; [it.delay(7 * n) for n in range(3)]")
+
+    answer = shop.doctor_finds(["E125:queue:emails"])
+
+    assert answer.body["notes"] == []
+    assert answer.finding("E125")["evidence"] == {"letters": 2, "max_length": 2}
+    shop.run(
+        """
+        from celery_health.conf import get_settings
+        from celery_health.deadline import Deadline
+        from celery_health.doctor.look.letters import oldest_letters
+        from celery_health.gather import get_snapshot
+        from shop.celery import app
+
+        notes = []
+        found = oldest_letters(app, get_settings(), get_snapshot(), Deadline.after(5), notes)
+        assert (list(found), notes) == (["emails"], []), (found, notes)
+        assert 0 <= found["emails"] < 120, found
+        """
+    )
+    shop.doctor_finds(["E125:queue:emails"])

@@ -10,6 +10,7 @@ from celery_health.conf import Settings
 from celery_health.deadline import Deadline
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.live import LiveEvidence
+from celery_health.doctor.look.letters import oldest_letters
 from celery_health.doctor.look.redbeat import redbeat_entries
 from celery_health.doctor.look.redis import look_at_backend, look_at_broker
 from celery_health.doctor.look.tables import table_entries
@@ -40,6 +41,8 @@ def gather_live(
     live = replace(live, entries=entries, broker_fingerprint=_fingerprint(app, static))
     if static.is_redis and snapshot.broker.reachable:
         live = look_at_broker(app, replace(static, live=live), live, deadline, notes)
+    if snapshot.broker.reachable:
+        live = replace(live, oldest_letters=oldest_letters(app, settings, snapshot, deadline, notes))
     live = look_at_backend(app, live, deadline, notes)
     return replace(static, live=live), tuple(notes)
 

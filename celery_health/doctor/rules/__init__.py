@@ -17,6 +17,8 @@ from celery_health.doctor.rules.chord_without_backend import ChordWithoutBackend
 from celery_health.doctor.rules.clock_skew import ClockSkew
 from celery_health.doctor.rules.configuration_skew import ConfigurationSkew
 from celery_health.doctor.rules.crontab_every_minute import CrontabEveryMinute
+from celery_health.doctor.rules.dead_letters_forgotten import DeadLettersForgotten
+from celery_health.doctor.rules.dead_letters_full import DeadLettersFull
 from celery_health.doctor.rules.delivery_ack_timeout import DeliveryAckTimeout
 from celery_health.doctor.rules.exchange_undeclared import ExchangeUndeclared
 from celery_health.doctor.rules.lost_with_worker import LostWithWorker
@@ -88,6 +90,7 @@ _RULES: Final[Sequence[Rule]] = (
     BeatLacksEntry(),
     OptionMisspelt(),
     UnackedOrphaned(),
+    DeadLettersFull(),
     # It will bite.
     ArgumentsMisfit(),
     TimezoneUnchosen(),
@@ -122,6 +125,7 @@ _RULES: Final[Sequence[Rule]] = (
     QueueMisspelt(),
     ResultsEvicted(),
     WorkersElsewhere(),
+    DeadLettersForgotten(),
 )
 
 #: Every rule, by number.

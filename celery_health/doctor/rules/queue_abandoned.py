@@ -38,6 +38,8 @@ class QueueAbandoned(Rule):
         for queue, ready in sorted({**evidence.live.abandoned, **held}.items()):
             if queue in wanted or queue in evidence.ignored_queues or evidence.consumers([queue]):
                 continue
+            if queue.endswith(evidence.dead_letter_suffix):
+                continue  # waits for people
             nearest = next((name for name in consumed if is_typo(queue, name)), None)
             meant = f"If '{nearest}' was meant, send there; have" if nearest else "Have"
             yield self.finding(

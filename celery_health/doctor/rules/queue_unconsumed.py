@@ -63,7 +63,11 @@ class QueueUnconsumed(Rule):
         typo = next((name for name in names if is_typo(name, queue.name)), None)
         waiting = f" {queue.ready} wait there." if queue.ready else ""
         if typo is not None:
-            fix = f"Workers consume '{typo}': name the queue alike on both sides."
+            right = worker_command(evidence.app_name, [queue.name, *(one for one in names if one != typo)])
+            fix = (
+                f"Workers consume '{typo}': name the queue alike on both sides. If '{queue.name}' is right: "
+            )
+            fix += right
         else:
             fix = f"Start a worker for it: {worker_command(evidence.app_name, [queue.name])}"
             if consumed:
