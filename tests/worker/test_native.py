@@ -29,7 +29,7 @@ agent.start()
 for _ in range(10):
     totals.series("task", "queue").succeeded()
     time.sleep(0.02)
-assert agent.finish()
+assert agent.finish(20)
 """
 
 THREADS = """

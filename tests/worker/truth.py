@@ -56,6 +56,10 @@ def act(task: Any, what: str, seconds: float) -> Any:
     if outcome == "retry" and task.request.retries >= task.max_retries:
         outcome = "exhausted"
     truth_redis().lpush(NOTES, json.dumps([task.name.rpartition(".")[2], outcome]))
+    if outcome in ("os_exit", "kill"):
+        # The worker must have heard that it began: Celery runs a task again, unseen, whose process died
+        # before that (AsynPool._put_back).
+        time.sleep(0.5)
     if seconds:
         time.sleep(seconds)
     match outcome:
