@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-#: ``scheme://user:password@`` and ``scheme://:password@``; the password may itself hold ``@`` or ``/``
-#: when somebody forgot to quote it, so everything up to the last ``@`` before white space goes.
-_URL_CREDENTIALS = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<user>[^\s:/@]*):[^\s]*@")
+#: ``scheme://user:`` and ``scheme://:``, where the password begins. No scheme is longer than that; without
+#: a bound, a hostile text would take a time that grows with its square.
+_URL_USER = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{0,40}://[^\s:/@]*:")
+_WORD = re.compile(r"\S+")
 _QUERY_SECRETS = re.compile(
     r"(?P<key>[?&;](?:password|passwd|pwd|secret|token|api_?key|access_?key)=)[^&;\s'\"]+", re.IGNORECASE
 )
@@ -26,8 +27,19 @@ def mask(text: object, secrets: Iterable[str | None] = ()) -> str:
             masked = masked.replace(secret, MASK)
     # Most texts have none, and the expression looks at each word of a long traceback.
     if "://" in masked and "@" in masked:
-        masked = _URL_CREDENTIALS.sub(rf"\g<scheme>\g<user>:{MASK}@", masked)
+        masked = _WORD.sub(_without_password, masked)
     return _QUERY_SECRETS.sub(rf"\g<key>{MASK}", masked)
+
+
+def _without_password(found: re.Match[str]) -> str:
+    """Return a word without the password of the URL that it holds.
+
+    The password may hold ``@`` or ``/`` too, when somebody forgot to quote it: all up to the last ``@`` goes.
+    """
+    word = found[0]
+    end = word.rfind("@")
+    start = _URL_USER.search(word, 0, end) if end > 0 else None
+    return word if start is None else f"{word[: start.end()]}{MASK}{word[end:]}"
 
 
 def describe_error(error: BaseException, secrets: Iterable[str | None] = ()) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from celery_health.masking import describe_error, mask
@@ -71,3 +73,15 @@ def test_describe_error__is_one_masked_line() -> None:
 
 def test_describe_error__without_a_message_names_the_class() -> None:
     assert describe_error(TimeoutError()) == "TimeoutError"
+
+
+@pytest.mark.parametrize("piece", ["http://", "http://a:", "a-", "a://b:c/", "x@"])
+def test_mask__time_grows_with_the_length_of_a_hostile_text_not_its_square(piece: str) -> None:
+    def seconds(length: int) -> float:
+        text = "@" + piece * (length // len(piece))
+        started = time.process_time()
+        mask(text)
+        return time.process_time() - started
+
+    # A square would take 400 times as long; a busy machine, a few times.
+    assert seconds(400_000) < 100 * max(seconds(20_000), 0.001)
