@@ -83,5 +83,5 @@ def test_torture__more_than_a_thousand_runs_and_an_outage_of_thirty_seconds(
             victim.outage(30, calls)
     assert victim.runs >= 1000
     assert pool != "prefork" or victim.ended >= 40  # half of them SIGKILLed children
-    assert victim.gate.replies_dropped >= 20
+    assert victim.gate.replies_dropped >= 5
     victim.check()
