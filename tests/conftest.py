@@ -24,6 +24,10 @@ from tests.support import (
 )
 from tests.support.processes import RUNNING
 
+# A run in the background of a shell is born deaf to Ctrl-C, as is each process that a test would interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 #: Begins the reason of every skip for want of a program: the end of the run repeats those.
 NOT_RUN = "NOT RUN: "
 

@@ -198,7 +198,7 @@ def sound(*near: str) -> Callable[[Callable[[Project], None]], Callable[[Project
 def a_project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     """Make a project that shares no task with anybody, and leaves no module behind."""
     finalizers = _state._on_app_finalizers  # type: ignore[attr-defined]
-    builtin = {one for one in finalizers if getattr(one, "__module__", "").startswith("celery.")}
+    builtin = {one for one in finalizers if getattr(one, "__module__", "") == "celery.app.builtins"}
     monkeypatch.setattr(_state, "_on_app_finalizers", builtin)
     before = set(sys.modules)
     project = Project(folder, monkeypatch)
