@@ -53,7 +53,7 @@ layers: ## Check that no room imports one above or beside it
 docs: ## Build the documentation into docs/_build
 	@$(ENVIRONMENT) docs
 	@$(BIN)/sphinx-build -q -W --keep-going -C -D extensions=myst_parser -D html_theme=furo \
-		-D project=django-celery-health -D exclude_patterns=_build docs docs/_build $(ARGS)
+		-D myst_heading_anchors=4 -D project=django-celery-health -D exclude_patterns=_build docs docs/_build $(ARGS)
 
 clean: ## Remove the environment and everything that was built
 	rm -rf .venv build dist docs/_build htmlcov .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
