@@ -253,6 +253,7 @@ def test_beat__entry_added_at_run_time(stage: Stage) -> None:
     assert stage.is_well()
 
 
+@pytest.mark.soak  # it waits for a minute to be full
 def test_beat__daily_run_missed_between_two_beats(stage: Stage) -> None:
     ahead, now = stage.pace.ahead, time.time()
     # The next full minute that is far enough away for a beat to start before it.

@@ -162,6 +162,7 @@ def test_probe__worker_that_waits_for_a_forgotten_connection_is_red(
     assert "its event loop has not turned for" in probe.text
 
 
+@pytest.mark.soak  # even at the quick pace, Celery takes its 50 s
 def test_probe__worker_with_socket_timeouts_heals_itself(
     pace: Pace, probe: Prober, line: Line, worker_factory: Callable[..., Worker]
 ) -> None:
