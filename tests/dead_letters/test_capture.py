@@ -113,7 +113,7 @@ def test_refused__what_no_task_was_started_for(yard: Yard) -> None:
 
 
 def test_revoked__while_it_runs_and_before(yard: Yard) -> None:
-    worker = yard.worker(concurrency=1)
+    worker = yard.worker(concurrency=1).wait_heeds(yard.app)
     running = yard.send("early", "hang")
     waiting = yard.send("early", "succeed")
     patiently(lambda: yard.ran())

@@ -36,6 +36,7 @@ def test_worker__sees_every_option_and_runs_every_task(
         env={"CELERY_TEST_RESULTS": redis_url},
     )
     app: Any = make_app(redis_url)
+    worker.wait_heeds(app)
     answer = app.control.broadcast(
         "monitoring_seen", destination=[worker.hostname], reply=True, timeout=10, limit=1
     )

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from celery import Celery
+
 from tests.support.ports import free_port
 from tests.support.processes import ManagedProcess
 
@@ -88,6 +90,11 @@ class Worker(ManagedProcess):
     def __enter__(self) -> Self:
         super().__enter__()
         return self.wait_ready()
+
+    def wait_heeds(self, app: Celery, timeout: float = 30.0) -> Self:
+        """Wait until remote control reaches it: it says "ready" before it subscribes to commands."""
+        self.wait_until(lambda: app.control.ping(destination=[self.hostname], timeout=1), timeout)
+        return self
 
     def child_pids(self) -> list[int]:
         """Return the pool's processes (prefork), by id."""

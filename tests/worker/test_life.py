@@ -138,7 +138,7 @@ def test_cold_shutdown__counts_what_it_cuts_off(
 
 
 def test_remote_shutdown__is_a_goodbye(ledger: Ledger, truth_worker: Callable[..., Worker]) -> None:
-    worker = truth_worker(health=QUICK)
+    worker = truth_worker(health=QUICK).wait_heeds(ledger.app)
     ledger.app.control.shutdown(destination=[worker.hostname])
     assert worker.wait(30) == 0
     assert ledger.record(worker.hostname)["goodbye"]
@@ -181,7 +181,7 @@ def test_children__replaced_and_recycled_are_told_apart(
 
 
 def test_paused__is_said_and_taken_back(ledger: Ledger, truth_worker: Callable[..., Worker]) -> None:
-    worker = truth_worker(health=QUICK)
+    worker = truth_worker(health=QUICK).wait_heeds(ledger.app)
     ledger.app.control.cancel_consumer("celery", destination=[worker.hostname])
     record = patiently(lambda: (r := ledger.record(worker.hostname)).get("paused") and r)
     assert record["queues"] == [] and record["connected"]

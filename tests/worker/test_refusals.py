@@ -18,7 +18,7 @@ def counted(ledger: Ledger, *key: str) -> int:
 
 @pytest.mark.parametrize("pool", ["prefork", "gevent"])
 def test_revoked__while_it_runs(pool: str, ledger: Ledger, truth_worker: Callable[..., Worker]) -> None:
-    worker = truth_worker(pool=pool)
+    worker = truth_worker(pool=pool).wait_heeds(ledger.app)
     task_id = ledger.send("early", "hang")
     patiently(lambda: counted(ledger, "started", "early"))
     ledger.app.control.revoke(task_id, terminate=True, destination=[worker.hostname])
@@ -37,11 +37,11 @@ def test_revoked__while_it_runs(pool: str, ledger: Ledger, truth_worker: Callabl
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo", "gevent"])
 def test_revoked__before_it_runs(pool: str, ledger: Ledger, truth_worker: Callable[..., Worker]) -> None:
-    worker = truth_worker(pool=pool, queues=["nothing"])
+    worker = truth_worker(pool=pool, queues=["nothing"]).wait_heeds(ledger.app)
     task_id = ledger.send("early", "succeed")
     ledger.app.control.revoke(task_id, destination=[worker.hostname])
     ledger.send("early", "succeed", expires=-5)
-    ledger.app.control.add_consumer("celery", destination=[worker.hostname], reply=True, timeout=5)
+    assert ledger.app.control.add_consumer("celery", destination=[worker.hostname], reply=True, timeout=20)
     patiently(lambda: counted(ledger, "revoked", "early") == 2)
     worker.stop()
     assert ledger.totals() == {("received", "early"): 2, ("revoked", "early"): 2}
@@ -49,7 +49,7 @@ def test_revoked__before_it_runs(pool: str, ledger: Ledger, truth_worker: Callab
 
 
 def test_revoked__while_reserved(ledger: Ledger, truth_worker: Callable[..., Worker]) -> None:
-    worker = truth_worker(concurrency=1)
+    worker = truth_worker(concurrency=1).wait_heeds(ledger.app)
     ledger.send("early", "succeed", 2)
     waiting = ledger.send("early", "succeed")
     patiently(lambda: counted(ledger, "received", "early") == 2)
