@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from celery_health.doctor.live import LiveEvidence
 from celery_health.records import Worker
 from celery_health.topology import AMQP_TRANSPORTS, Binding, Destination
+
+if TYPE_CHECKING:
+    from celery_health.doctor.live import LiveEvidence
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

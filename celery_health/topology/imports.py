@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from celery_health.celery_app import settings_package
 
@@ -47,7 +47,36 @@ def import_tasks(app: Celery) -> None:
         except BaseException:
             _imported.discard(app)
             raise
-        app.finalize()
+        with _remembered(app):
+            app.finalize()
+
+
+@contextmanager
+def _remembered(app: Any) -> Iterator[None]:
+    """Have Celery find at once what it reads of its configuration for each task it registers.
+
+    Each reading tries four names on Django's settings: two thirds of the time that 500 tasks take.
+    """
+    remembered = {name: app.conf[name] for _, name in app.Task.from_config}
+    conf = app.conf  # now that it is loaded: before, this was something that waits for it
+    changes = dict(conf.maps[0])
+
+    class Remembering(type(conf)):  # type: ignore[misc]
+        """The same configuration: it shares its state, and what is changed meanwhile is seen."""
+
+        def __getitem__(self, key: str) -> Any:
+            if key in remembered and self.maps[0] == changes:
+                return remembered[key]
+            return super().__getitem__(key)
+
+    view = object.__new__(Remembering)
+    object.__setattr__(view, "__dict__", conf.__dict__)
+    app._conf = view
+    try:
+        yield
+    finally:
+        if app._conf is view:
+            app._conf = conf
 
 
 @contextmanager

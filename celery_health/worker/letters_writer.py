@@ -29,6 +29,8 @@ WRITE_SECONDS: Final = 5.0
 MAX_BACKOFF_SECONDS: Final = 5.0
 #: What the end of a process may cost while letters wait; nothing when none do.
 MAX_FINISH_SECONDS: Final = 3.0
+#: In a storm, letters are written together: each turn takes the interpreter from the worker's own loop.
+TURN_SECONDS: Final = 0.1
 #: A connection that nothing was written on for so long is closed.
 IDLE_SECONDS: Final = 30.0
 #: A queue whose letters go for want of room is said again no sooner.
@@ -52,6 +54,7 @@ class LetterWriter:
         self._faults = faults
         self._heap = Heap()
         self._bell = Bell()
+        self._hurry = Bell()
         self._starting = allocate_lock()
         self._ended = allocate_lock()
         self._ended.acquire()
@@ -79,6 +82,7 @@ class LetterWriter:
         if self._stopping_by is None:
             self._stopping_by = monotonic() + seconds
             self._bell.ring()
+            self._hurry.ring()
 
     def wait(self) -> None:
         """Wait until the thread has ended, no longer than it was given."""
@@ -118,11 +122,13 @@ class LetterWriter:
 
     def _run(self) -> None:
         while True:
-            stopping_by = self._stopping_by
+            stopping_by, began = self._stopping_by, monotonic()
             self._guarded(self._turn)
             if stopping_by is not None and (self._is_done() or monotonic() >= stopping_by):
                 break
             self._bell.wait(self._pause())
+            if self._stopping_by is None:
+                self._hurry.wait(began + TURN_SECONDS - monotonic())
         self._guarded(self._close)
 
     def _guarded(self, step: Callable[[], None]) -> None:

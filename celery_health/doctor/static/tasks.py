@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from celery import Task as CeleryTask
 from kombu import Queue
@@ -18,11 +18,25 @@ if TYPE_CHECKING:
     from celery import Celery
 
 
+class _Limits(NamedTuple):
+    """The time limits of the app, for tasks without their own; as they are configured."""
+
+    hard: Any
+    soft: Any
+
+
 def task_facts(app: Celery, resolver: Resolver | None) -> Mapping[str, TaskFacts]:
     """Return the facts of every registered task, by name; without `resolver`, routes cannot be read."""
     own = frozenset(own_tasks(app))
+    conf: Any = app.conf
+    # Read once: each reading goes through all of Django's settings.
+    limits = _Limits(hard=conf.task_time_limit, soft=conf.task_soft_time_limit)
     return {
-        str(name): _facts(app, str(name), task, resolver, name in own) for name, task in app.tasks.items()
+        str(name): _facts(app, str(name), task, resolver, limits)
+        if name in own
+        # Nothing is said of other people's tasks but their names.
+        else TaskFacts(name=str(name), module=type(task).__module__, is_own=False)
+        for name, task in app.tasks.items()
     }
 
 
@@ -38,18 +52,13 @@ def route(
         return None, describe_error(error)
 
 
-def _facts(app: Celery, name: str, task: Any, resolver: Resolver | None, is_own: bool) -> TaskFacts:
-    module = type(task).__module__
-    if not is_own:
-        # Nothing is said of other people's tasks but their names.
-        return TaskFacts(name=name, module=module, is_own=False)
-    conf: Any = app.conf
+def _facts(app: Celery, name: str, task: Any, resolver: Resolver | None, limits: _Limits) -> TaskFacts:
     destination, error = route(resolver, name, {})
     options = options_of(task)
     queue = getattr(task, "queue", None)
     return TaskFacts(
         name=name,
-        module=module,
+        module=type(task).__module__,
         is_own=True,
         destination=destination,
         routing_error=error,
@@ -57,8 +66,8 @@ def _facts(app: Celery, name: str, task: Any, resolver: Resolver | None, is_own:
         serializer=task.serializer,
         acks_late=bool(task.acks_late),
         survives_lost_worker=bool(task.reject_on_worker_lost or getattr(task, "retry_on_worker_lost", False)),
-        time_limit_seconds=_seconds(task.time_limit or conf.task_time_limit),
-        soft_time_limit_seconds=_seconds(task.soft_time_limit or conf.task_soft_time_limit),
+        time_limit_seconds=_seconds(task.time_limit or limits.hard),
+        soft_time_limit_seconds=_seconds(task.soft_time_limit or limits.soft),
         ignores_result=bool(task.ignore_result),
         longest_retry_seconds=_longest_retry(task),
         expected_seconds=None if options is None else options.expected_seconds,
