@@ -21,10 +21,12 @@ from celery_health.api.schedule import ScheduleView
 from celery_health.api.stats import StatsView
 from celery_health.api.tasks import TasksView
 from celery_health.api.workers import WorkersView
+from celery_health.page.views import StatusPage
 
 app_name = "celery_health"
 
 urlpatterns = [
+    path("", StatusPage.as_view(), name="page"),
     path("health/", HealthView.as_view(), name="health"),
     path("live/", live, name="live"),
     path("ready/", ready, name="ready"),

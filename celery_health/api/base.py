@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from django.db import transaction
 from django.http import Http404
-from rest_framework.authentication import BaseAuthentication
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import NotAcceptable
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import AllowAny
@@ -144,3 +144,24 @@ class MonitoringView(APIView):
         response = super().finalize_response(request, response, *args, **kwargs)
         finish(response)
         return response
+
+
+class BrowserView(MonitoringView):
+    """A view for people, who log in to Django whatever the project's API takes: tokens, for one."""
+
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        """Return Django's own session besides the project's authenticators."""
+        return [SessionAuthentication(), *super().get_authenticators()] if self.needs_user() else []
+
+    def needs_user(self) -> bool:
+        """Say whether it matters who asks; yes while a wrong setting keeps that from being known."""
+        try:
+            return super().needs_user()
+        except ConfigurationError:
+            return True
+
+    def is_logged_in(self) -> bool:
+        """Say whether Django knows who asks: nobody is sent to log in twice."""
+        user = getattr(self.request, "user", None)
+        by_django = getattr(getattr(self.request, "_request", None), "user", None)
+        return any(getattr(each, "is_authenticated", False) for each in (user, by_django))

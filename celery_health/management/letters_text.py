@@ -8,7 +8,7 @@ from django.core.management.color import Style
 
 from celery_health.dead_letters.body import CALL_AGAIN, moment, page_notes
 from celery_health.dead_letters.records import DeadLetter, Page, Requeued
-from celery_health.management.formats import UNKNOWN, number, plural, table
+from celery_health.formats import UNKNOWN, number, plural, table
 from celery_health.printable import printable
 
 #: Longer texts are cut in a table: `show` has them whole.

@@ -12,7 +12,8 @@ from typing import Final
 
 from django.core.management.color import Style
 
-from celery_health.management.formats import UNKNOWN, duration, listing, number, plural
+from celery_health.formats import UNKNOWN, duration, listing, number
+from celery_health.health.headline import reason
 from celery_health.management.sections import SECTIONS
 from celery_health.printable import printable
 from celery_health.records import (
@@ -66,34 +67,7 @@ def headline(report: HealthReport, style: Style) -> str:
         Status.DEGRADED: style.WARNING,
         Status.UNHEALTHY: style.ERROR,
     }
-    return f"{paint[report.status](report.status.value.upper())}: {_reason(report)}"
-
-
-def _reason(report: HealthReport) -> str:
-    troubles = [check for status in _FAULTS for check in report.checks if check.status is status]
-    if troubles:
-        more = len(troubles) - 1
-        return printable(troubles[0].message) + (f" (and {plural(more, 'more problem')})" if more else "")
-    if report.snapshot.app.always_eager:
-        return "tasks run in the process that calls them (task_always_eager): no broker or worker is asked."
-    present = f"{_live(report.snapshot)}, {_waiting(report.snapshot.queues)}."
-    unknown = dict.fromkeys(check.id for check in report.checks if check.status is CheckStatus.UNKNOWN)
-    if unknown:
-        # Nothing was found wrong, which is less than everything being right.
-        return f"as far as is known: {present} Not known: {', '.join(unknown)}."
-    return present
-
-
-def _live(snapshot: Snapshot) -> str:
-    live = sum(1 for worker in snapshot.workers if worker.state.is_live)
-    return f"{plural(live, 'worker')} alive" if live else "no worker alive"
-
-
-def _waiting(queues: Sequence[QueueState]) -> str:
-    read = [queue.ready for queue in queues if queue.ready is not None]
-    if not read:
-        return "waiting tasks unknown" if queues else "no queue known"
-    return f"{plural(sum(read), 'task')} waiting"
+    return f"{paint[report.status](report.status.value.upper())}: {reason(report)}"
 
 
 def results_lines(checks: Iterable[CheckResult], style: Style, *, verbose: bool = False) -> list[str]:

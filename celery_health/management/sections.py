@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from celery_health.management.formats import UNKNOWN, duration, number, table
+from celery_health.formats import UNKNOWN, duration, number, table
 from celery_health.printable import printable
 from celery_health.records import QueueState, RunningTask, Snapshot, Worker
 

@@ -11,7 +11,7 @@ from django.core.management.color import Style
 
 from celery_health.doctor.body import report_body
 from celery_health.doctor.findings import DoctorReport, Finding, Scope, Severity
-from celery_health.management.formats import plural
+from celery_health.formats import plural
 from celery_health.management.subcommands.base import UsageError
 from celery_health.management.terminal import Terminal
 from celery_health.printable import printable

@@ -1,4 +1,4 @@
-"""Numbers, durations, lists and tables, as people read them on a terminal."""
+"""Numbers, durations, lists and tables, as people read them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,40 @@
+"""The verdict's reason in one sentence, for the command and the status page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from celery_health.formats import plural
+from celery_health.printable import printable
+from celery_health.records import CheckStatus, HealthReport, QueueState, Snapshot
+
+_FAULTS: Final = (CheckStatus.FAIL, CheckStatus.WARN)
+
+
+def reason(report: HealthReport) -> str:
+    """Return, in one sentence that is safe to print, why the verdict is what it is."""
+    troubles = [check for status in _FAULTS for check in report.checks if check.status is status]
+    if troubles:
+        more = len(troubles) - 1
+        return printable(troubles[0].message) + (f" (and {plural(more, 'more problem')})" if more else "")
+    if report.snapshot.app.always_eager:
+        return "tasks run in the process that calls them (task_always_eager): no broker or worker is asked."
+    present = f"{_live(report.snapshot)}, {_waiting(report.snapshot.queues)}."
+    unknown = dict.fromkeys(check.id for check in report.checks if check.status is CheckStatus.UNKNOWN)
+    if unknown:
+        # Nothing was found wrong, which is less than everything being right.
+        return f"as far as is known: {present} Not known: {', '.join(unknown)}."
+    return present
+
+
+def _live(snapshot: Snapshot) -> str:
+    live = sum(1 for worker in snapshot.workers if worker.state.is_live)
+    return f"{plural(live, 'worker')} alive" if live else "no worker alive"
+
+
+def _waiting(queues: Sequence[QueueState]) -> str:
+    read = [queue.ready for queue in queues if queue.ready is not None]
+    if not read:
+        return "waiting tasks unknown" if queues else "no queue known"
+    return f"{plural(sum(read), 'task')} waiting"

@@ -1,0 +1,93 @@
+"""Make HTML of it, by templates of our own: a project's template settings may know nothing of them."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from django.template import Context, Engine
+
+from celery_health.formats import duration
+from celery_health.health.headline import reason
+from celery_health.page.sections import checks, tables
+from celery_health.printable import printable
+from celery_health.records import CheckStatus, HealthReport
+
+if TYPE_CHECKING:
+    from celery_health.doctor.findings import DoctorReport
+
+_FOLDER: Final = Path(__file__).parent / "templates"
+
+
+@lru_cache(maxsize=1)
+def _engine() -> Engine:
+    return Engine(dirs=[str(_FOLDER)], autoescape=True)
+
+
+def _render(template: str, **context: Any) -> str:
+    return _engine().get_template(template).render(Context(context))
+
+
+def render_page(report: HealthReport, *, nonce: str, refresh_seconds: int, links: dict[str, str]) -> str:
+    """Return the whole page. `nonce` allows its style and script; `links` are the resources' addresses."""
+    return _render("page.html", nonce=nonce, refresh_seconds=refresh_seconds, **_of_report(report, links))
+
+
+def render_content(report: HealthReport, *, links: dict[str, str]) -> str:
+    """Return what of the page changes."""
+    return _render("content.html", **_of_report(report, links))
+
+
+def _of_report(report: HealthReport, links: dict[str, str]) -> dict[str, Any]:
+    snapshot = report.snapshot
+    found = checks(report.checks)
+    passed = sum(1 for check in report.checks if check.status is CheckStatus.PASS)
+    return {
+        "links": links,
+        "app": printable(snapshot.app.name, 80),
+        "status": report.status.value,
+        "reason": reason(report),
+        "recommendations": [printable(text) for text in report.recommendations],
+        "checks": found,
+        "troubles": [row for row in found.rows if row[1].text != CheckStatus.PASS.value],
+        "passed": passed,
+        "sections": [(section, links.get(section.resource or "")) for section in tables(snapshot)],
+        "broker": printable(snapshot.broker.url),
+        "source": snapshot.source.value,
+        "taken_at": snapshot.taken_at.strftime("%Y-%m-%d %H:%M:%S %Z"),
+        "age": duration(report.age_seconds),
+    }
+
+
+def render_doctor(report: DoctorReport) -> str:
+    """Return the doctor's findings."""
+    findings = [
+        {
+            "code": finding.code,
+            "severity": finding.severity.value,
+            "message": printable(finding.message),
+            "fix": printable(finding.fix),
+            "docs": finding.docs,
+            "evidence": [(printable(key, 80), _proof(value)) for key, value in finding.evidence.items()],
+        }
+        for finding in report.findings
+    ]
+    return _render(
+        "doctor.html",
+        findings=findings,
+        silenced=report.silenced,
+        answered=report.answered,
+        notes=[printable(note) for note in report.notes],
+        as_of=report.as_of.strftime("%H:%M:%S %Z"),
+    )
+
+
+def _proof(value: object) -> str:
+    return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
+
+
+def render_error(message: str, *, nonce: str) -> str:
+    """Return a page that says why there is none."""
+    return _render("error.html", message=printable(message), nonce=nonce)

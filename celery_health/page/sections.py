@@ -1,0 +1,275 @@
+"""What stands on the status page, as tables of text. Pure: the same report gives the same page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from celery_health.formats import UNKNOWN, duration, listing, number
+from celery_health.page.tables import MOST_ROWS, Cell, Column, Section, name, section, words
+from celery_health.printable import printable
+from celery_health.records import (
+    Beat,
+    CheckResult,
+    CheckStatus,
+    QueueState,
+    RunningTask,
+    ScheduleEntryState,
+    Snapshot,
+    TaskOutcomes,
+    Worker,
+    WorkerState,
+)
+from celery_health.schedules import schedule_entries
+
+_NAMES: Final = 6
+
+_WORRYING_WORKERS: Final = (WorkerState.STUCK, WorkerState.NOT_CONSUMING, WorkerState.GONE)
+_UNSURE_WORKERS: Final = (WorkerState.UNKNOWN, WorkerState.RECONNECTING)
+_CHECK_TONES: Final = {CheckStatus.FAIL: "bad", CheckStatus.WARN: "warn", CheckStatus.PASS: "good"}
+#: Worst first; what cannot be said is worth more attention than what is well.
+_CHECK_ORDER: Final = (
+    CheckStatus.FAIL,
+    CheckStatus.WARN,
+    CheckStatus.UNKNOWN,
+    CheckStatus.UNSUPPORTED,
+    CheckStatus.PASS,
+)
+
+
+def checks(results: Iterable[CheckResult]) -> Section:
+    """Return every check, the worst first."""
+    found = sorted(results, key=lambda check: _CHECK_ORDER.index(check.status))
+    return section(
+        "checks",
+        "Checks",
+        None,
+        (Column("Check"), Column("Result"), Column("About"), Column("What was found")),
+        [_check(check) for check in found],
+        "Nothing was checked.",
+    )
+
+
+def _check(check: CheckResult) -> tuple[Cell, ...]:
+    return (
+        Cell(check.id),
+        Cell(check.status.value, _CHECK_TONES.get(check.status, "quiet")),
+        name(check.subject, missing=""),
+        Cell(printable(check.message)),
+    )
+
+
+def tables(snapshot: Snapshot) -> tuple[Section, ...]:
+    """Return what the verdict was judged by."""
+    found = [workers(snapshot), queues(snapshot), running(snapshot), recent(snapshot), schedule(snapshot)]
+    if snapshot.dead_letters is not None:
+        found.append(dead_letters(snapshot))
+    return tuple(found)
+
+
+def workers(snapshot: Snapshot) -> Section:
+    """Return one row per worker, those that worry first."""
+    found = sorted(snapshot.workers, key=lambda worker: (not _tone_of(worker), worker.hostname))
+    return section(
+        "workers",
+        "Workers",
+        "workers",
+        (
+            Column("Worker"),
+            Column("State"),
+            Column("Pool"),
+            Column("Running", True),
+            Column("Reserved", True),
+            Column("Scheduled", True),
+            Column("Heard", True),
+            Column("Queues"),
+        ),
+        [_worker(worker) for worker in found],
+        "No worker is known.",
+    )
+
+
+def _worker(worker: Worker) -> tuple[Cell, ...]:
+    pool = name(worker.pool).text + ("" if worker.concurrency is None else f" {worker.concurrency}")
+    seen = worker.last_seen_seconds
+    names = None if worker.queues is None else listing([name(queue).text for queue in worker.queues], _NAMES)
+    return (
+        name(worker.hostname),
+        Cell(words(worker.state.value), _tone_of(worker)),
+        Cell(pool),
+        Cell(number(worker.active_count)),
+        Cell(number(worker.reserved_count)),
+        Cell(number(worker.scheduled_count)),
+        Cell(UNKNOWN if seen is None else f"{duration(seen)} ago"),
+        Cell(UNKNOWN if names is None else names or "none"),
+    )
+
+
+def _tone_of(worker: Worker) -> str:
+    if worker.state is WorkerState.GONE and (worker.said_goodbye or worker.is_draining):
+        return "quiet"
+    if worker.state in _WORRYING_WORKERS:
+        return "bad"
+    return "warn" if worker.state in _UNSURE_WORKERS else ""
+
+
+def queues(snapshot: Snapshot) -> Section:
+    """Return one row per queue, the fullest first."""
+    found = sorted(snapshot.queues, key=lambda queue: (-(queue.ready or 0), queue.name))
+    return section(
+        "queues",
+        "Queues",
+        "queues",
+        (
+            Column("Queue"),
+            Column("Waiting", True),
+            Column("Oldest", True),
+            Column("Reserved", True),
+            Column("Unacked", True),
+            Column("Scheduled", True),
+            Column("Running", True),
+            Column("Consumers", True),
+            Column("Capacity", True),
+        ),
+        [_queue(queue) for queue in found],
+        "No queue is known.",
+    )
+
+
+def _queue(queue: QueueState) -> tuple[Cell, ...]:
+    least = "over " if queue.oldest_age_is_minimum and queue.oldest_age_seconds is not None else ""
+    # Nothing waits, so nothing is old: that is known.
+    oldest = "-" if queue.ready == 0 else least + duration(queue.oldest_age_seconds)
+    return (
+        name(queue.name),
+        Cell(number(queue.ready), "" if queue.ready is not None else "warn"),
+        Cell(oldest),
+        Cell(number(queue.reserved)),
+        Cell(number(queue.unacked)),
+        Cell(number(queue.scheduled)),
+        Cell(number(queue.active)),
+        Cell(number(queue.consumers), "warn" if queue.consumers == 0 and queue.expected_by else ""),
+        Cell(number(queue.capacity)),
+    )
+
+
+def running(snapshot: Snapshot) -> Section:
+    """Return one row per running task, the longest first."""
+    tasks = [task for worker in snapshot.workers for task in worker.active]
+    tasks.sort(key=lambda task: task.runtime_seconds or 0, reverse=True)
+    counts = [worker.active_count for worker in snapshot.workers if worker.state.is_live]
+    none_runs = bool(counts) and None not in counts
+    return section(
+        "running",
+        "Running tasks",
+        "tasks",
+        (Column("Task"), Column("For", True), Column("Queue"), Column("Worker"), Column("Id")),
+        [_running(task) for task in tasks[:MOST_ROWS]],
+        "No task is running." if none_runs else "It is not known what runs.",
+        # A worker names a bounded number of its tasks; the count is of all.
+        total=max(len(tasks), sum(count or 0 for count in counts)),
+    )
+
+
+def _running(task: RunningTask) -> tuple[Cell, ...]:
+    seconds, limit = task.runtime_seconds, task.limit_seconds
+    is_late = seconds is not None and limit is not None and seconds > limit
+    return (
+        name(task.task_name),
+        Cell(duration(seconds), "warn" if is_late else ""),
+        name(task.queue),
+        name(task.worker),
+        name(task.task_id),
+    )
+
+
+def recent(snapshot: Snapshot) -> Section:
+    """Return one row per task that ended lately, those that failed most first."""
+    found = sorted(
+        (snapshot.recent or {}).items(), key=lambda item: (-_troubles(item[1]), -item[1].succeeded, item[0])
+    )
+    return section(
+        "recent",
+        "Tasks of the last minutes",
+        "stats",
+        (
+            Column("Task"),
+            Column("Succeeded", True),
+            Column("Failed", True),
+            Column("Retried", True),
+            Column("Unknown to its worker", True),
+        ),
+        [_outcomes(task, outcomes) for task, outcomes in found],
+        "None has ended." if snapshot.recent is not None else "It is not known: there is no store.",
+    )
+
+
+def _troubles(outcomes: TaskOutcomes) -> int:
+    return outcomes.failed + outcomes.unknown
+
+
+def _outcomes(task: str, outcomes: TaskOutcomes) -> tuple[Cell, ...]:
+    return (
+        name(task),
+        Cell(number(outcomes.succeeded)),
+        Cell(number(outcomes.failed), "warn" if outcomes.failed else ""),
+        Cell(number(outcomes.retried)),
+        Cell(number(outcomes.unknown), "warn" if outcomes.unknown else ""),
+    )
+
+
+def schedule(snapshot: Snapshot) -> Section:
+    """Return one row per entry of the schedule, the latest first."""
+    entries = schedule_entries(snapshot.beats)
+    found = sorted(entries or (), key=lambda entry: (-(entry.overdue_seconds or 0), entry.entry))
+    states = ", ".join(f"{name(b.name).text} {words(b.state.value)}" for b in _beats(snapshot))
+    return section(
+        "schedule",
+        f"Schedule (beat: {states})" if states else "Schedule",
+        "schedule",
+        (
+            Column("Entry"),
+            Column("Task"),
+            Column("When"),
+            Column("Last sent", True),
+            Column("Next", True),
+            Column("Late", True),
+        ),
+        [_entry(entry) for entry in found],
+        "The schedule is empty." if entries is not None else "No beat has told what it sends.",
+    )
+
+
+def _beats(snapshot: Snapshot) -> list[Beat]:
+    """Return the beats that live, else the one heard last."""
+    living = [beat for beat in snapshot.beats if not beat.state.has_ended]
+    ended = sorted(snapshot.beats, key=lambda beat: beat.last_seen_seconds)
+    return list(living or ended[:1])
+
+
+def _entry(entry: ScheduleEntryState) -> tuple[Cell, ...]:
+    late, sent = entry.overdue_seconds, entry.last_sent_seconds
+    due = entry.next_due_in_seconds
+    return (
+        name(entry.entry),
+        name(entry.task),
+        Cell(printable(entry.schedule or UNKNOWN) if entry.enabled else "disabled"),
+        Cell("-" if sent is None else f"{duration(sent)} ago"),
+        Cell("-" if due is None or not entry.enabled else f"in {duration(max(0.0, due))}"),
+        Cell(UNKNOWN, "quiet")
+        if late is None
+        else Cell(duration(late) if late else "-", "warn" if late else ""),
+    )
+
+
+def dead_letters(snapshot: Snapshot) -> Section:
+    """Return one row per queue with dead letters."""
+    found = sorted((snapshot.dead_letters or {}).items(), key=lambda item: (-(item[1] or 0), item[0]))
+    return section(
+        "dead-letters",
+        "Dead letters",
+        "dead-letters",
+        (Column("Queue"), Column("Letters", True)),
+        [(name(queue), Cell(number(count), "warn" if count is None else "")) for queue, count in found],
+        "None.",
+    )

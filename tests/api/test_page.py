@@ -1,0 +1,268 @@
+"""The status page: who gets it, what stands on it, and that nothing on it is more than text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.test import Client, override_settings
+from django.urls import path, reverse
+
+from celery_health import urls
+from celery_health.exceptions import ConfigurationError, DeadlineExceeded
+from celery_health.page.sections import checks, tables
+from celery_health.page.tables import MOST_ROWS
+from celery_health.records import (
+    BeatState,
+    CheckResult,
+    CheckStatus,
+    RunningTask,
+    TaskOutcomes,
+    WorkerState,
+)
+from celery_health.testing import make_beat, make_entry, make_queue, make_snapshot, make_worker
+from tests.api.conftest import FOUND, PREFIX, RANKS, Celery
+
+#: What a hostile name may hold, and how nothing of it may come out.
+HOSTILE = "</td><script>alert(1)</script>\x1b[31m\u202e{{ x }}"
+RAW = ("<script>alert", "\x1b", "\u202e", "</td><script")
+
+
+def body(client: Client, **parameters: str) -> str:
+    response = client.get(PREFIX, parameters)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def rows(page: str, table: str) -> list[list[str]]:
+    """Return the text of each cell of a table, without its head."""
+    found = re.search(rf'<table id="{table}">.*?<tbody>(.*?)</tbody>', page, flags=re.DOTALL)
+    assert found is not None, page
+    lines = re.findall(r"<tr>(.*?)</tr>", found[1], flags=re.DOTALL)
+    return [re.findall(r"<td[^>]*>(.*?)</td>", line, flags=re.DOTALL) for line in lines]
+
+
+# Who gets it
+
+
+@pytest.mark.parametrize("rank", RANKS)
+def test_page__is_for_staff(client_of: Callable[[str], Client], celery: Celery, rank: str) -> None:
+    response = client_of(rank).get(PREFIX)
+
+    admitted = rank in ("staff", "superuser")
+    assert response.status_code == (200 if admitted else 403)
+    assert response["Content-Type"].startswith("text/html")
+    assert response["Cache-Control"] == "no-store"
+    assert bool(celery.asked) is admitted
+
+
+@pytest.mark.parametrize("part", ["content", "doctor"])
+def test_page__parts_are_for_staff_and_never_a_login(
+    client_of: Callable[[str], Client], celery: Celery, part: str
+) -> None:
+    with override_settings(ROOT_URLCONF=Admin):
+        response = client_of("anonymous").get(PREFIX, {"part": part})
+
+    assert response.status_code == 403
+    assert "X-Celery-Health-Part" not in response
+    assert celery.asked == 0
+
+
+class Admin:
+    """URLs with something that is called like the admin's login."""
+
+    app_name = "admin"
+    login = path("login/", lambda request: None, name="login")  # type: ignore[arg-type,return-value]
+    urlpatterns = [
+        path("somewhere/", ([login], "admin", "admin")),
+        path("api/celery/", (urls.urlpatterns, "celery_health", "celery_health")),
+    ]
+
+
+@override_settings(ROOT_URLCONF=Admin)
+def test_page__sends_the_anonymous_to_the_admins_login(
+    client_of: Callable[[str], Client], celery: Celery
+) -> None:
+    response = client_of("anonymous").get(PREFIX)
+
+    address = urlsplit(response["Location"])
+    assert (response.status_code, address.path) == (302, "/somewhere/login/")
+    assert parse_qs(address.query) == {"next": [PREFIX]}
+    # Who is logged in, and not on the staff, would only come back.
+    assert client_of("user").get(PREFIX).status_code == 403
+
+
+@override_settings(LOGIN_URL="/empty/")
+def test_page__without_an_admin_it_is_the_projects_login(
+    client_of: Callable[[str], Client], celery: Celery
+) -> None:
+    assert client_of("anonymous").get(PREFIX)["Location"].startswith("/empty/?next=")
+
+
+@override_settings(REST_FRAMEWORK={"DEFAULT_AUTHENTICATION_CLASSES": []})
+def test_page__takes_the_session_where_the_api_takes_none(staff: Client, celery: Celery) -> None:
+    assert staff.get(PREFIX).status_code == 200
+
+
+@override_settings(CELERY_HEALTH={"PERMISSIONS": {"page": "rest_framework.permissions.AllowAny"}})
+def test_page__of_anyone_asks_the_database_nothing(celery: Celery, broken_database: None) -> None:
+    assert Client().get(PREFIX).status_code == 200
+
+
+def test_page__name() -> None:
+    assert reverse("celery_health:page") == PREFIX
+
+
+# What stands on it
+
+
+def test_page__says_the_verdict_why_and_what_to_do(staff: Client, celery: Celery) -> None:
+    celery.snapshot = make_snapshot(
+        workers=[make_worker("w1@host", active_count=1, queues=("emails",))],
+        queues=[make_queue("emails", ready=1204, consumers=1)],
+    )
+
+    page = body(staff)
+
+    assert "<title>degraded · " in page
+    assert 'class="verdict degraded"' in page
+    assert [row[:3] for row in rows(page, "checks")][0] == ["queues.depth", "warn", "emails"]
+    assert "celery -A proj worker -Q emails" in page
+    assert rows(page, "queues")[0][:2] == ["emails", "1,204"]
+    assert rows(page, "workers")[0][0] == "w1@host"
+
+
+def test_page__what_is_not_known_is_no_zero(staff: Client, celery: Celery) -> None:
+    celery.snapshot = make_snapshot(
+        workers=[make_worker("w@host", state=WorkerState.UNKNOWN, active_count=None, queues=None)],
+        queues=[make_queue("celery", ready=None)],
+    )
+
+    page = body(staff)
+
+    assert rows(page, "queues")[0][1] == "?"
+    assert rows(page, "workers")[0][3] == "?"
+    assert "It is not known what runs." in page
+
+
+def test_page__parts_are_what_the_page_holds(staff: Client, celery: Celery) -> None:
+    part = staff.get(PREFIX, {"part": "content"})
+
+    assert part["X-Celery-Health-Part"] == "content"
+    assert part.content.decode().strip() in body(staff)
+
+
+def test_page__shows_the_doctors_findings(staff: Client, celery: Celery) -> None:
+    response = staff.get(PREFIX, {"part": "doctor"})
+
+    page = response.content.decode()
+    assert response["X-Celery-Health-Part"] == "doctor"
+    assert "E101" in page and "Set the entry&#x27;s task to" in page
+    assert "[&quot;accounts.tasks.sync_accounts&quot;]" in page
+    celery.doctor = replace(FOUND, findings=())
+    assert "Nothing found." in body(staff, part="doctor")
+    celery.doctor = replace(FOUND, findings=(), answered=False)
+    assert "Nothing found." not in body(staff, part="doctor")
+
+
+def test_page__shows_hostile_names_as_text(staff: Client, celery: Celery) -> None:
+    running = RunningTask(
+        worker=HOSTILE, task_id=HOSTILE, task_name=HOSTILE, queue=HOSTILE, runtime_seconds=3.0
+    )
+    entry = make_entry(HOSTILE, task=HOSTILE, schedule=HOSTILE)
+    celery.snapshot = make_snapshot(
+        workers=[make_worker(HOSTILE, queues=(HOSTILE,), active=(running,), active_count=1)],
+        queues=[make_queue(HOSTILE, ready=5000)],
+        recent={HOSTILE: TaskOutcomes(failed=20, unknown=2)},
+        beats=[make_beat(HOSTILE, state=BeatState.OK, entries=(entry,))],
+        dead_letters={HOSTILE: 500},
+    )
+    finding = replace(FOUND.findings[0], message=HOSTILE, fix=HOSTILE, evidence={HOSTILE: [HOSTILE]})
+    celery.doctor = replace(FOUND, findings=(finding,), notes=(HOSTILE,))
+
+    for page in (body(staff), body(staff, part="content"), body(staff, part="doctor")):
+        assert "&lt;script&gt;alert(1)" in page
+        assert not [raw for raw in RAW if raw in page]
+        assert "{{ x }}" in page
+
+
+def test_page__allows_no_script_but_its_own(staff: Client, celery: Celery) -> None:
+    first, second = staff.get(PREFIX), staff.get(PREFIX)
+
+    policy = first["Content-Security-Policy"]
+    (nonce,) = set(re.findall(r"'nonce-([^']+)'", policy))
+    assert policy.startswith("default-src 'none';")
+    assert set(re.findall(r'nonce="([^"]*)"', first.content.decode())) == {nonce}
+    assert nonce not in second["Content-Security-Policy"]
+    assert " on" not in re.findall(r"<body[^>]*>", first.content.decode())[0]
+
+
+def test_page__passwords_are_masked(staff: Client, celery: Celery) -> None:
+    celery.error = DeadlineExceeded("redis://:hunter22@db/0 did not answer.")
+
+    response = staff.get(PREFIX, {"part": "doctor"})
+
+    assert response.status_code == 503
+    assert "hunter22" not in response.content.decode()
+
+
+def test_page__configuration_error_says_the_fix(staff: Client, celery: Celery) -> None:
+    celery.error = ConfigurationError("DEADLINE is <b>'soon'</b>: set seconds.")
+
+    response = staff.get(PREFIX)
+
+    page = response.content.decode()
+    assert response.status_code == 500
+    assert "DEADLINE is &lt;b&gt;&#x27;soon&#x27;&lt;/b&gt;: set seconds." in page
+    assert "healthy" not in re.sub(r"<style.*?</style>", "", page, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("parameters", [{"part": "all"}, {"prt": "doctor"}, {"worker": "w"}])
+def test_page__unknown_parameters_are_refused(
+    staff: Client, celery: Celery, parameters: dict[str, Any]
+) -> None:
+    response = staff.get(PREFIX, parameters)
+
+    assert response.status_code == 400
+    assert next(iter(parameters)) in response.content.decode()
+    assert celery.asked == 0
+
+
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
+def test_page__is_only_read(staff: Client, celery: Celery, method: str) -> None:
+    assert getattr(staff, method)(PREFIX).status_code == 405
+
+
+# The tables
+
+
+def test_checks__the_worst_come_first() -> None:
+    found = [
+        CheckResult(id=f"c{number}", status=status, message="...")
+        for number, status in enumerate(CheckStatus)
+    ]
+
+    assert [row[1].text for row in checks(found).rows] == ["fail", "warn", "unknown", "unsupported", "pass"]
+
+
+def test_tables__bound_their_rows_and_say_how_many_more() -> None:
+    queues = next(
+        section
+        for section in tables(make_snapshot(queues=[make_queue(f"q{n:03}") for n in range(MOST_ROWS + 7)]))
+        if section.id == "queues"
+    )
+
+    assert (len(queues.rows), queues.left_out) == (MOST_ROWS, 7)
+
+
+def test_tables__a_worker_names_fewer_tasks_than_it_runs() -> None:
+    task = RunningTask(worker="w", task_id="1", task_name="t")
+    worker = make_worker("w", active=(task,), active_count=300)
+
+    running = next(section for section in tables(make_snapshot(workers=[worker])) if section.id == "running")
+
+    assert (len(running.rows), running.left_out) == (1, 299)
