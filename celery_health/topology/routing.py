@@ -44,6 +44,7 @@ class Resolver:
         self._router: Any = app.amqp.Router(queues=self.queues)
         self._is_virtual = transport_of(app) not in AMQP_TRANSPORTS
         self._bindings: tuple[int, tuple[Binding, ...]] = (-1, ())
+        self._plain: dict[str, Destination] = {}
 
     def resolve(self, name: str, options: Mapping[str, Any]) -> Destination:
         """Return where a message for the task `name` goes when it is sent with `options`.
@@ -52,6 +53,14 @@ class Resolver:
             LookupError: the router names a queue that the app may not create (``QueueNotFound``).
             Exception: whatever a router of the project raises.
         """
+        if options:
+            return self._resolve(name, options)
+        # Asked of each task and again of each of its entries: a router looks through all of its patterns.
+        if name not in self._plain:
+            self._plain[name] = self._resolve(name, {})
+        return self._plain[name]
+
+    def _resolve(self, name: str, options: Mapping[str, Any]) -> Destination:
         task: Any = self._app.tasks.get(name)
         # Like Task.apply_async: the task's own options, under those of the call (celery/app/task.py).
         defaults = task._get_exec_options() if task is not None else {}

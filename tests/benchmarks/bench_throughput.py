@@ -17,7 +17,7 @@ from celery import Celery
 from tests.benchmarks.base import Figure
 from tests.support import RedisServer, Worker, eventually
 
-TASKS, PAIRS = 1000, 5
+TASKS, PAIRS = 500, 15
 NOOP = "tests.project.tasks.noop"
 
 
@@ -59,7 +59,7 @@ def _cpu(process: psutil.Process) -> float:
 
 @contextmanager
 def _workers(pool: str, kinds: list[str]) -> Iterator[dict[str, _Run]]:
-    concurrency = {"prefork": 2, "threads": 2, "gevent": 20}[pool]
+    concurrency = {"prefork": 2, "threads": 2, "gevent": 16}[pool]
     with RedisServer() as server, redis.Redis.from_url(server.url) as client:
         app = Celery("bench", broker=server.url, set_as_current=False)
         runs, workers = {}, []
@@ -73,7 +73,7 @@ def _workers(pool: str, kinds: list[str]) -> Iterator[dict[str, _Run]]:
                     queues=[f"idle-{kind}"],
                     plain=kind != "monitored",
                     options=["-E"] if kind == "events" else [],
-                    conf={"task_ignore_result": True, "worker_prefetch_multiplier": 16},
+                    conf={"task_ignore_result": True, "worker_prefetch_multiplier": 32 // concurrency},
                 )
                 workers.append(worker)
                 worker.start()
