@@ -55,6 +55,14 @@ def schedule_entries(beats: Iterable[Beat]) -> tuple[ScheduleEntryState, ...] | 
     return tuple(_with_missed(*merged[name], beats) if living else merged[name][0] for name in sorted(merged))
 
 
+def untold_entries(beats: Iterable[Beat], told: int) -> int:
+    """Return how many entries there are more than the `told` ones: a beat bounds its list."""
+    beats = tuple(beats)
+    last = last_beat(beats)
+    sources = sending_beats(beats) or ((last,) if last is not None else ())
+    return max(0, max((beat.entries_total or 0 for beat in sources), default=0) - told)
+
+
 def _lateness(entry: ScheduleEntryState) -> float:
     # One that nobody can judge must not hide one that somebody can.
     return float("inf") if entry.overdue_seconds is None else entry.overdue_seconds

@@ -149,6 +149,9 @@ class MonitoringView(APIView):
 class BrowserView(MonitoringView):
     """A view for people, who log in to Django whatever the project's API takes: tokens, for one."""
 
+    # It answers in HTML of its own: what is left to these are errors that DRF makes.
+    renderer_classes = (JSONRenderer,)
+
     def get_authenticators(self) -> list[BaseAuthentication]:
         """Return Django's own session besides the project's authenticators."""
         return [SessionAuthentication(), *super().get_authenticators()] if self.needs_user() else []
@@ -165,3 +168,18 @@ class BrowserView(MonitoringView):
         user = getattr(self.request, "user", None)
         by_django = getattr(getattr(self.request, "_request", None), "user", None)
         return any(getattr(each, "is_authenticated", False) for each in (user, by_django))
+
+    def challenge(self) -> str | None:
+        """Return the ``WWW-Authenticate`` by which a browser may log in; None without one.
+
+        As in Django REST framework, that is the business of the project's first authenticator.
+        """
+        authenticators = super().get_authenticators()
+        header: str | None = authenticators[0].authenticate_header(self.request) if authenticators else None
+        return header
+
+
+def json_query() -> str:
+    """Return the query that has a browser get JSON rather than the browsable API."""
+    name = api_settings.URL_FORMAT_OVERRIDE
+    return f"?{name}={JSONRenderer.format}" if name else ""

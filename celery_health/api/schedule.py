@@ -13,7 +13,7 @@ from celery_health.api.schema import describe
 from celery_health.api.snapshots import Reading, take_reading
 from celery_health.health.body import timestamp
 from celery_health.records import Beat, ScheduleEntryState
-from celery_health.schedules import last_beat, schedule_entries, sending_beats
+from celery_health.schedules import schedule_entries, untold_entries
 
 
 class ScheduleView(MonitoringView):
@@ -41,7 +41,7 @@ def schedule_body(reading: Reading, only_queues: frozenset[str] | None = None) -
         for entry in entries or ()
         if reading.wants(entry.task) and (only_queues is None or entry.queue in only_queues)
     ]
-    untold = _untold(beats, len(entries or ()))
+    untold = untold_entries(beats, len(entries or ()))
     chosen = reading.only_tasks is not None or only_queues is not None
     count = None if entries is None or (chosen and untold) else len(wanted) + untold
     return {
@@ -50,13 +50,6 @@ def schedule_body(reading: Reading, only_queues: frozenset[str] | None = None) -
         "beats": [beat_row(beat) for beat in reading.cut(list(beats))],
         **reading.envelope(truncated=len(wanted) > reading.limit or untold > 0),
     }
-
-
-def _untold(beats: tuple[Beat, ...], told: int) -> int:
-    """Return how many entries there are more than a beat lists: it bounds its list."""
-    last = last_beat(beats)
-    sources = sending_beats(beats) or ((last,) if last is not None else ())
-    return max(0, max((beat.entries_total or 0 for beat in sources), default=0) - told)
 
 
 def entry_row(entry: ScheduleEntryState) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from celery_health.conf import get_settings
 from celery_health.deadline import Deadline
 from celery_health.gather import get_reading, get_totals
 from celery_health.health.body import timestamp
-from celery_health.records import Snapshot, Source, Worker, WorkerState
+from celery_health.records import Snapshot, Worker, WorkerState
 from celery_health.task_totals import TaskTotals
 
 Kind = Literal["active", "reserved", "scheduled"]
@@ -84,7 +84,7 @@ class Reading:
             return False
         if self.only_workers is not None and self.only_workers <= {w.hostname for w in self.workers}:
             return True
-        return roster_is_known(self.snapshot)
+        return self.snapshot.roster_is_known
 
     def envelope(self, *, truncated: bool) -> dict[str, Any]:
         """Return the fields that say how complete and how fresh an answer is."""
@@ -95,16 +95,6 @@ class Reading:
             "age_seconds": round(self.age_seconds, 3),
             "notes": list(notes(self.snapshot)),
         }
-
-
-def roster_is_known(snapshot: Snapshot) -> bool:
-    """Say whether the workers in `snapshot` are all there are.
-
-    Where one reports itself, all of ours do; else all have to be asked, and have answered.
-    """
-    return snapshot.inspection.complete or any(
-        worker.source is Source.HEARTBEATS and worker.state.is_live for worker in snapshot.workers
-    )
 
 
 def _count(worker: Worker, kind: Kind) -> int | None:

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from celery_health.api.base import MonitoringView
 from celery_health.api.schema import describe
-from celery_health.api.snapshots import Reading, roster_is_known, take_reading
+from celery_health.api.snapshots import Reading, take_reading
 from celery_health.health.body import timestamp
 from celery_health.records import Worker
 
@@ -35,7 +35,7 @@ def workers_body(reading: Reading) -> dict[str, Any]:
     found = [w for w in reading.snapshot.workers if wanted is None or w.hostname in wanted]
     return {
         "workers": [worker_row(worker) for worker in reading.cut(found)],
-        "count": len(found) if roster_is_known(reading.snapshot) else None,
+        "count": len(found) if reading.snapshot.roster_is_known else None,
         **reading.envelope(truncated=len(found) > reading.limit),
     }
 

@@ -184,6 +184,7 @@ class Book:
         if key not in self._queues:
             if len(self._queues) >= 2 * MAX_ENTRIES:
                 self._queues.clear()
+                self._resolver = None  # it remembers names, too
             self._queues[key] = self._resolved(facts)
         return self._queues[key]
 

@@ -1,4 +1,4 @@
-"""What ``--verbose`` adds: one table each of workers, running tasks and queues."""
+"""What ``--verbose`` adds: one table each of workers, running tasks, queues and the schedule."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Final
 
 from celery_health.formats import UNKNOWN, duration, number, table
 from celery_health.printable import printable
-from celery_health.records import QueueState, RunningTask, Snapshot, Worker
+from celery_health.records import QueueState, RunningTask, ScheduleEntryState, Snapshot, Worker
+from celery_health.schedules import schedule_entries, untold_entries
 
-#: A terminal is no place for more; ``tasks/`` has them all.
-MOST_RUNNING: Final = 50
+#: A terminal is no place for more; ``tasks/`` and ``schedule/`` have them all.
+MOST_ROWS: Final = 50
 _NAME_LENGTH: Final = 60
 
 
@@ -49,19 +50,16 @@ def _worker(worker: Worker) -> tuple[str, ...]:
 
 def running_tasks(snapshot: Snapshot) -> list[str]:
     """Return one line per running task, the longest first."""
-    running = sorted(
-        (task for worker in snapshot.workers for task in worker.active),
-        key=lambda task: task.runtime_seconds or 0,
-        reverse=True,
-    )
-    counts = [worker.active_count for worker in snapshot.workers if worker.state.is_live]
-    # A worker names a bounded number of its tasks; the count is of all.
-    total = max(len(running), sum(count or 0 for count in counts))
+    running, total = snapshot.running, snapshot.running_count
     if not running:
-        return ["  none" if counts and None not in counts and not total else "  not known"]
-    lines = table(("task", "for", "queue", "worker", "id"), map(_running, running[:MOST_RUNNING]), right=(1,))
-    if total > MOST_RUNNING or total > len(running):
-        lines.append(f"  ... and {number(total - min(len(running), MOST_RUNNING))} more")
+        return ["  none" if total == 0 else "  not known"]
+    lines = table(("task", "for", "queue", "worker", "id"), map(_running, running[:MOST_ROWS]), right=(1,))
+    # A worker names a bounded number of its tasks; the count is of all.
+    more = max(len(running), total or 0) - min(len(running), MOST_ROWS)
+    if more:
+        lines.append(f"  ... and {number(more)} more")
+    if total is None:
+        lines.append("  ... and perhaps others: not every worker has told")
     return lines
 
 
@@ -99,9 +97,36 @@ def _queue(queue: QueueState) -> tuple[str, ...]:
     )
 
 
-#: In the order in which they are shown. The schedule gets its place here when beat reports it.
+def schedule(snapshot: Snapshot) -> list[str]:
+    """Return one line per entry of the schedule, the latest first."""
+    entries = schedule_entries(snapshot.beats)
+    if not entries:
+        return ["  none known" if entries is None else "  empty"]
+    latest = sorted(entries, key=lambda entry: -(entry.overdue_seconds or 0))
+    header = ("entry", "task", "when", "last sent", "next", "late")
+    lines = table(header, map(_entry, latest[:MOST_ROWS]), right=(3, 4, 5))
+    more = max(0, len(entries) - MOST_ROWS) + untold_entries(snapshot.beats, len(entries))
+    if more:
+        lines.append(f"  ... and {number(more)} more")
+    return lines
+
+
+def _entry(entry: ScheduleEntryState) -> tuple[str, ...]:
+    sent, due = entry.last_sent_seconds, entry.next_due_in_seconds
+    return (
+        _name(entry.entry),
+        _name(entry.task),
+        _name(entry.schedule) if entry.enabled else "disabled",
+        "-" if sent is None else f"{duration(sent)} ago",
+        "-" if not entry.enabled else duration(due if due is None else max(0.0, due)),
+        "-" if entry.overdue_seconds == 0 or not entry.enabled else duration(entry.overdue_seconds),
+    )
+
+
+#: In the order in which they are shown.
 SECTIONS: Final[Sequence[tuple[str, Callable[[Snapshot], list[str]]]]] = (
     ("Workers", workers),
     ("Running tasks", running_tasks),
     ("Queues", queues),
+    ("Schedule", schedule),
 )

@@ -11,13 +11,16 @@ from django.template import Context, Engine
 
 from celery_health.formats import duration
 from celery_health.health.headline import reason
-from celery_health.page.sections import checks, tables
+from celery_health.page.sections import tables, troubles
 from celery_health.printable import printable
 from celery_health.records import CheckStatus, HealthReport
 
 if TYPE_CHECKING:
     from celery_health.doctor.findings import DoctorReport
 
+#: What is said in whole sentences: nobody reads more of them.
+_MOST_SENTENCES: Final = 20
+_MOST_PASSED: Final = 100
 _FOLDER: Final = Path(__file__).parent / "templates"
 
 
@@ -42,20 +45,26 @@ def render_content(report: HealthReport, *, links: dict[str, str]) -> str:
 
 def _of_report(report: HealthReport, links: dict[str, str]) -> dict[str, Any]:
     snapshot = report.snapshot
-    found = checks(report.checks)
-    passed = sum(1 for check in report.checks if check.status is CheckStatus.PASS)
+    passed = [check for check in report.checks if check.status is CheckStatus.PASS]
+    todo = report.recommendations
+    why = reason(report)
     return {
         "links": links,
         "app": printable(snapshot.app.name, 80),
         "status": report.status.value,
-        "reason": reason(report),
-        "recommendations": [printable(text) for text in report.recommendations],
-        "checks": found,
-        "troubles": [row for row in found.rows if row[1].text != CheckStatus.PASS.value],
-        "passed": passed,
+        "reason": why[:1].upper() + why[1:],
+        "recommendations": [printable(text) for text in todo[:_MOST_SENTENCES]],
+        "more_recommendations": max(0, len(todo) - _MOST_SENTENCES),
+        "troubles": troubles(report.checks),
+        "passed": [
+            (check.id, printable(check.subject or "", 120), printable(check.message))
+            for check in passed[:_MOST_PASSED]
+        ],
+        "passed_count": len(passed),
         "sections": [(section, links.get(section.resource or "")) for section in tables(snapshot)],
         "broker": printable(snapshot.broker.url),
         "source": snapshot.source.value,
+        "stamp": snapshot.taken_at.isoformat(),
         "taken_at": snapshot.taken_at.strftime("%Y-%m-%d %H:%M:%S %Z"),
         "age": duration(report.age_seconds),
     }
@@ -67,6 +76,7 @@ def render_doctor(report: DoctorReport) -> str:
         {
             "code": finding.code,
             "severity": finding.severity.value,
+            "subject": printable(finding.subject, 200),
             "message": printable(finding.message),
             "fix": printable(finding.fix),
             "docs": finding.docs,
@@ -88,6 +98,6 @@ def _proof(value: object) -> str:
     return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
 
 
-def render_error(message: str, *, nonce: str) -> str:
-    """Return a page that says why there is none."""
-    return _render("error.html", message=printable(message), nonce=nonce)
+def render_error(message: str, *, nonce: str, again_seconds: int | None) -> str:
+    """Return a page that says why there is none, and tries again where that may help."""
+    return _render("error.html", message=printable(message), nonce=nonce, again_seconds=again_seconds)

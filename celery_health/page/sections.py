@@ -20,33 +20,34 @@ from celery_health.records import (
     Worker,
     WorkerState,
 )
-from celery_health.schedules import schedule_entries
+from celery_health.schedules import last_beat, schedule_entries, untold_entries
 
 _NAMES: Final = 6
 
 _WORRYING_WORKERS: Final = (WorkerState.STUCK, WorkerState.NOT_CONSUMING, WorkerState.GONE)
 _UNSURE_WORKERS: Final = (WorkerState.UNKNOWN, WorkerState.RECONNECTING)
-_CHECK_TONES: Final = {CheckStatus.FAIL: "bad", CheckStatus.WARN: "warn", CheckStatus.PASS: "good"}
+_CHECK_TONES: Final = {CheckStatus.FAIL: "bad", CheckStatus.WARN: "warn"}
+_TONES: Final = ("bad", "warn", "", "quiet")
 #: Worst first; what cannot be said is worth more attention than what is well.
 _CHECK_ORDER: Final = (
     CheckStatus.FAIL,
     CheckStatus.WARN,
     CheckStatus.UNKNOWN,
     CheckStatus.UNSUPPORTED,
-    CheckStatus.PASS,
 )
 
 
-def checks(results: Iterable[CheckResult]) -> Section:
-    """Return every check, the worst first."""
-    found = sorted(results, key=lambda check: _CHECK_ORDER.index(check.status))
+def troubles(results: Iterable[CheckResult]) -> Section:
+    """Return the checks that did not pass, the worst first."""
+    found = [check for check in results if check.status is not CheckStatus.PASS]
+    found.sort(key=lambda check: _CHECK_ORDER.index(check.status))
     return section(
         "checks",
         "Checks",
         None,
         (Column("Check"), Column("Result"), Column("About"), Column("What was found")),
         [_check(check) for check in found],
-        "Nothing was checked.",
+        "None found anything.",
     )
 
 
@@ -69,7 +70,7 @@ def tables(snapshot: Snapshot) -> tuple[Section, ...]:
 
 def workers(snapshot: Snapshot) -> Section:
     """Return one row per worker, those that worry first."""
-    found = sorted(snapshot.workers, key=lambda worker: (not _tone_of(worker), worker.hostname))
+    found = sorted(snapshot.workers, key=lambda worker: (_TONES.index(_tone_of(worker)), worker.hostname))
     return section(
         "workers",
         "Workers",
@@ -114,8 +115,11 @@ def _tone_of(worker: Worker) -> str:
 
 
 def queues(snapshot: Snapshot) -> Section:
-    """Return one row per queue, the fullest first."""
-    found = sorted(snapshot.queues, key=lambda queue: (-(queue.ready or 0), queue.name))
+    """Return one row per queue: those that nobody can read or takes from, then the fullest."""
+    found = sorted(
+        snapshot.queues,
+        key=lambda queue: (queue.ready is not None, not _is_deserted(queue), -(queue.ready or 0), queue.name),
+    )
     return section(
         "queues",
         "Queues",
@@ -148,26 +152,28 @@ def _queue(queue: QueueState) -> tuple[Cell, ...]:
         Cell(number(queue.unacked)),
         Cell(number(queue.scheduled)),
         Cell(number(queue.active)),
-        Cell(number(queue.consumers), "warn" if queue.consumers == 0 and queue.expected_by else ""),
+        Cell(number(queue.consumers), "warn" if _is_deserted(queue) else ""),
         Cell(number(queue.capacity)),
     )
 
 
+def _is_deserted(queue: QueueState) -> bool:
+    return queue.consumers == 0 and bool(queue.expected_by)
+
+
 def running(snapshot: Snapshot) -> Section:
     """Return one row per running task, the longest first."""
-    tasks = [task for worker in snapshot.workers for task in worker.active]
-    tasks.sort(key=lambda task: task.runtime_seconds or 0, reverse=True)
-    counts = [worker.active_count for worker in snapshot.workers if worker.state.is_live]
-    none_runs = bool(counts) and None not in counts
+    tasks, total = snapshot.running, snapshot.running_count
     return section(
         "running",
         "Running tasks",
         "tasks",
         (Column("Task"), Column("For", True), Column("Queue"), Column("Worker"), Column("Id")),
         [_running(task) for task in tasks[:MOST_ROWS]],
-        "No task is running." if none_runs else "It is not known what runs.",
+        "No task is running." if total == 0 else "It is not known what runs.",
         # A worker names a bounded number of its tasks; the count is of all.
-        total=max(len(tasks), sum(count or 0 for count in counts)),
+        total=max(len(tasks), total or 0),
+        note="" if total is not None or not tasks else "Perhaps there are others: not every worker has told.",
     )
 
 
@@ -200,8 +206,14 @@ def recent(snapshot: Snapshot) -> Section:
             Column("Unknown to its worker", True),
         ),
         [_outcomes(task, outcomes) for task, outcomes in found],
-        "None has ended." if snapshot.recent is not None else "It is not known: there is no store.",
+        "None has ended." if snapshot.recent is not None else f"It is not known: {_why_no_store(snapshot)}.",
     )
+
+
+def _why_no_store(snapshot: Snapshot) -> str:
+    if not snapshot.store.configured:
+        return "there is no store"
+    return f"the store did not answer ({printable(snapshot.store.error or 'no reason is known')})"
 
 
 def _troubles(outcomes: TaskOutcomes) -> int:
@@ -222,7 +234,7 @@ def schedule(snapshot: Snapshot) -> Section:
     """Return one row per entry of the schedule, the latest first."""
     entries = schedule_entries(snapshot.beats)
     found = sorted(entries or (), key=lambda entry: (-(entry.overdue_seconds or 0), entry.entry))
-    states = ", ".join(f"{name(b.name).text} {words(b.state.value)}" for b in _beats(snapshot))
+    states = ", ".join(f"{name(beat.name).text} {words(beat.state.value)}" for beat in _beats(snapshot))
     return section(
         "schedule",
         f"Schedule (beat: {states})" if states else "Schedule",
@@ -234,37 +246,40 @@ def schedule(snapshot: Snapshot) -> Section:
             Column("Last sent", True),
             Column("Next", True),
             Column("Late", True),
+            Column("Trouble"),
         ),
         [_entry(entry) for entry in found],
         "The schedule is empty." if entries is not None else "No beat has told what it sends.",
+        total=len(found) + untold_entries(snapshot.beats, len(found)),
     )
 
 
 def _beats(snapshot: Snapshot) -> list[Beat]:
     """Return the beats that live, else the one heard last."""
     living = [beat for beat in snapshot.beats if not beat.state.has_ended]
-    ended = sorted(snapshot.beats, key=lambda beat: beat.last_seen_seconds)
-    return list(living or ended[:1])
+    last = last_beat(snapshot.beats)
+    return living or ([last] if last is not None else [])
 
 
 def _entry(entry: ScheduleEntryState) -> tuple[Cell, ...]:
-    late, sent = entry.overdue_seconds, entry.last_sent_seconds
-    due = entry.next_due_in_seconds
+    late, sent, due = entry.overdue_seconds, entry.last_sent_seconds, entry.next_due_in_seconds
+    is_in_time = late == 0 or not entry.enabled
+    trouble = entry.last_error or ("missed while no beat ran" if entry.missed else "")
     return (
         name(entry.entry),
         name(entry.task),
-        Cell(printable(entry.schedule or UNKNOWN) if entry.enabled else "disabled"),
+        name(entry.schedule) if entry.enabled else Cell("disabled", "quiet"),
         Cell("-" if sent is None else f"{duration(sent)} ago"),
-        Cell("-" if due is None or not entry.enabled else f"in {duration(max(0.0, due))}"),
-        Cell(UNKNOWN, "quiet")
-        if late is None
-        else Cell(duration(late) if late else "-", "warn" if late else ""),
+        Cell("-" if not entry.enabled else duration(due if due is None else max(0.0, due))),
+        Cell("-") if is_in_time else Cell(duration(late), "quiet" if late is None else "warn"),
+        Cell(printable(trouble), "warn" if trouble else ""),
     )
 
 
 def dead_letters(snapshot: Snapshot) -> Section:
     """Return one row per queue with dead letters."""
-    found = sorted((snapshot.dead_letters or {}).items(), key=lambda item: (-(item[1] or 0), item[0]))
+    letters = (snapshot.dead_letters or {}).items()
+    found = sorted(letters, key=lambda item: (item[1] is not None, -(item[1] or 0), item[0]))
     return section(
         "dead-letters",
         "Dead letters",

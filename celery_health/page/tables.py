@@ -43,6 +43,8 @@ class Section:
     """What to say when there are no rows."""
     total: int
     """How many rows there are, shown or not."""
+    note: str = ""
+    """What else is to be known of them."""
 
     @property
     def left_out(self) -> int:
@@ -59,6 +61,7 @@ def section(
     empty: str,
     *,
     total: int | None = None,
+    note: str = "",
 ) -> Section:
     """Return a table of the first rows; `total` is how many there are, where not all were handed in."""
     return Section(
@@ -69,6 +72,7 @@ def section(
         rows=tuple(_aligned(row, columns) for row in rows[:MOST_ROWS]),
         empty=empty,
         total=len(rows) if total is None else total,
+        note=note,
     )
 
 

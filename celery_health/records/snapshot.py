@@ -8,7 +8,7 @@ from datetime import datetime
 
 from celery_health.records.beats import Beat
 from celery_health.records.queues import QueueState
-from celery_health.records.workers import Source, Worker
+from celery_health.records.workers import RunningTask, Source, Worker, WorkerState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,3 +119,31 @@ class Snapshot:
     live_worker_seen_seconds: float | None = None
     """Since this process last saw a live worker; None when it never did."""
     source: Source = Source.INSPECTION
+
+    @property
+    def roster_is_known(self) -> bool:
+        """Say whether `workers` are all there are.
+
+        Where one reports itself, all of ours do; else all have to be asked, and have answered.
+        """
+        return self.inspection.complete or any(
+            worker.source is Source.HEARTBEATS and worker.state.is_live for worker in self.workers
+        )
+
+    @property
+    def running(self) -> tuple[RunningTask, ...]:
+        """Return the tasks that workers name as running, the longest first; those of the dead run no more."""
+        tasks = [task for worker in self._present for task in worker.active]
+        return tuple(sorted(tasks, key=lambda task: task.runtime_seconds or 0, reverse=True))
+
+    @property
+    def running_count(self) -> int | None:
+        """Return how many tasks run, listed or not; None while one worker's part of it is unknown."""
+        counts = [worker.active_count for worker in self._present]
+        if not self.roster_is_known or any(worker.state is WorkerState.UNKNOWN for worker in self._present):
+            return None
+        return None if None in counts else sum(count or 0 for count in counts)
+
+    @property
+    def _present(self) -> list[Worker]:
+        return [worker for worker in self.workers if worker.state is not WorkerState.GONE]

@@ -44,11 +44,12 @@ def import_tasks(app: Celery) -> None:
         try:
             with _without_checks():
                 app.loader.import_default_modules()
+            if not getattr(app, "finalized", False):
+                with _remembered(app):
+                    app.finalize()
         except BaseException:
             _imported.discard(app)
             raise
-        with _remembered(app):
-            app.finalize()
 
 
 @contextmanager
@@ -57,15 +58,16 @@ def _remembered(app: Any) -> Iterator[None]:
 
     Each reading tries four names on Django's settings: two thirds of the time that 500 tasks take.
     """
-    remembered = {name: app.conf[name] for _, name in app.Task.from_config}
-    conf = app.conf  # now that it is loaded: before, this was something that waits for it
-    changes = dict(conf.maps[0])
+    app.conf.get("task_serializer")  # loads it: before, `app.conf` is something that waits for it
+    conf = app.conf
+    maps, changes = list(conf.maps), dict(conf.maps[0])
+    remembered = {name: conf[name] for _, name in app.Task.from_config if name in conf}
 
     class Remembering(type(conf)):  # type: ignore[misc]
         """The same configuration: it shares its state, and what is changed meanwhile is seen."""
 
         def __getitem__(self, key: str) -> Any:
-            if key in remembered and self.maps[0] == changes:
+            if key in remembered and self.maps == maps and self.maps[0] == changes:
                 return remembered[key]
             return super().__getitem__(key)
 
@@ -77,6 +79,7 @@ def _remembered(app: Any) -> Iterator[None]:
     finally:
         if app._conf is view:
             app._conf = conf
+        remembered.clear()  # somebody may have kept the view
 
 
 @contextmanager

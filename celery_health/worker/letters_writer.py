@@ -126,7 +126,8 @@ class LetterWriter:
             self._guarded(self._turn)
             if stopping_by is not None and (self._is_done() or monotonic() >= stopping_by):
                 break
-            self._bell.wait(self._pause())
+            # While the broker is away, more failures are no reason to ask it sooner.
+            (self._hurry if self._failures else self._bell).wait(self._pause())
             if self._stopping_by is None:
                 self._hurry.wait(began + TURN_SECONDS - monotonic())
         self._guarded(self._close)

@@ -6,21 +6,27 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import pytest
 from django.test import Client, override_settings
 from django.urls import path, reverse
+from rest_framework.authentication import BasicAuthentication
 
 from celery_health import urls
 from celery_health.exceptions import ConfigurationError, DeadlineExceeded
-from celery_health.page.sections import checks, tables
-from celery_health.page.tables import MOST_ROWS
+from celery_health.page.sections import tables, troubles
+from celery_health.page.tables import MOST_ROWS, Section
+from celery_health.page.views import StatusPage
 from celery_health.records import (
     BeatState,
     CheckResult,
     CheckStatus,
+    InspectionState,
     RunningTask,
+    Snapshot,
+    Source,
+    StoreState,
     TaskOutcomes,
     WorkerState,
 )
@@ -101,6 +107,77 @@ def test_page__without_an_admin_it_is_the_projects_login(
     client_of: Callable[[str], Client], celery: Celery
 ) -> None:
     assert client_of("anonymous").get(PREFIX)["Location"].startswith("/empty/?next=")
+
+
+@pytest.mark.parametrize(
+    ("login_url", "address"),
+    [
+        # A query of its own stays.
+        ("/empty/?tenant=a", f"/empty/?tenant=a&next={PREFIX}"),
+        # Another host is told which one to come back to.
+        ("https://sso.example.com/in", f"https://sso.example.com/in?next=http%3A//testserver{PREFIX}"),
+        # Nothing is there.
+        ("/nowhere/", None),
+        (None, None),
+    ],
+)
+def test_page__the_way_to_the_login(
+    client_of: Callable[[str], Client], celery: Celery, login_url: str | None, address: str | None
+) -> None:
+    with override_settings(LOGIN_URL=login_url):
+        response = client_of("anonymous").get(PREFIX)
+
+    assert response.status_code == (302 if address else 403)
+    assert response.get("Location") == address
+
+
+@override_settings(
+    ROOT_URLCONF=Admin,
+    LOGIN_URL="https://sso.example.com/in",
+    CELERY_HEALTH={"PERMISSIONS": {"page": "rest_framework.permissions.IsAuthenticated"}},
+)
+def test_page__of_everybody_logged_in_sends_them_where_everybody_can(
+    client_of: Callable[[str], Client], celery: Celery
+) -> None:
+    assert client_of("anonymous").get(PREFIX)["Location"].startswith("https://sso.example.com/in?")
+    assert client_of("user").get(PREFIX).status_code == 200
+
+
+def test_page__asks_for_a_password_where_the_api_takes_one(
+    client_of: Callable[[str], Client], celery: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StatusPage, "authentication_classes", [BasicAuthentication])
+
+    response = client_of("anonymous").get(PREFIX)
+
+    assert (response.status_code, response["WWW-Authenticate"]) == (401, 'Basic realm="api"')
+
+
+class Twice:
+    """The app included twice."""
+
+    urlpatterns = [
+        path("first/", (urls.urlpatterns, "celery_health", "one")),
+        path("second/celery/", (urls.urlpatterns, "celery_health", "two")),
+    ]
+
+
+@pytest.mark.parametrize("prefix", ["/first/", "/second/celery/"])
+def test_page__links_to_its_own_resources(staff: Client, celery: Celery, prefix: str) -> None:
+    with override_settings(ROOT_URLCONF=Twice):
+        page = staff.get(prefix).content.decode()
+        addresses = {urljoin(prefix, found) for found in re.findall(r'href="([^"#]*/[^"]*)"', page)}
+
+        assert f"{prefix}workers/?format=json" in addresses
+        assert {staff.get(address).status_code for address in addresses} == {200}
+
+
+@override_settings(TEMPLATES=[])
+@pytest.mark.parametrize("method", ["get", "head", "options", "post"])
+def test_page__needs_no_templates_of_the_project(staff: Client, celery: Celery, method: str) -> None:
+    response = getattr(staff, method)(PREFIX, headers={"Accept": "text/html"})
+
+    assert response.status_code == (405 if method == "post" else 200)
 
 
 @override_settings(REST_FRAMEWORK={"DEFAULT_AUTHENTICATION_CLASSES": []})
@@ -198,6 +275,8 @@ def test_page__allows_no_script_but_its_own(staff: Client, celery: Celery) -> No
     assert policy.startswith("default-src 'none';")
     assert set(re.findall(r'nonce="([^"]*)"', first.content.decode())) == {nonce}
     assert nonce not in second["Content-Security-Policy"]
+    # Until that script says otherwise, the page is one that nobody keeps up to date.
+    assert '<body class="is-stale"' in first.content.decode()
     assert " on" not in re.findall(r"<body[^>]*>", first.content.decode())[0]
 
 
@@ -240,29 +319,111 @@ def test_page__is_only_read(staff: Client, celery: Celery, method: str) -> None:
 # The tables
 
 
-def test_checks__the_worst_come_first() -> None:
-    found = [
-        CheckResult(id=f"c{number}", status=status, message="...")
-        for number, status in enumerate(CheckStatus)
+def table_of(snapshot: Snapshot, section_id: str) -> Section:
+    return next(section for section in tables(snapshot) if section.id == section_id)
+
+
+def column(section: Section, number: int) -> list[str]:
+    return [row[number].text for row in section.rows]
+
+
+def test_troubles__the_worst_come_first() -> None:
+    found = [CheckResult(id=f"c{n}", status=status, message="") for n, status in enumerate(CheckStatus)]
+
+    assert column(troubles(found), 1) == ["fail", "warn", "unknown", "unsupported"]
+
+
+def test_troubles__are_not_cut_in_silence(staff: Client, celery: Celery) -> None:
+    celery.snapshot = make_snapshot(
+        workers=[make_worker()], queues=[make_queue(f"q{n:03}", ready=5000) for n in range(150)]
+    )
+
+    page = body(staff)
+
+    assert len(rows(page, "checks")) == MOST_ROWS
+    more = len(re.findall("queues.depth", body(staff))) and re.search(r"and (\d+) more</p>", page)
+    assert more and int(more[1]) >= 50
+
+
+def test_workers__those_that_worry_come_first_and_the_departed_last() -> None:
+    workers = [
+        make_worker("a", state=WorkerState.GONE, said_goodbye=True),
+        make_worker("b"),
+        make_worker("c", state=WorkerState.UNKNOWN),
+        make_worker("d", state=WorkerState.STUCK),
+        make_worker("e", state=WorkerState.GONE),
     ]
 
-    assert [row[1].text for row in checks(found).rows] == ["fail", "warn", "unknown", "unsupported", "pass"]
+    assert column(table_of(make_snapshot(workers=workers), "workers"), 0) == ["d", "e", "c", "b", "a"]
+
+
+def test_queues__what_is_not_known_or_not_consumed_comes_first() -> None:
+    queues = [
+        make_queue("full", ready=9, consumers=1),
+        make_queue("deserted", ready=0, consumers=0, expected_by=("setting",)),
+        make_queue("unread", ready=None),
+    ]
+
+    assert column(table_of(make_snapshot(queues=queues), "queues"), 0) == ["unread", "deserted", "full"]
 
 
 def test_tables__bound_their_rows_and_say_how_many_more() -> None:
-    queues = next(
-        section
-        for section in tables(make_snapshot(queues=[make_queue(f"q{n:03}") for n in range(MOST_ROWS + 7)]))
-        if section.id == "queues"
-    )
+    queues = table_of(make_snapshot(queues=[make_queue(f"q{n:03}") for n in range(MOST_ROWS + 7)]), "queues")
 
     assert (len(queues.rows), queues.left_out) == (MOST_ROWS, 7)
 
 
-def test_tables__a_worker_names_fewer_tasks_than_it_runs() -> None:
-    task = RunningTask(worker="w", task_id="1", task_name="t")
-    worker = make_worker("w", active=(task,), active_count=300)
+TASK = RunningTask(worker="w", task_id="1", task_name="t", runtime_seconds=3.0)
+IDLE: dict[str, Any] = {"active_count": 0, "source": Source.HEARTBEATS}
 
-    running = next(section for section in tables(make_snapshot(workers=[worker])) if section.id == "running")
 
-    assert (len(running.rows), running.left_out) == (1, 299)
+@pytest.mark.parametrize(
+    ("workers", "names", "left_out", "text"),
+    [
+        ([make_worker("w", **IDLE)], [], 0, "No task is running."),
+        # A worker names fewer tasks than it runs.
+        ([make_worker("w", **{**IDLE, "active": (TASK,), "active_count": 300})], ["t"], 299, ""),
+        # One that is gone runs nothing any more, whatever it said last.
+        (
+            [
+                make_worker("w", **IDLE),
+                make_worker("x", state=WorkerState.GONE, active=(TASK,)),
+            ],
+            [],
+            0,
+            "No task is running.",
+        ),
+        # One that is silent may run anything.
+        (
+            [make_worker("w", **IDLE), make_worker("x", state=WorkerState.UNKNOWN, active_count=None)],
+            [],
+            0,
+            "It is not known what runs.",
+        ),
+        ([], [], 0, "It is not known what runs."),
+    ],
+)
+def test_running__is_what_runs_now(workers: list[Any], names: list[str], left_out: int, text: str) -> None:
+    running = table_of(make_snapshot(workers=workers, inspection=InspectionState()), "running")
+
+    assert column(running, 0) == names
+    assert running.left_out == left_out
+    assert names or running.empty == text
+
+
+def test_recent__says_why_it_is_not_known() -> None:
+    down = StoreState(configured=True, reachable=False, error="ConnectionError: refused")
+
+    assert "no store" in table_of(make_snapshot(store=StoreState(configured=False)), "recent").empty
+    assert "ConnectionError: refused" in table_of(make_snapshot(store=down), "recent").empty
+
+
+def test_schedule__counts_the_entries_that_beat_does_not_list() -> None:
+    entries = (make_entry("late", overdue_seconds=90.0), make_entry("broken", last_error="ValueError: no"))
+    beat = make_beat(entries=entries, entries_total=2500)
+
+    schedule = table_of(make_snapshot(beats=[beat]), "schedule")
+
+    assert column(schedule, 0) == ["late", "broken"]
+    assert column(schedule, 6) == ["", "ValueError: no"]
+    assert schedule.left_out == 2498

@@ -46,10 +46,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 def text(browser: Any, selector: str) -> str:
     """Return what is seen of the first element that matches; empty without one."""
-    from selenium.webdriver.common.by import By
-
-    found = browser.find_elements(By.CSS_SELECTOR, selector)
-    return str(found[0].text) if found else ""
+    # In one step: the page replaces its elements while it is looked at.
+    script = """
+        const found = document.querySelector(arguments[0]);
+        return found !== null && found.checkVisibility() ? found.innerText : "";
+    """
+    return str(browser.execute_script(script, selector))
 
 
 def keep_screenshot(browser: Any, name: str) -> None:

@@ -21,6 +21,7 @@ from celery_health.records import (
     Status,
     WorkerState,
 )
+from celery_health.testing import make_beat, make_entry
 from tests.command.reports import (
     DEEP,
     DEGRADED,
@@ -117,12 +118,16 @@ def test_render__verbose() -> None:
           task                       for  queue   worker   id
           shop.tasks.report   1 min 15 s  celery  w1@host  9c1e
           shop.tasks.invoice       2.0 s  celery  w1@host  3f2a
+          ... and perhaps others: not every worker has told
 
         Queues
           name    waiting  reserved  unacked  scheduled  running          oldest  consumers
           celery    1,205         3        5          0        2       1 min 1 s          2
           emails        0         ?        ?          ?        ?               -          0
           slow          1         ?        ?          ?        ?  over 1 h 6 min          ?
+
+        Schedule
+          none known
 
         ? is not known; zero is a value.
         """
@@ -273,7 +278,7 @@ def test_render__workers_line(workers: tuple[Any, ...], line: str) -> None:
 @pytest.mark.parametrize(
     ("workers", "lines"),
     [
-        ((), ["  not known"]),
+        ((), ["  none"]),
         # A worker that does not say is no worker that runs nothing.
         ((worker("a"),), ["  not known"]),
         ((worker("a", active_count=0), worker("b")), ["  not known"]),
@@ -373,3 +378,17 @@ def test_render__hostile_names_do_nothing(name: str, verbose: bool) -> None:
     assert max(map(len, lines)) < 2200
     assert lines[0].startswith("UNHEALTHY: ")
     assert sum(line.startswith("HEALTHY") for line in lines) == 0
+
+
+def test_render__schedule() -> None:
+    entries = (
+        make_entry("nightly", schedule="0 4 * * * (UTC)", last_sent_seconds=3600.0, next_due_in_seconds=60.0),
+        make_entry("late", task="shop.tasks.sync", overdue_seconds=90.0, last_sent_seconds=None),
+        make_entry("off", enabled=False),
+    )
+    beat = make_beat(entries=entries, entries_total=5)
+    text = shown(report(Status.HEALTHY, beats=(beat,)), verbose=True)
+    lines = text.split("Schedule\n")[1].split("\n\n")[0].split("\n")
+    assert [line.split()[0] for line in lines] == ["entry", "late", "nightly", "off", "..."]
+    assert "1 min 30 s" in lines[1] and "1 h ago" in lines[2] and "disabled" in lines[3]
+    assert lines[-1] == "  ... and 2 more"

@@ -75,3 +75,35 @@ def test_import_tasks__gives_the_configuration_back_after_an_error(apps: tuple[A
     with pytest.raises(ZeroDivisionError):
         import_tasks(app)
     assert app.conf is conf
+
+
+def test_import_tasks__takes_a_task_class_with_options_that_celery_does_not_know(
+    apps: tuple[Any, Any],
+) -> None:
+    app, _ = apps
+
+    class Own(Task):  # type: ignore[type-arg]
+        abstract = True
+        colour = "red"
+        from_config = (*Task.from_config, ("colour", "task_colour"))
+
+    app.task_cls = Own
+    import_tasks(app)
+    assert app.tasks["plain"].colour == "red"
+
+
+def test_import_tasks__sees_defaults_that_are_added_meanwhile(apps: tuple[Any, Any]) -> None:
+    app, _ = apps
+    kept = []
+
+    def late(sender: Any, **kwargs: Any) -> None:
+        assert sender.conf.task_track_started is False
+        sender.add_defaults({"task_track_started": True})
+        assert sender.conf.task_track_started is True
+        kept.append(sender.conf)
+
+    app.on_after_finalize.connect(late, weak=False)
+    import_tasks(app)
+    # Whoever kept the configuration of that moment has no old one.
+    app.conf.task_acks_late = None
+    assert kept[0].task_acks_late is None
