@@ -13,7 +13,7 @@ from celery_health.conf import Limits
 from celery_health.records import Beat, BeatState, ScheduleEntryState
 from celery_health.store.base import StoredRecord
 
-#: A record older than this is no proof that its beat lives; it comes every ``HEARTBEAT_INTERVAL``.
+#: A record older than this, and than makes a worker lost, is no proof that its beat lives.
 SILENT_SECONDS: Final = 30.0
 
 
@@ -64,7 +64,7 @@ def beat_state(record: Mapping[str, Any], age_seconds: float, limits: Limits) ->
         return BeatState.STOPPED
     if record.get("ended_by_error") is True or age_seconds > limits.beat_lost_seconds:
         return BeatState.GONE
-    if age_seconds > SILENT_SECONDS:
+    if age_seconds > max(SILENT_SECONDS, limits.worker_lost_seconds):
         return BeatState.UNKNOWN
     if record.get("lock") == "waiting":
         return BeatState.STANDBY

@@ -8,6 +8,7 @@ value and the fix. Values are read at use, so ``override_settings`` works. What 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -70,7 +71,20 @@ def parse(raw: object) -> Settings:
         if key not in PARSERS:
             raise unknown(SETTING, "key", key, PARSERS)
         given[key.lower()] = PARSERS[key](value, f"{SETTING}[{key!r}]")
-    return Settings(**given)
+    settings = Settings(**given)
+    limits = settings.limits
+    if 3 * settings.heartbeat_interval > limits.worker_lost_seconds:
+        if "worker_lost_seconds" not in raw.get("LIMITS", {}):
+            # A worker is not lost between two of its records.
+            limits = replace(limits, worker_lost_seconds=3 * settings.heartbeat_interval)
+            return replace(settings, limits=limits)
+        if settings.heartbeat_interval >= limits.worker_lost_seconds:
+            raise ConfigurationError(
+                f"{SETTING}['LIMITS']['worker_lost_seconds'] is {limits.worker_lost_seconds:g}, and workers "
+                f"report every {settings.heartbeat_interval:g} s (HEARTBEAT_INTERVAL): each would be lost "
+                f"between two reports. Set {3 * settings.heartbeat_interval:g} or more, or leave it out."
+            )
+    return settings
 
 
 _UNSET: Final[Mapping[str, Any]] = MappingProxyType({})

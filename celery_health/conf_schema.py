@@ -76,7 +76,9 @@ CHECK_IDS: Final = (
 )  # fmt: skip
 #: Limits that make sense for one queue, and for one task.
 QUEUE_LIMITS: Final = ("depth", "age_seconds", "unconsumed_seconds", "stalled_seconds", "dead_letters")
-TASK_LIMITS: Final = ("failure_ratio", "failure_floor")
+TASK_LIMITS: Final = (
+    "failure_ratio", "failure_floor", "stuck_factor", "stuck_samples", "stuck_floor_seconds",
+)  # fmt: skip
 SEVERITIES: Final = ("fail", "warn", "off")
 HEALTH_DETAILS: Final = ("always", "staff")
 PERMISSION_KEYS: Final = ("health", "metrics", "read", "page", "write")

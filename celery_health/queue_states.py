@@ -78,8 +78,13 @@ def _state(
 ) -> QueueState:
     name = queue.name
     age, is_minimum = _oldest_age(queue, sources, watch)
+    unconsumed = _unconsumed(queue, is_consumed, age, sources, watch)
+    held = _held(queue, age, sources, watch)
+    if age is None and queue.oldest_message_id is None and unconsumed and held and not queue.oldest_has_eta:
+        # Nobody can look at the oldest. It lies there since the first came, or since nobody takes any.
+        age, is_minimum = min(unconsumed, held), True
     told = bool(takers) or is_consumed is False
-    setting = ("setting",) if name in settings.expected_queues else ()
+    reasons = [*topology.expected.get(name, ()), *(["setting"] if name in settings.expected_queues else [])]
     return QueueState(
         name=name,
         ready=queue.ready,
@@ -93,9 +98,9 @@ def _state(
         consumer_names=tuple(worker.hostname for worker in takers),
         capacity=sum(worker.concurrency or 0 for worker in takers) if told else None,
         last_consumed_seconds=(sources.last_consumed or {}).get(name),
-        unconsumed_seconds=_unconsumed(queue, is_consumed, age, sources, watch),
-        held_seconds=_held(queue, age, sources, watch),
-        expected_by=(*topology.expected.get(name, ()), *setting),
+        unconsumed_seconds=unconsumed,
+        held_seconds=held,
+        expected_by=tuple(dict.fromkeys(reasons)),
         error=queue.error,
     )
 

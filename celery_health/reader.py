@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from celery_health.brokers import open_broker
 from celery_health.brokers.base import Broker, BrokerReading
@@ -21,13 +21,15 @@ from celery_health.masking import mask
 from celery_health.queue_states import QueueSources, queue_states
 from celery_health.recorded import Recorded, RecordedWorkers
 from celery_health.records import BrokerState, InspectionState, QueueState, Snapshot, Source, Worker
-from celery_health.schedules import schedule_exists
+from celery_health.schedules import schedule_entries, schedule_exists
 from celery_health.topology import Topology, TopologyCache
 from celery_health.watch import QueueWatch
 
 if TYPE_CHECKING:
     from celery import Celery
 
+#: Celery's own, which schedulers add by themselves (celery/beat.py).
+_CLEANUP_TASK: Final = "celery.backend_cleanup"
 #: The part of a deadline that reading may use; the rest is for judging and answering.
 READING_SHARE = 0.9
 #: How long a first reading waits for the task modules to be imported.
@@ -83,6 +85,7 @@ class Reader:
         imported = self.topology.get(deadline.remaining() * TOPOLOGY_SHARE)
         topology = imported or Topology()
         recorded = self._recorded.read(deadline.within(deadline.remaining() * STORE_SHARE))
+        topology = self._expecting(topology, recorded)
         known = self._queue_names(topology, recorded)
         names = self._not_ignored([*known, *recorded.sent_to])
         broker = self._open_broker()
@@ -172,16 +175,38 @@ class Reader:
             taken_at=datetime.now(UTC),
             app=self.facts,
             broker=broker,
-            store=Recorded().store,
+            store=Recorded().store if self.facts.always_eager else self._recorded.unasked(),
             inspection=InspectionState(),
             queues=() if self.facts.always_eager else tuple(_unread(names, broker.error)),
             dead_letters=None if self.facts.always_eager else self._letters.unknown(),
+        )
+
+    def _expecting(self, topology: Topology, recorded: Recorded) -> Topology:
+        """Return `topology` with the queues that beats send to, and those of ``EXPECTED_QUEUES``.
+
+        What is scheduled in a table or in Redis is known by beat's word alone.
+        """
+        expected = {name: list(reasons) for name, reasons in topology.expected.items()}
+        for entry in schedule_entries(recorded.beats) or ():
+            # Nobody has to consume for what no project has asked for.
+            if entry.queue and entry.enabled and entry.task != _CLEANUP_TASK:
+                expected.setdefault(entry.queue, []).append(f"beat:{entry.entry}")
+        for name in self.settings.expected_queues:
+            expected.setdefault(name, []).append("setting")
+        return replace(
+            topology,
+            expected={
+                name: tuple(dict.fromkeys(reasons))
+                for name, reasons in expected.items()
+                if name not in self.settings.ignored_queues
+            },
         )
 
     def _queue_names(self, topology: Topology, recorded: Recorded) -> list[str]:
         names = dict.fromkeys(
             [
                 *(topology.known_queues or (self.facts.default_queue,)),
+                *topology.expected,
                 *self.settings.expected_queues,
                 *self.settings.queues,
                 *recorded.queues,

@@ -93,6 +93,14 @@ class RecordedWorkers:
             reading=reading,
         )
 
+    def unasked(self) -> StoreState:
+        """Return what is known of the store without asking it: whether there is one."""
+        try:
+            store = self._open()
+        except CeleryHealthError as error:
+            return StoreState(configured=True, error=str(error))
+        return StoreState(configured=False) if store is None else StoreState(configured=True, url=store.url)
+
     def _queues_sent_to(self, store: Store, deadline: Deadline) -> tuple[str, ...]:
         """Return the queues in the totals, which are large and change slowly: read now and then."""
         if time.monotonic() - self._sent_read_at > SENT_REFRESH_SECONDS:
@@ -126,12 +134,13 @@ class RecordedWorkers:
 
     def observed(self, workers: Iterable[Worker], deadline: Deadline) -> Mapping[str, ObservedRuntime]:
         """Return the observed runtimes of the tasks that run so long that only history can judge them."""
-        floor = self._settings.limits.stuck_floor_seconds
         names = {
             task.task_name
             for worker in workers
             for task in worker.active
-            if task.limit_seconds is None and (task.runtime_seconds or 0.0) > floor
+            if task.limit_seconds is None
+            and (task.runtime_seconds or 0.0)
+            > self._settings.limit("stuck_floor_seconds", task=task.task_name)
         }
         if not names or self._store is None:
             return {}

@@ -6,7 +6,7 @@ Every value comes from another process, maybe of another version: what has the w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -157,10 +157,10 @@ def worker_from_builtin(hostname: str, replies: Mapping[str, Any]) -> Worker:
     stats = _as(dict, replies.get("stats")) or {}
     pool = _as(dict, stats.get("pool")) or {}
     queues = _queue_names(replies.get("active_queues"))
-    active = [_request(row) for row in _rows(replies.get("active"))]
-    reserved = [_request(row) for row in _rows(replies.get("reserved"))]
+    active = [_request(row, queues) for row in _rows(replies.get("active"))]
+    reserved = [_request(row, queues) for row in _rows(replies.get("reserved"))]
     scheduled = [
-        {**_request(request), "eta": row.get("eta")}
+        {**_request(request, queues), "eta": row.get("eta")}
         for row in _rows(replies.get("scheduled"))
         if (request := _as(dict, row.get("request"))) is not None
     ]
@@ -206,11 +206,14 @@ def _pool_name(implementation: object) -> str | None:
     return {"thread": "threads"}.get(module, module)
 
 
-def _request(row: Mapping[str, Any]) -> dict[str, Any]:
+def _request(row: Mapping[str, Any], queues: Collection[str] | None) -> dict[str, Any]:
     delivery = _as(dict, row.get("delivery_info")) or {}
+    key = delivery.get("routing_key")
+    # Through an exchange a routing key is no queue's name, unless the worker takes from one of that name.
+    is_queue = not delivery.get("exchange") or (isinstance(key, str) and key in (queues or ()))
     return {
         "task_id": row.get("id"),
         "task_name": row.get("name") or row.get("type"),
-        "queue": delivery.get("routing_key"),
+        "queue": key if is_queue else None,
         "time_start": row.get("time_start"),
     }

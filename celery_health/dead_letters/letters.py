@@ -82,7 +82,7 @@ def entries(queue: str, *, limit: int = DEFAULT_LIMIT, offset: int = 0, where: F
                 more = True
                 return Stop.STOP
             looked_at += 1
-            letter = read_letter(stored, queue, settings)
+            letter = read_letter(stored, queue, settings, box.app.tasks)
             if where.takes(letter):
                 if passed < offset:
                     passed += 1
@@ -120,7 +120,7 @@ def entry(queue: str, letter_id: str) -> DeadLetter:
         def visit(stored: Stored) -> Stop | None:
             if names(stored, decode_reason(stored.headers), wanted) is None:
                 return None
-            found.append(read_letter(stored, queue, settings))
+            found.append(read_letter(stored, queue, settings, box.app.tasks))
             return Stop.STOP
 
         walk = box.walk(queue, visit, lambda: deadline)

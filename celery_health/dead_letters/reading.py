@@ -12,8 +12,9 @@ from celery_health.conf import Settings
 from celery_health.dead_letters.boxes import Stored
 from celery_health.dead_letters.envelope import MAX_MESSAGE, MAX_TEXT, MAX_TRACEBACK, decode_reason, whole
 from celery_health.dead_letters.records import Cause, DeadLetter, Reason
+from celery_health.masking import MASK
 from celery_health.printable import printable
-from celery_health.worker.arguments import shown
+from celery_health.worker.arguments import MAX_ITEMS, shown
 
 #: A larger body is not decoded to show its arguments.
 MAX_DECODED_BYTES: Final = 1024 * 1024
@@ -24,14 +25,17 @@ _MAX_OLD_BYTES: Final = 64 * 1024
 _MAX_TRACEBACK_LINE: Final = 500
 
 
-def read_letter(stored: Stored, queue: str, settings: Settings | None = None) -> DeadLetter:
+def read_letter(
+    stored: Stored, queue: str, settings: Settings | None = None, tasks: Mapping[str, Any] | None = None
+) -> DeadLetter:
     """Return a letter of `queue` for people: every text of it printable.
 
-    Arguments are shown only when `settings` are given and allow it.
+    Arguments are shown only when `settings` are given and allow it. `tasks`, by name, say what the positional
+    ones are called; those of a task that is not among them are all masked.
     """
     reason = decode_reason(stored.headers)
     headers = stored.headers if stored.headers.get("task") else _old_headers(stored)
-    args, kwargs = _arguments(stored, settings)
+    args, kwargs = _arguments(stored, settings, (tasks or {}).get(_line(headers.get("task"))))
     return DeadLetter(
         id=_line(reason.id) if reason else hashlib.sha256(stored.body).hexdigest()[:32],
         task_id=_line(headers.get("id") or stored.properties.get("correlation_id")) or None,
@@ -80,7 +84,7 @@ def names(stored: Stored, reason: Reason | None, wanted: frozenset[str]) -> str 
     return None
 
 
-def _arguments(stored: Stored, settings: Settings | None) -> tuple[str | None, str | None]:
+def _arguments(stored: Stored, settings: Settings | None, task: Any) -> tuple[str | None, str | None]:
     if settings is None or not settings.show_arguments:
         return None, None
     body = _json_body(stored, MAX_DECODED_BYTES)
@@ -92,15 +96,17 @@ def _arguments(stored: Stored, settings: Settings | None) -> tuple[str | None, s
         return None, None
     if not isinstance(args, list) or not isinstance(kwargs, dict):
         return None, None
+    if task is None:
+        args = [MASK] * len(args[:MAX_ITEMS])
     try:
-        texts = shown(_anonymous, args, kwargs, settings.redact)
+        texts = shown(_nothing if task is None else task.run, args, kwargs, settings.redact)
     except (RecursionError, ValueError):  # an integer of more digits than Python prints
         return None, None
     return printable(texts[0]), printable(texts[1])
 
 
-def _anonymous(*args: object, **kwargs: object) -> None:
-    """Stand for a task whose signature is not known here: its positional arguments have no names."""
+def _nothing() -> None:
+    """Stand for a task whose signature is not known here."""
 
 
 def _old_headers(stored: Stored) -> Mapping[str, Any]:

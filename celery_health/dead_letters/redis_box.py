@@ -79,6 +79,14 @@ class RedisBox(Box):
 
     def sizes(self, queues: Sequence[str], deadline: Deadline) -> dict[str, int | None]:
         """Return the number of letters of `queues`, and of others that have some; None is unknown."""
+        sizes = self._sizes(queues, deadline)
+        return {queue: size for queue, size in sizes.items() if size != 0 or queue in queues}
+
+    def known_sizes(self, queues: Sequence[str], deadline: Deadline) -> dict[str, int | None]:
+        """Return the number of letters of every queue that has or had some: Redis knows them all."""
+        return self._sizes((), deadline)
+
+    def _sizes(self, queues: Sequence[str], deadline: Deadline) -> dict[str, int | None]:
         members = self._call("SMEMBERS", self._registry, deadline=deadline)
         known = {_text(member).rpartition(self._separator)[2] for member in members}
         asked = {self.dead(queue): queue for queue in queues}
@@ -89,12 +97,7 @@ class RedisBox(Box):
         return {
             asked.get(name, name.removesuffix(self.suffix)): None if size < 0 else size
             for name, size in zip(names, found, strict=True)
-            if size or name in asked
         }
-
-    def known_sizes(self, queues: Sequence[str], deadline: Deadline) -> dict[str, int | None]:
-        """Return the number of letters of every queue that has some: Redis knows them all."""
-        return self.sizes((), deadline)
 
     def walk(
         self,

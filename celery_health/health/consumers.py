@@ -78,7 +78,7 @@ class QueuesStalled(Check):
         self, queue: QueueState, consumers: Iterable[Worker], settings: Settings
     ) -> Iterable[CheckResult]:
         free = [worker for worker in consumers if _has_free_slots(worker)]
-        if not queue.ready or not free:
+        if not queue.ready or not free or settings.scales_to_zero(queue.name):
             return
         limit = settings.limit("stalled_seconds", queue=queue.name)
         idle = [worker.progress_age_seconds for worker in free]

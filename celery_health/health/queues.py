@@ -29,7 +29,7 @@ class QueuesDepth(Check):
             if queue.ready is None:
                 troubled = True
                 yield self._unknown(queue)
-            elif queue.ready > limit:
+            elif queue.ready > limit and not settings.scales_to_zero(queue.name):
                 troubled = True
                 yield self._deep(queue, queue.ready, limit, snapshot.app.name)
         if not troubled:

@@ -108,7 +108,7 @@ class TasksStuck(Check):
         limit, source = self._limit(task, snapshot, settings)
         if ran is None or limit is None:
             # Below the floor nobody would call it stuck, whatever its history.
-            if ran is None or ran > settings.limits.stuck_floor_seconds:
+            if ran is None or ran > settings.limit("stuck_floor_seconds", task=task.task_name):
                 yield self.result(
                     CheckStatus.UNKNOWN,
                     f"Whether '{task.task_name}' on '{task.worker}' runs too long is not known: "
@@ -142,7 +142,10 @@ class TasksStuck(Check):
         if task.limit_seconds is not None:
             return task.limit_seconds, "declared"
         seen = snapshot.observed.get(task.task_name)
-        limits = settings.limits
-        if seen is None or seen.p99_seconds is None or seen.samples <= limits.stuck_samples:
+        factor, samples, floor = (
+            settings.limit(name, task=task.task_name)
+            for name in ("stuck_factor", "stuck_samples", "stuck_floor_seconds")
+        )
+        if seen is None or seen.p99_seconds is None or seen.samples <= samples:
             return None, ""
-        return max(limits.stuck_factor * seen.p99_seconds, limits.stuck_floor_seconds), "observed"
+        return max(factor * seen.p99_seconds, floor), "observed"

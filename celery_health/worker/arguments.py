@@ -15,7 +15,7 @@ from celery_health.masking import MASK, mask
 MAX_LENGTH: Final = 500
 #: Nested containers and items of one container that are looked through; what is beyond is not shown.
 _MAX_DEPTH: Final = 4
-_MAX_ITEMS: Final = 50
+MAX_ITEMS: Final = 50
 
 
 def shown(
@@ -30,7 +30,7 @@ def shown(
     names = _parameters(function)
     positional = [
         MASK if index < len(names) and _is_secret(names[index], patterns) else _clean(value, patterns, 0)
-        for index, value in enumerate(args[:_MAX_ITEMS])
+        for index, value in enumerate(args[:MAX_ITEMS])
     ]
     return _text(positional), _text(_clean(dict(kwargs), patterns, 0))
 
@@ -57,10 +57,10 @@ def _clean(value: Any, patterns: Sequence[str], depth: int) -> Any:
     if isinstance(value, dict):
         return {
             key: MASK if _is_secret(key, patterns) else _clean(item, patterns, depth + 1)
-            for key, item in islice(value.items(), _MAX_ITEMS)
+            for key, item in islice(value.items(), MAX_ITEMS)
         }
     if isinstance(value, list | tuple):
-        return [_clean(item, patterns, depth + 1) for item in value[:_MAX_ITEMS]]
+        return [_clean(item, patterns, depth + 1) for item in value[:MAX_ITEMS]]
     # An argument can be megabytes of text; more than is shown is not even looked at.
     return mask(value[: 2 * MAX_LENGTH]) if isinstance(value, str) else value
 

@@ -37,9 +37,14 @@ def routing(app: Celery) -> str:
     facts: dict[str, Any] = {name: conf.get(name) for name in ROUTING_SETTINGS}
     facts |= {name: options.get(name) for name in TRANSPORT_OPTIONS}
     facts["task_routes"] = conf.task_routes
+    queues: Any = app.amqp.Queues(conf.task_queues or []).values()
     facts["task_queues"] = sorted(
-        (str(q.name), str(q.exchange.name), str(q.exchange.type), str(q.routing_key))
-        for q in app.amqp.Queues(conf.task_queues or []).values()
+        (
+            *map(str, (q.name, q.exchange.name, q.exchange.type, q.routing_key, q.max_priority)),
+            # RabbitMQ refuses whoever declares a queue with other ones.
+            json.dumps(q.queue_arguments or {}, sort_keys=True, default=_described),
+        )
+        for q in queues
     )
     return _digest(json.dumps(facts, sort_keys=True, default=_described))
 

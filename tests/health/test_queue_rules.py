@@ -9,7 +9,7 @@ import pytest
 from celery_health.brokers.base import BrokerReading, QueueReading
 from celery_health.conf import Settings
 from celery_health.health.consumers import QueuesConsumed, QueuesStalled
-from celery_health.health.queues import QueuesAge
+from celery_health.health.queues import QueuesAge, QueuesDepth
 from celery_health.queue_states import QueueSources, queue_states
 from celery_health.records import QueueState, Snapshot, Worker, WorkerState
 from celery_health.testing import make_queue, make_snapshot, make_worker
@@ -198,9 +198,39 @@ def test_queue_state__watches_the_head_where_nothing_is_stamped() -> None:
     assert (moved.oldest_age_seconds, moved.held_seconds) == (None, 40.0)
 
 
+def test_queue_state__unseen_it_is_as_old_as_nobody_has_taken_any() -> None:
+    """RabbitMQ shows nobody the oldest message."""
+    watch = QueueWatch()
+    reading = QueueReading(name="celery", ready=5, consumers=0)
+
+    ages = [state(sources(reading, now=now), watch).oldest_age_seconds for now in (50.0, 80.0, 700.0)]
+    last = state(sources(reading, now=710.0), watch)
+
+    assert ages == [None, 30.0, 650.0]
+    assert (last.oldest_age_seconds, last.oldest_age_is_minimum) == (660.0, True)
+    # Somebody takes: the oldest may be new.
+    taken = QueueReading(name="celery", ready=5, consumers=1)
+    assert state(sources(taken, now=720.0), watch).oldest_age_seconds is None
+
+
 def test_queue_state__a_stamp_counts_from_the_second_look() -> None:
     watch = QueueWatch()
     reading = QueueReading(name="celery", ready=1, oldest_published_at=999_700.0, oldest_message_id="a")
 
     assert state(sources(reading, now=50.0), watch).held_seconds is None
     assert state(sources(reading, now=50.25), watch).held_seconds == 300.0
+
+
+def test_rules__scaled_to_zero_is_judged_by_age_alone() -> None:
+    queue = make_queue(
+        ready=5000, held_seconds=500.0, consumer_names=("worker1@host",), oldest_age_seconds=601.0
+    )
+    idle = make_worker(active_count=0, concurrency=4, progress_age_seconds=500.0)
+    snapshot = make_snapshot(queues=[queue], workers=[idle])
+    scaled = Settings(queues={"celery": {"scale_to_zero": True}})
+
+    for check in (QueuesDepth(), QueuesStalled(), QueuesConsumed()):
+        assert [status for _, status in results(check, snapshot, scaled)] == ["pass"]
+    assert results(QueuesAge(), snapshot, scaled) == [("celery", "warn")]
+    assert results(QueuesDepth(), snapshot) == [("celery", "warn")]
+    assert results(QueuesStalled(), snapshot) == [("celery", "fail")]

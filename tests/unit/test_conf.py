@@ -395,3 +395,13 @@ def test_docs__dead_letters_labels_and_permissions_equal_the_code() -> None:
     assert documented("DEAD_LETTERS") == {f.name: f.default for f in fields(DeadLetterSettings)}
     assert documented("LABELS") == {f.name: f.default for f in fields(LabelSettings)}
     assert documented("PERMISSIONS") == dict(DEFAULT_PERMISSIONS)
+
+
+def test_parse__a_worker_is_not_lost_between_two_records() -> None:
+    assert parse({"HEARTBEAT_INTERVAL": 10}).limits.worker_lost_seconds == 30
+    assert parse({"HEARTBEAT_INTERVAL": 60}).limits.worker_lost_seconds == 180
+    # Who sets it is believed, as long as it can be.
+    set_shorter = {"HEARTBEAT_INTERVAL": 20, "LIMITS": {"worker_lost_seconds": 25}}
+    assert parse(set_shorter).limits.worker_lost_seconds == 25
+    with pytest.raises(ConfigurationError, match="Set 75 or more"):
+        parse({"HEARTBEAT_INTERVAL": 25, "LIMITS": {"worker_lost_seconds": 25}})

@@ -32,10 +32,8 @@ _QUEUE: Final = subject("queue_name")
 
 def without_consumer(project: Project) -> Iterator[Alert]:
     """Yield the alert that nobody takes what waits, for each length of time that is set."""
-    settings, scope = project.settings, project.scope
-    # A queue that scales to zero is judged by the age of its messages alone.
-    scaled = [name for name in settings.queues if settings.scales_to_zero(name)]
-    for name, matcher, seconds in project.queues("unconsumed_seconds", scaled):
+    scope = project.scope
+    for name, matcher, seconds in project.queues("unconsumed_seconds", _scaled_to_zero(project)):
         waiting = scope.gauge("celery_queue_length", matcher, by=_BY)
         consumers = scope.gauge("celery_active_consumer_count", matcher, by=_BY)
         yield Alert(
@@ -47,6 +45,11 @@ def without_consumer(project: Project) -> Iterator[Alert]:
             check="queues.consumed",
             labels={"limit_of": name} if name else {},
         )
+
+
+def _scaled_to_zero(project: Project) -> list[str]:
+    """Return the queues that are judged by the age of their messages alone."""
+    return [name for name in project.settings.queues if project.settings.scales_to_zero(name)]
 
 
 def deserted(project: Project) -> Iterator[Alert]:
@@ -70,7 +73,7 @@ def deserted(project: Project) -> Iterator[Alert]:
 
 def stalled(project: Project) -> Iterator[Alert]:
     """Yield the alert that workers with free slots take nothing, for each length of time that is set."""
-    for name, matcher, seconds in project.queues("stalled_seconds"):
+    for name, matcher, seconds in project.queues("stalled_seconds", _scaled_to_zero(project)):
         yield Alert(
             name="CeleryQueueStalled",
             expr=_stalled(project.scope, matcher),
@@ -103,7 +106,7 @@ def backlog(project: Project) -> Iterator[Alert]:
     def over(parts: int) -> str:
         return any_of(
             f"{project.scope.gauge('celery_queue_length', matcher, by=_BY)} > {number(limit / parts)}"
-            for _, matcher, limit in project.queues("depth")
+            for _, matcher, limit in project.queues("depth", _scaled_to_zero(project))
         )
 
     yield Alert(

@@ -1,0 +1,82 @@
+"""What a reading expects and says before anything is asked; the rest needs brokers and workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from celery import Celery
+
+from celery_health.conf import Settings
+from celery_health.health import judge
+from celery_health.live import _is_ours
+from celery_health.reader import Reader
+from celery_health.recorded import Recorded
+from celery_health.records import BeatState, BrokerState
+from celery_health.reports import worker_from_builtin
+from celery_health.testing import make_beat, make_entry, make_worker
+from celery_health.topology import Topology
+
+SETTINGS = Settings(expected_queues=("vip",), ignored_queues=frozenset({"ignored"}))
+DOWN = BrokerState(transport="redis", url="redis://h/0", reachable=False, error="No answer within 2 s.")
+
+
+@pytest.fixture
+def reader(make_app: Callable[..., Celery]) -> Iterator[Reader]:
+    """A reader of a broker and a store that nobody asks here."""
+    made = Reader(make_app("redis://127.0.0.1:1/0"), SETTINGS)
+    yield made
+    made.close()
+
+
+def test_expected__what_beats_send_to_wherever_the_schedule_is_kept(reader: Reader) -> None:
+    entries = (
+        make_entry("from-a-table", queue="emails"),
+        make_entry("off", queue="never", enabled=False),
+        make_entry("to-an-exchange", queue=None),
+        make_entry("mine", queue="ignored"),
+        # Schedulers add it by themselves: no queue has to be consumed for that.
+        make_entry("celery.backend_cleanup", task="celery.backend_cleanup", queue="celery"),
+    )
+    recorded = Recorded(beats=(make_beat(state=BeatState.OK, entries=entries),))
+    topology = Topology(expected={"emails": ("task:a.send", "beat:from-a-table"), "ignored": ("task:a.b",)})
+
+    expecting = reader._expecting(topology, recorded)
+
+    assert expecting.expected == {"emails": ("task:a.send", "beat:from-a-table"), "vip": ("setting",)}
+    assert "emails" in reader._queue_names(reader._expecting(Topology(), recorded), recorded)
+
+
+def test_expected__a_worker_of_an_expected_queue_is_ours(reader: Reader) -> None:
+    own = Topology(own_tasks=frozenset({"a.b"}))
+    worker = make_worker(queues=("vip",), registered=frozenset({"a.b"}))
+
+    assert _is_ours(worker, reader._expecting(own, Recorded()))
+    assert not _is_ours(replace(worker, queues=("other",)), reader._expecting(own, Recorded()))
+
+
+def test_unread__a_store_that_was_not_asked_is_not_missing(reader: Reader) -> None:
+    report = judge(reader.unread(DOWN), SETTINGS)
+
+    (store,) = (check for check in report.checks if check.id == "store.reachable")
+    assert (store.status.value, store.message) == ("unknown", "The store was not asked.")
+    assert not [check.message for check in report.checks if "STORE_URL" in check.message]
+
+
+@pytest.mark.parametrize(
+    ("exchange", "routing_key", "queue"),
+    [
+        ("", "celery", "celery"),
+        ("celery", "celery", "celery"),
+        # Bound by a pattern: the key is no queue's name.
+        ("media", "media.video.new", None),
+    ],
+)
+def test_replies__a_routing_key_is_no_queue(exchange: str, routing_key: str, queue: str | None) -> None:
+    request = {"id": "1", "name": "t", "delivery_info": {"exchange": exchange, "routing_key": routing_key}}
+    replies = {"active": [request], "active_queues": [{"name": "celery"}, {"name": "videos"}]}
+
+    worker = worker_from_builtin("w@h", replies)
+
+    assert [task.queue for task in worker.active] == [queue]
