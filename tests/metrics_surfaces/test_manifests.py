@@ -61,7 +61,7 @@ def test_manifest__with_a_wrong_field_is_refused(name: str) -> None:
 
 def test_manifests__are_all_that_is_promised() -> None:
     assert set(DOCUMENTS) == {
-        "worker Deployment", "beat Deployment", "web Deployment", "web Service",
+        "worker Deployment", "beat Deployment", "beat PersistentVolumeClaim", "web Deployment", "web Service",
         "exporter Deployment", "exporter Service", "exporter ServiceMonitor",
         "prometheus-rule PrometheusRule", "keda ScaledObject",
     }  # fmt: skip
