@@ -148,17 +148,20 @@ def matches_topic(pattern: str, key: str, *, is_virtual: bool) -> bool:
     """Say whether a topic binding takes a routing key.
 
     On RabbitMQ ``#`` is zero or more words; kombu's own exchanges (``kombu/transport/virtual/exchange.py``)
-    keep the dot before it, so that ``a.#`` takes no ``a``.
+    keep the dot before it, so that ``a.#`` takes no ``a``, and ``*`` takes several words in some versions.
     """
     if is_virtual:
-        return _virtual_topic(pattern).fullmatch(key) is not None
+        return _virtual_topic(pattern).match(key) is not None
     return _amqp_topic(pattern).fullmatch("." + key) is not None
 
 
 @lru_cache(maxsize=1024)
 def _virtual_topic(pattern: str) -> re.Pattern[str]:
-    wildcards = {"*": r"[^.]+", "#": r".*?"}
-    return re.compile(r"\.".join(wildcards.get(word, re.escape(word)) for word in pattern.split(".")))
+    # Imported here: few apps have topic exchanges, and the transports' module takes a while.
+    from kombu.transport.virtual.exchange import TopicExchange
+
+    exchange: Any = TopicExchange(None)
+    return re.compile(exchange.key_to_pattern(pattern))
 
 
 @lru_cache(maxsize=1024)

@@ -99,12 +99,12 @@ def test_topology__a_message_that_reaches_nobody_is_said(app: Celery) -> None:
     assert "exchange 'media' (topic) with routing key 'picture'" in read_topology(app).unrouted["beat:lost"]
 
 
-#: (pattern, key, on RabbitMQ, in kombu's own exchanges)
+#: (pattern, key, on RabbitMQ, in kombu's own exchanges: None where its versions differ)
 TOPICS = [
     ("a.b", "a.b", True, True),
     ("a.*", "a.b", True, True),
     ("a.*", "a", False, False),
-    ("a.*", "a.b.c", False, False),
+    ("a.*", "a.b.c", False, None),
     ("a.#", "a.b.c", True, True),
     # "#" is zero or more words to AMQP; kombu wants the dot.
     ("a.#", "a", True, False),
@@ -118,18 +118,19 @@ TOPICS = [
 
 
 @pytest.mark.parametrize(("pattern", "key", "amqp", "virtual"), TOPICS)
-def test_topic__table(pattern: str, key: str, amqp: bool, virtual: bool) -> None:
+def test_topic__table(pattern: str, key: str, amqp: bool, virtual: bool | None) -> None:
     assert matches_topic(pattern, key, is_virtual=False) is amqp
-    assert matches_topic(pattern, key, is_virtual=True) is virtual
+    assert virtual is None or matches_topic(pattern, key, is_virtual=True) is virtual
 
 
 @pytest.mark.parametrize(("pattern", "key", "amqp", "virtual"), TOPICS)
-def test_topic__agrees_with_kombu(pattern: str, key: str, amqp: bool, virtual: bool) -> None:
+def test_topic__agrees_with_kombu(pattern: str, key: str, amqp: bool, virtual: bool | None) -> None:
     from kombu.transport.virtual.exchange import TopicExchange
 
     exchange: Any = TopicExchange(None)
 
-    assert bool(exchange._match(exchange.key_to_pattern(pattern), key)) is virtual
+    found = bool(exchange._match(exchange.key_to_pattern(pattern), key))
+    assert matches_topic(pattern, key, is_virtual=True) is found
 
 
 @pytest.mark.parametrize(
