@@ -141,6 +141,7 @@ def test_live__a_queue_without_consumer(system: System) -> None:
         run.wait_quiet()
 
 
+@pytest.mark.soak
 def test_live__a_backlog_behind_a_slow_task(system: System, tmp_path: Path) -> None:
     system.health["LIMITS"] = {"age_seconds": 4}
     end = tmp_path / "end"
@@ -206,6 +207,7 @@ def test_live__beat_killed(system: System) -> None:
         run.wait_quiet("CeleryBeatDead")
 
 
+@pytest.mark.soak
 def test_live__tasks_that_fail_and_tasks_nobody_knows(system: System) -> None:
     system.worker()
     with watched(system) as run:
@@ -235,6 +237,7 @@ def test_live__dead_letters(system: System) -> None:
         run.wait_quiet("CeleryDeadLettersTooMany")
 
 
+@pytest.mark.soak
 def test_live__slow_tasks(system: System) -> None:
     system.health["TASKS"] = {f"{TASKS}.sleep": {"expected": 0.2}}
     system.worker(concurrency=4)

@@ -124,6 +124,7 @@ def _is(found: float | None, wanted: float | None) -> bool:
     return True
 
 
+@pytest.mark.soak
 @pytest.mark.rabbitmq
 def test_keda__on_rabbitmq_with_a_store(
     rabbit_url: str,
