@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 # The tests mostly wait for processes of their own, so that more of them than there are cores go well together.
 # On a busy machine a process may miss its time: such a test is run once more, and the end of the run says so.
-PARALLEL ?= -n 5 --dist worksteal --reruns 1
+PARALLEL ?= -n 5 --dist worksteal --reruns 1 -rsR
 ENVIRONMENT := $(PY) example_project/environment.py
 .DEFAULT_GOAL := help
 

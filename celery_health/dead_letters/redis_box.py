@@ -79,8 +79,9 @@ class RedisBox(Box):
 
     def sizes(self, queues: Sequence[str], deadline: Deadline) -> dict[str, int | None]:
         """Return the number of letters of `queues`, and of others that have some; None is unknown."""
+        asked = frozenset(queues)
         sizes = self._sizes(queues, deadline)
-        return {queue: size for queue, size in sizes.items() if size != 0 or queue in queues}
+        return {queue: size for queue, size in sizes.items() if size != 0 or queue in asked}
 
     def known_sizes(self, queues: Sequence[str], deadline: Deadline) -> dict[str, int | None]:
         """Return the number of letters of every queue that has or had some: Redis knows them all."""

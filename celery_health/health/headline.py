@@ -1,11 +1,11 @@
-"""The verdict's reason in one sentence, for the command and the status page."""
+"""What the command and the status page say in the same words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
 
-from celery_health.formats import plural
+from celery_health.formats import duration, plural
 from celery_health.printable import printable
 from celery_health.records import CheckStatus, HealthReport, QueueState, Snapshot
 
@@ -26,6 +26,14 @@ def reason(report: HealthReport) -> str:
         # Nothing was found wrong, which is less than everything being right.
         return f"as far as is known: {present} Not known: {', '.join(unknown)}."
     return present
+
+
+def oldest(queue: QueueState) -> str:
+    """Return how old the oldest waiting task of a queue is, in words."""
+    if queue.ready == 0:
+        return "-"  # nothing waits, so nothing is old: that is known
+    least = "over " if queue.oldest_age_is_minimum and queue.oldest_age_seconds is not None else ""
+    return least + duration(queue.oldest_age_seconds)
 
 
 def _live(snapshot: Snapshot) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from celery_health.formats import UNKNOWN, duration, number, table
+from celery_health.health.headline import oldest
 from celery_health.printable import printable
 from celery_health.records import QueueState, RunningTask, ScheduleEntryState, Snapshot, Worker
 from celery_health.schedules import schedule_entries, untold_entries
@@ -82,9 +83,6 @@ def queues(snapshot: Snapshot) -> list[str]:
 
 
 def _queue(queue: QueueState) -> tuple[str, ...]:
-    least = "over " if queue.oldest_age_is_minimum and queue.oldest_age_seconds is not None else ""
-    # Nothing waits, so nothing is old: that is known.
-    oldest = "-" if queue.ready == 0 else least + duration(queue.oldest_age_seconds)
     return (
         _name(queue.name),
         number(queue.ready),
@@ -92,7 +90,7 @@ def _queue(queue: QueueState) -> tuple[str, ...]:
         number(queue.unacked),
         number(queue.scheduled),
         number(queue.active),
-        oldest,
+        oldest(queue),
         number(queue.consumers),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from celery_health.formats import UNKNOWN, duration, listing, number
+from celery_health.health.headline import oldest
 from celery_health.page.tables import MOST_ROWS, Cell, Column, Section, name, section, words
 from celery_health.printable import printable
 from celery_health.records import (
@@ -141,13 +142,10 @@ def queues(snapshot: Snapshot) -> Section:
 
 
 def _queue(queue: QueueState) -> tuple[Cell, ...]:
-    least = "over " if queue.oldest_age_is_minimum and queue.oldest_age_seconds is not None else ""
-    # Nothing waits, so nothing is old: that is known.
-    oldest = "-" if queue.ready == 0 else least + duration(queue.oldest_age_seconds)
     return (
         name(queue.name),
         Cell(number(queue.ready), "" if queue.ready is not None else "warn"),
-        Cell(oldest),
+        Cell(oldest(queue)),
         Cell(number(queue.reserved)),
         Cell(number(queue.unacked)),
         Cell(number(queue.scheduled)),
