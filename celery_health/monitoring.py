@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, overload
 import celery
 from celery.local import PromiseProxy, Proxy
 
+from celery_health.conf.parsing import duration, label_name, label_source, wrong
 from celery_health.exceptions import ConfigurationError
-from celery_health.parsing import duration, label_name, label_source, wrong
 
 if TYPE_CHECKING:
     from celery_health.conf import Settings

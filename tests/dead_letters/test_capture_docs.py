@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 
-from celery_health.conf_schema import DeadLetterSettings
+from celery_health.conf.schema import DeadLetterSettings
 from celery_health.dead_letters.envelope import HEADER, MAX_MESSAGE, MAX_TRACEBACK
 from celery_health.dead_letters.records import Cause, Reason
 from celery_health.worker.letters_heap import BATCH_LETTERS, MAX_WAITING, MAX_WAITING_BYTES

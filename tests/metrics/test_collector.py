@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from celery_health.conf_schema import DIALECTS
+from celery_health.conf.schema import DIALECTS
 from celery_health.exceptions import StoreError
 from celery_health.metrics import families
 from celery_health.metrics.collector import MAX_ZERO_PAIRS, CeleryHealthCollector

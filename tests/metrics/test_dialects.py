@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from celery_health.conf_schema import DIALECTS as DIALECT_NAMES
+from celery_health.conf.schema import DIALECTS as DIALECT_NAMES
 from celery_health.metrics.dialects import DIALECTS, rows_of
 
 CONTRACT = {

@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.core.management.base import CommandParser
 
 from celery_health.conf import parse
-from celery_health.conf_schema import CHECK_IDS, Settings
+from celery_health.conf.schema import CHECK_IDS, Settings
 from celery_health.management.subcommands.alerts import add_arguments
 from celery_health.metrics.alerts import Project, alerts_of
 from celery_health.metrics.promql import Scope, duration, none_of, quoted

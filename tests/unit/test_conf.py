@@ -27,7 +27,7 @@ from celery_health.conf import (
     get_settings,
     parse,
 )
-from celery_health.conf_parsers import _LABEL_PARSERS
+from celery_health.conf.parsers import _LABEL_PARSERS
 from celery_health.exceptions import ConfigurationError
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"

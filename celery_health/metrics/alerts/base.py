@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from celery_health.conf_schema import Settings
+from celery_health.conf.schema import Settings
 from celery_health.metrics.dialects import rows_of
 from celery_health.metrics.promql import Scope, equals, none_of
 from celery_health.metrics.task_names import TaskNames, task_names

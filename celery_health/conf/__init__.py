@@ -2,7 +2,7 @@
 
 Every value is checked when it is read, and a bad one is a `ConfigurationError` that names the key, the
 value and the fix. Values are read at use, so ``override_settings`` works. What can be set stands in
-`conf_schema`, how it is checked in `conf_parsers`; import all of it from here.
+`schema`, how it is checked in `parsers`; import all of it from here.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from django.conf import settings as django_settings
 
-from celery_health.conf_parsers import PARSERS
-from celery_health.conf_schema import (
+from celery_health.conf.parsers import PARSERS
+from celery_health.conf.parsing import unknown
+from celery_health.conf.schema import (
     CHECK_IDS,
     DEFAULT_PERMISSIONS,
     DEFAULT_REDACT,
@@ -32,7 +33,6 @@ from celery_health.conf_schema import (
     Settings,
 )
 from celery_health.exceptions import ConfigurationError
-from celery_health.parsing import unknown
 
 __all__ = [
     "CHECK_IDS",

@@ -7,20 +7,7 @@ from dataclasses import fields
 from types import MappingProxyType
 from typing import Any, Final
 
-from celery_health.conf_schema import (
-    CHECK_IDS,
-    DEFAULT_PERMISSIONS,
-    DIALECTS,
-    HEALTH_DETAILS,
-    PERMISSION_KEYS,
-    QUEUE_LIMITS,
-    SEVERITIES,
-    TASK_LIMITS,
-    DeadLetterSettings,
-    LabelSettings,
-    Limits,
-)
-from celery_health.parsing import (
+from celery_health.conf.parsing import (
     Parser,
     app_path,
     boolean,
@@ -41,6 +28,19 @@ from celery_health.parsing import (
     text,
     url,
     wrong,
+)
+from celery_health.conf.schema import (
+    CHECK_IDS,
+    DEFAULT_PERMISSIONS,
+    DIALECTS,
+    HEALTH_DETAILS,
+    PERMISSION_KEYS,
+    QUEUE_LIMITS,
+    SEVERITIES,
+    TASK_LIMITS,
+    DeadLetterSettings,
+    LabelSettings,
+    Limits,
 )
 
 
