@@ -10,8 +10,8 @@ from django.conf import settings as django_settings
 
 from celery_health.conf import SETTING, Settings, get_settings
 from celery_health.exceptions import ConfigurationError
-from celery_health.masking import describe_error
 from celery_health.records import AppFacts
+from celery_health.text.masking import describe_error
 
 if TYPE_CHECKING:
     from celery import Celery

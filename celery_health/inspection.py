@@ -22,7 +22,7 @@ from celery_health.brokers.connection import connect
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, DeadlineExceeded
 from celery_health.headers import REPORT_COMMAND
-from celery_health.masking import describe_error
+from celery_health.text.masking import describe_error
 
 if TYPE_CHECKING:
     from celery import Celery

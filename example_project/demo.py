@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from answers import Answer, get, pretty
-from celery_health.masking import mask
+from celery_health.text.masking import mask
 from embedded import RedisNotFoundError, RedisServer, RedisStartError, free_port
 from processes import Processes, Stopped, holding_signals, stop_on_signals
 

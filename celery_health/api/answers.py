@@ -18,7 +18,7 @@ from celery_health.exceptions import (
     NotConsumedError,
     UnsupportedError,
 )
-from celery_health.masking import mask
+from celery_health.text.masking import mask
 
 logger = logging.getLogger("celery_health.api")
 

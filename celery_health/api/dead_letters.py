@@ -20,7 +20,7 @@ from celery_health.dead_letters.body import letter_row, page_body, requeued_body
 from celery_health.dead_letters.letters import DEFAULT_LIMIT, MAX_LIMIT
 from celery_health.dead_letters.moments import unix_seconds
 from celery_health.dead_letters.records import Filter, Requeued
-from celery_health.printable import printable
+from celery_health.text.printable import printable
 
 FILTERS: Final = ("task", "exception", "since", "until")
 MAX_RATE: Final = 1e6

@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from celery_health.conf import SETTING, get_settings
 from celery_health.exceptions import ConfigurationError
-from celery_health.masking import describe_error
+from celery_health.text.masking import describe_error
 
 
 class IsSuperuser(BasePermission):

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 
 from celery_health.api.base import MonitoringView
 from celery_health.api.query import NO, YES, BadParameter
-from celery_health.printable import printable
+from celery_health.text.printable import printable
 
 #: What browsers send by themselves once somebody has logged in: no proof that the caller meant it.
 _AMBIENT_SCHEMES: Final = frozenset({"", "basic", "digest", "negotiate", "ntlm"})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from celery_health.brokers.base import Broker
 from celery_health.brokers.connection import unconnected
 from celery_health.exceptions import ConfigurationError
-from celery_health.masking import describe_error
+from celery_health.text.masking import describe_error
 
 if TYPE_CHECKING:
     from celery import Celery

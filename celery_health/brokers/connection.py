@@ -15,7 +15,7 @@ from kombu import Connection
 
 from celery_health.deadline import Deadline
 from celery_health.exceptions import DeadlineExceeded
-from celery_health.masking import mask
+from celery_health.text.masking import mask
 
 if TYPE_CHECKING:
     from celery import Celery

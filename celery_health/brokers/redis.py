@@ -18,7 +18,7 @@ from celery_health.brokers.link import Link
 from celery_health.brokers.unacked import Binding, UnackedCount, count_unacked
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError
-from celery_health.masking import mask
+from celery_health.text.masking import mask
 
 if TYPE_CHECKING:
     from celery import Celery

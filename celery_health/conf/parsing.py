@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from typing import Any, Final, TypeAlias
 
 from celery_health.exceptions import ConfigurationError
-from celery_health.masking import mask
+from celery_health.text.masking import mask
 
 Parser: TypeAlias = Callable[[Any, str], Any]
 

@@ -22,7 +22,7 @@ from celery_health.dead_letters.amqp_writing import NOT_SENT, AmqpWriting
 from celery_health.dead_letters.boxes import Batch, Box, Sending, Stop, Stored, UnwritableError, Visit, Walk
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, DeadlineExceeded
-from celery_health.masking import describe_error
+from celery_health.text.masking import describe_error
 
 if TYPE_CHECKING:
     from celery import Celery

@@ -14,7 +14,7 @@ from celery_health.brokers.connection import BoundedConnection
 from celery_health.dead_letters.boxes import UnwritableError
 from celery_health.dead_letters.capture import Captured
 from celery_health.dead_letters.envelope import HEADER, encode_reason
-from celery_health.masking import describe_error
+from celery_health.text.masking import describe_error
 
 #: Classic whatever the virtual host's default: a quorum queue drops what was looked at too often.
 QUEUE_ARGUMENTS: Final[Mapping[str, Any]] = {"x-queue-type": "classic"}

@@ -12,7 +12,7 @@ from typing import Final
 
 from celery_health.dead_letters.resending import RequeueInterruptedError
 from celery_health.exceptions import CeleryHealthError
-from celery_health.printable import printable
+from celery_health.text.printable import printable
 
 logger = logging.getLogger("celery_health.audit")
 

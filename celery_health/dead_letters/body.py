@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from celery_health.dead_letters.records import DeadLetter, Page, Requeued
-from celery_health.printable import printable
+from celery_health.text.printable import printable
 
 #: What RabbitMQ cannot do, where it matters.
 FIRST_ONLY: Final = (

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from celery_health.dead_letters.records import Cause, Reason
-from celery_health.masking import mask
+from celery_health.text.masking import mask
 
 #: Why the message was kept: a JSON object, the fields of `Reason`.
 HEADER: Final = "celery_health_dead_letter"

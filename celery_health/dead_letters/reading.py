@@ -12,9 +12,9 @@ from celery_health.conf import Settings
 from celery_health.dead_letters.boxes import Stored
 from celery_health.dead_letters.envelope import MAX_MESSAGE, MAX_TEXT, MAX_TRACEBACK, decode_reason, whole
 from celery_health.dead_letters.records import Cause, DeadLetter, Reason
-from celery_health.masking import MASK
-from celery_health.printable import printable
-from celery_health.worker.arguments import MAX_ITEMS, shown
+from celery_health.text.arguments import MAX_ITEMS, shown
+from celery_health.text.masking import MASK
+from celery_health.text.printable import printable
 
 #: A larger body is not decoded to show its arguments.
 MAX_DECODED_BYTES: Final = 1024 * 1024

@@ -24,8 +24,8 @@ from celery_health.dead_letters.envelope import HEADER, encode_reason
 from celery_health.dead_letters.scripts import Script
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, DeadlineExceeded
-from celery_health.masking import describe_error
 from celery_health.redis_client import RedisLink
+from celery_health.text.masking import describe_error
 
 if TYPE_CHECKING:
     from celery import Celery

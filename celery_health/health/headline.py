@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from celery_health.formats import duration, plural
-from celery_health.printable import printable
 from celery_health.records import CheckStatus, HealthReport, QueueState, Snapshot
+from celery_health.text.formats import duration, plural
+from celery_health.text.printable import printable
 
 _FAULTS: Final = (CheckStatus.FAIL, CheckStatus.WARN)
 

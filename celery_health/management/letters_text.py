@@ -8,8 +8,8 @@ from django.core.management.color import Style
 
 from celery_health.dead_letters.body import CALL_AGAIN, moment, page_notes
 from celery_health.dead_letters.records import DeadLetter, Page, Requeued
-from celery_health.formats import UNKNOWN, number, plural, table
-from celery_health.printable import printable
+from celery_health.text.formats import UNKNOWN, number, plural, table
+from celery_health.text.printable import printable
 
 #: Longer texts are cut in a table: `show` has them whole.
 _NAME = 60

@@ -12,10 +12,8 @@ from typing import Final
 
 from django.core.management.color import Style
 
-from celery_health.formats import UNKNOWN, duration, listing, number
 from celery_health.health.headline import reason
 from celery_health.management.sections import SECTIONS
-from celery_health.printable import printable
 from celery_health.records import (
     CheckResult,
     CheckStatus,
@@ -26,6 +24,8 @@ from celery_health.records import (
     Worker,
     WorkerState,
 )
+from celery_health.text.formats import UNKNOWN, duration, listing, number
+from celery_health.text.printable import printable
 
 #: What is shown before "and N more". Faults first: what is merely not known must not bury them.
 MOST_FAULTS: Final = 10

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from celery_health.formats import UNKNOWN, duration, number, table
 from celery_health.health.headline import oldest
-from celery_health.printable import printable
 from celery_health.records import QueueState, RunningTask, ScheduleEntryState, Snapshot, Worker
 from celery_health.schedules import schedule_entries, untold_entries
+from celery_health.text.formats import UNKNOWN, duration, number, table
+from celery_health.text.printable import printable
 
 #: A terminal is no place for more; ``tasks/`` and ``schedule/`` have them all.
 MOST_ROWS: Final = 50

@@ -12,7 +12,7 @@ from typing import Any, Final
 from django.core.management.base import OutputWrapper
 from django.core.management.color import Style, color_style, no_style
 
-from celery_health.printable import width
+from celery_health.text.printable import width
 
 _CLEAR: Final = "\x1b[2J"
 _HOME: Final = "\x1b[H"

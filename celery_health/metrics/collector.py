@@ -13,7 +13,6 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from celery_health.exceptions import CeleryHealthError
-from celery_health.masking import describe_error
 from celery_health.metrics import families
 from celery_health.metrics.dialects import Row, Source, rows_of
 from celery_health.metrics.exposition import Histogram, Labels, Shown, number, render
@@ -21,6 +20,7 @@ from celery_health.metrics.families import SUM, Cell, Family, decode
 from celery_health.metrics.gauges import Facts, facts_of
 from celery_health.records import HealthReport, Snapshot
 from celery_health.store.base import StoreReading
+from celery_health.text.masking import describe_error
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.template import Context, Engine
 
-from celery_health.formats import duration
 from celery_health.health.headline import reason
 from celery_health.page.sections import tables, troubles
-from celery_health.printable import printable
 from celery_health.records import CheckStatus, HealthReport
+from celery_health.text.formats import duration
+from celery_health.text.printable import printable
 
 if TYPE_CHECKING:
     from celery_health.doctor.findings import DoctorReport

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from celery_health.formats import UNKNOWN, duration, listing, number
 from celery_health.health.headline import oldest
 from celery_health.page.tables import MOST_ROWS, Cell, Column, Section, name, section, words
-from celery_health.printable import printable
 from celery_health.records import (
     Beat,
     CheckResult,
@@ -22,6 +20,8 @@ from celery_health.records import (
     WorkerState,
 )
 from celery_health.schedules import last_beat, schedule_entries, untold_entries
+from celery_health.text.formats import UNKNOWN, duration, listing, number
+from celery_health.text.printable import printable
 
 _NAMES: Final = 6
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from celery_health.formats import UNKNOWN
-from celery_health.printable import printable
+from celery_health.text.formats import UNKNOWN
+from celery_health.text.printable import printable
 
 #: Rows of each table; the resources have them all.
 MOST_ROWS: Final = 100

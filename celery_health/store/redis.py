@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from celery_health.deadline import Deadline
 from celery_health.exceptions import DeadlineExceeded, StoreError
-from celery_health.masking import describe_error
 from celery_health.redis_client import RedisLink
 from celery_health.store import keys as limits
 from celery_health.store.base import Acknowledgement, Publication, Store, StoredRecord, StoreReading
 from celery_health.store.keys import Keys
 from celery_health.store.readings import Reply, pairs, ring_of, stamped
 from celery_health.store.scripts import PUBLISH, READ, RESET_IF_BEHIND, Script
+from celery_health.text.masking import describe_error
 
 #: What a writer waits for, per step of the network and in all: its thread has a flush to do every second.
 STEP_SECONDS: Final = 0.25

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kombu.common import Broadcast
 
-from celery_health.masking import describe_error
+from celery_health.text.masking import describe_error
 from celery_health.topology.imports import import_tasks, own_tasks
 from celery_health.topology.model import Destination, Topology
 from celery_health.topology.routing import Resolver

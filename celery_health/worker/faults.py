@@ -6,7 +6,7 @@ import logging
 import traceback
 from typing import Final
 
-from celery_health.masking import mask
+from celery_health.text.masking import mask
 from celery_health.worker.totals import Totals
 
 logger = logging.getLogger("celery_health")

@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from celery_health.printable import printable, width
+from celery_health.text.printable import printable, width
 
 
 @pytest.mark.parametrize(

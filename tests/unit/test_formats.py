@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from celery_health.formats import duration, listing, number, plural, table
+from celery_health.text.formats import duration, listing, number, plural, table
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from celery_health.masking import describe_error, mask
+from celery_health.text.masking import describe_error, mask
 
 
 @pytest.mark.parametrize(

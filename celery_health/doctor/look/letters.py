@@ -11,8 +11,8 @@ from celery_health.conf import Settings
 from celery_health.dead_letters.boxes import Stop, Stored, open_box
 from celery_health.dead_letters.envelope import decode_reason
 from celery_health.deadline import Deadline
-from celery_health.masking import describe_error
 from celery_health.records import Snapshot
+from celery_health.text.masking import describe_error
 
 if TYPE_CHECKING:
     from celery import Celery

@@ -13,10 +13,10 @@ from kombu import Connection
 from celery_health.deadline import Deadline
 from celery_health.doctor.evidence import EntryFacts
 from celery_health.doctor.static.entries import entry_facts
-from celery_health.masking import describe_error
 from celery_health.records import Snapshot
 from celery_health.redis_client import RedisLink, is_redis
 from celery_health.schedules import sending_beats
+from celery_health.text.masking import describe_error
 from celery_health.topology import Resolver
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.live import PIDBOX, LiveEvidence, RedisServer
 from celery_health.doctor.look.redis_keys import RedisKeys
 from celery_health.doctor.look.redis_parts import Look
-from celery_health.masking import describe_error, mask
 from celery_health.redis_client import RedisLink, is_redis
+from celery_health.text.masking import describe_error, mask
 
 if TYPE_CHECKING:
     from celery import Celery

@@ -11,9 +11,9 @@ from django.utils import timezone
 
 from celery_health.doctor.evidence import EntryFacts
 from celery_health.doctor.static.entries import entry_facts
-from celery_health.masking import describe_error
 from celery_health.records import Snapshot
 from celery_health.schedules import sending_beats
+from celery_health.text.masking import describe_error
 from celery_health.topology import Resolver
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from celery_health.doctor.static.queues import declared_queues
 from celery_health.doctor.static.routes import route_facts
 from celery_health.doctor.static.tasks import task_facts
 from celery_health.exceptions import ConfigurationError
-from celery_health.masking import describe_error
+from celery_health.text.masking import describe_error
 from celery_health.topology import Resolver, import_tasks, is_own_path, transport_of
 
 if TYPE_CHECKING:

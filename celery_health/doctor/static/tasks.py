@@ -10,8 +10,8 @@ from kombu import Queue
 
 from celery_health.doctor.evidence import TaskFacts
 from celery_health.doctor.static.queues import queue_facts
-from celery_health.masking import describe_error
 from celery_health.monitoring import options_of
+from celery_health.text.masking import describe_error
 from celery_health.topology import Destination, Resolver, own_tasks
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from celery_health.exceptions import CeleryHealthError
 from celery_health.management.subcommands import SUBCOMMANDS, verdict
 from celery_health.management.subcommands.base import Subcommand, UsageError
 from celery_health.management.terminal import Terminal, choose_style
-from celery_health.masking import describe_error
-from celery_health.printable import printable
+from celery_health.text.masking import describe_error
+from celery_health.text.printable import printable
 
 MISUSE: Final = 2
 #: 128 + SIGINT, as shells report it.

@@ -20,7 +20,7 @@ from celery_health.exceptions import LetterNotFoundError, NotConsumedError
 from celery_health.management.letters_text import letter_lines, page_lines, requeued_lines, sizes_lines
 from celery_health.management.subcommands.base import UsageError
 from celery_health.management.terminal import Terminal
-from celery_health.printable import printable
+from celery_health.text.printable import printable
 
 HELP: Final = "List what failed for good, show why, send it again, or purge it."
 OK: Final = 0

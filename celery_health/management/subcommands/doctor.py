@@ -11,10 +11,10 @@ from django.core.management.color import Style
 
 from celery_health.doctor.body import report_body
 from celery_health.doctor.findings import DoctorReport, Finding, Scope, Severity
-from celery_health.formats import plural
 from celery_health.management.subcommands.base import UsageError
 from celery_health.management.terminal import Terminal
-from celery_health.printable import printable
+from celery_health.text.formats import plural
+from celery_health.text.printable import printable
 
 HELP: Final = "Find what fails silently, with its proof and its fix."
 OK: Final = 0

@@ -12,8 +12,8 @@ from celery_health.exceptions import CeleryHealthError
 from celery_health.management.server import open_server, serve
 from celery_health.management.subcommands.base import UsageError
 from celery_health.management.terminal import Terminal
-from celery_health.masking import describe_error
 from celery_health.metrics.scrape import answer, get_collector
+from celery_health.text.masking import describe_error
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from celery_health.printable import width
+from celery_health.text.printable import width
 
 #: What stands in a table where nobody knows; zero is a value, this is none.
 UNKNOWN: Final = "?"

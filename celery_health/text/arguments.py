@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from celery.utils.saferepr import saferepr
 
-from celery_health.masking import MASK, mask
+from celery_health.text.masking import MASK, mask
 
 #: Characters of the text; more is cut off.
 MAX_LENGTH: Final = 500
