@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from celery_health.beat_reports import beats_from_records
 from celery_health.conf import Settings
+from celery_health.counters import OTHER, SENT, decode
 from celery_health.deadline import Deadline
 from celery_health.exceptions import CeleryHealthError
-from celery_health.metrics.families import OTHER, SENT, decode
 from celery_health.records import Beat, ObservedRuntime, Source, StoreState, TaskOutcomes, Worker
 from celery_health.reports import worker_from_report
 from celery_health.states import recorded_state

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from celery_health.metrics.families import DURATION_BUCKETS, RUNTIME, SUM, decode
+from celery_health.counters import DURATION_BUCKETS, RUNTIME, SUM, decode
 from celery_health.records import ObservedRuntime
 
 

@@ -12,11 +12,11 @@ from typing import Any, Final
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from celery_health import counters
+from celery_health.counters import SUM, Cell, Family, decode
 from celery_health.exceptions import CeleryHealthError
-from celery_health.metrics import families
 from celery_health.metrics.dialects import Row, Source, rows_of
 from celery_health.metrics.exposition import Histogram, Labels, Shown, number, render
-from celery_health.metrics.families import SUM, Cell, Family, decode
 from celery_health.metrics.gauges import Facts, facts_of
 from celery_health.records import HealthReport, Snapshot
 from celery_health.store.base import StoreReading
@@ -30,8 +30,8 @@ MAX_ZERO_PAIRS: Final = 500
 _TASK_REASON: Final = "task:"
 _BUILT_IN: Final = "celery."
 _COUNTED_BY_TASK: Final = (
-    families.RECEIVED, families.STARTED, families.SUCCEEDED, families.RETRIED, families.REJECTED,
-    families.REVOKED, families.SENT,
+    counters.RECEIVED, counters.STARTED, counters.SUCCEEDED, counters.RETRIED, counters.REJECTED,
+    counters.REVOKED, counters.SENT,
 )  # fmt: skip
 _CAPPED_LABELS: Final = ("name", "queue_name", "exception", "store")
 
@@ -140,7 +140,7 @@ class CeleryHealthCollector(Collector):
         known = self._cells
         if len(known) > 2 * len(totals) + 1_000:  # of an epoch that is gone
             known = self._cells = {}
-        found: _Cells = {family: [] for family in families.FAMILIES}
+        found: _Cells = {family: [] for family in counters.FAMILIES}
         for field, value in totals.items():
             try:
                 cell = known[field]
@@ -155,7 +155,7 @@ class CeleryHealthCollector(Collector):
 def _zeros(snapshot: Snapshot | None, reading: StoreReading) -> Iterator[tuple[Family, Labels]]:
     """Return the counters that exist before anything is counted: ``increase()`` misses a birth at 3."""
     for label in _CAPPED_LABELS:
-        yield families.LABEL_OVERFLOW, (label,)
+        yield counters.LABEL_OVERFLOW, (label,)
     routed: set[Labels] = set()
     for queue in snapshot.queues if snapshot else ():
         for reason in queue.expected_by:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, Literal
 
-from celery_health.metrics import families
-from celery_health.metrics.families import Family
+from celery_health import counters
+from celery_health.counters import Family
 
 Kind = Literal["counter", "histogram", "gauge"]
 
@@ -80,17 +80,17 @@ DEAD_LETTER_SIZE: Final = _gauge(
 )
 
 EXPORTER: Final = (
-    _task_counter(families.RECEIVED),
-    _task_counter(families.STARTED),
-    _task_counter(families.SUCCEEDED),
-    _task_counter(families.FAILED, "exception"),
-    _task_counter(families.RETRIED),
-    _task_counter(families.REJECTED),
-    _task_counter(families.REVOKED),
-    _task_counter(families.SENT),
-    _counter("celery_task_unknown_total", ("name",), families.UNKNOWN.help, _of(families.UNKNOWN)),
-    _histogram("celery_task_runtime", _TASK, families.RUNTIME.help, _of(families.RUNTIME)),
-    _histogram("celery_task_queue_wait_time", _TASK, families.QUEUE_WAIT.help, _of(families.QUEUE_WAIT)),
+    _task_counter(counters.RECEIVED),
+    _task_counter(counters.STARTED),
+    _task_counter(counters.SUCCEEDED),
+    _task_counter(counters.FAILED, "exception"),
+    _task_counter(counters.RETRIED),
+    _task_counter(counters.REJECTED),
+    _task_counter(counters.REVOKED),
+    _task_counter(counters.SENT),
+    _counter("celery_task_unknown_total", ("name",), counters.UNKNOWN.help, _of(counters.UNKNOWN)),
+    _histogram("celery_task_runtime", _TASK, counters.RUNTIME.help, _of(counters.RUNTIME)),
+    _histogram("celery_task_queue_wait_time", _TASK, counters.QUEUE_WAIT.help, _of(counters.QUEUE_WAIT)),
     _gauge("celery_worker_up", _HOST, "1 while the worker lives; 0 for 30 minutes after it was lost."),
     _gauge("celery_worker_tasks_active", _HOST, "Tasks that the worker runs now."),
     _gauge(
@@ -114,14 +114,14 @@ EXPORTER: Final = (
     _counter(
         "celery_dead_letters_total",
         ("queue_name", "cause"),
-        families.DEAD_LETTERED.help,
-        _of(families.DEAD_LETTERED),
+        counters.DEAD_LETTERED.help,
+        _of(counters.DEAD_LETTERED),
     ),
     _counter(
         "celery_dead_letters_dropped_total",
         ("queue_name", "reason"),
-        families.DEAD_LETTERS_DROPPED.help,
-        _of(families.DEAD_LETTERS_DROPPED),
+        counters.DEAD_LETTERS_DROPPED.help,
+        _of(counters.DEAD_LETTERS_DROPPED),
     ),
     _gauge(
         "celery_beat_last_tick_timestamp_seconds", (), "When beat last looked at its schedule, Unix time."
@@ -131,14 +131,14 @@ EXPORTER: Final = (
     _counter(
         "celery_health_label_overflow_total",
         ("label",),
-        families.LABEL_OVERFLOW.help,
-        _of(families.LABEL_OVERFLOW),
+        counters.LABEL_OVERFLOW.help,
+        _of(counters.LABEL_OVERFLOW),
     ),
     _counter(
         "celery_health_internal_errors_total",
         ("where",),
-        families.INTERNAL_ERRORS.help,
-        _of(families.INTERNAL_ERRORS),
+        counters.INTERNAL_ERRORS.help,
+        _of(counters.INTERNAL_ERRORS),
     ),
 )
 
@@ -157,25 +157,25 @@ BACKGROUND_JOB: Final = (
         f"{_JOB}_started_total",
         ("task_name",),
         "Background jobs started.",
-        _of(families.STARTED, labels=_BY_NAME),
+        _of(counters.STARTED, labels=_BY_NAME),
     ),
     _job_counter(
         f"{_JOB}_completed_total",
         ("task_name",),
         "Background jobs that succeeded.",
-        _of(families.SUCCEEDED, labels=_BY_NAME),
+        _of(counters.SUCCEEDED, labels=_BY_NAME),
     ),
     _job_counter(
         f"{_JOB}_failed_total",
         ("task_name", "error_type"),
         "Background jobs that failed for good.",
-        _of(families.FAILED, labels=("name", "exception")),
+        _of(counters.FAILED, labels=("name", "exception")),
     ),
     _histogram(
         f"{_JOB}_duration_seconds",
         ("task_name",),
         "Seconds that background jobs took.",
-        _of(families.RUNTIME, labels=_BY_NAME),
+        _of(counters.RUNTIME, labels=_BY_NAME),
     ),
 )
 
@@ -186,21 +186,21 @@ TASK_STATUS: Final = (
         "celery_task_total",
         ("task_name", "status"),
         "Task runs by how they ended.",
-        _of(families.SUCCEEDED, "success", labels=_BY_NAME),
-        _of(families.FAILED, "failure", labels=_BY_NAME),
-        _of(families.RETRIED, "retry", labels=_BY_NAME),
+        _of(counters.SUCCEEDED, "success", labels=_BY_NAME),
+        _of(counters.FAILED, "failure", labels=_BY_NAME),
+        _of(counters.RETRIED, "retry", labels=_BY_NAME),
     ),
     _histogram(
         "celery_task_duration_seconds",
         ("task_name",),
         "Seconds that task runs took.",
-        _of(families.RUNTIME, labels=_BY_NAME),
+        _of(counters.RUNTIME, labels=_BY_NAME),
     ),
     _counter(
         "celery_task_retries_total",
         ("task_name",),
         "Task runs that asked for a retry.",
-        _of(families.RETRIED, labels=_BY_NAME),
+        _of(counters.RETRIED, labels=_BY_NAME),
     ),
     DEAD_LETTER_SIZE,
     _gauge(

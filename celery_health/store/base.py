@@ -31,7 +31,7 @@ class Publication:
     acknowledged_at: float = 0.0
     """Its `Acknowledgement.server_time`: a writer that was silent for days is not a store that forgot."""
     fields: Mapping[str, int] = field(default_factory=dict)
-    """What the totals grew by: see `celery_health.metrics.families.encode`."""
+    """What the totals grew by: see `celery_health.counters.encode`."""
     ring: Mapping[str, int] = field(default_factory=dict)
     """``name\\x1foutcome`` to how many, for the minute in which this arrives."""
     caps: Mapping[str, int] = field(default_factory=dict)

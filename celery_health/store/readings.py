@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from celery_health.metrics.families import CUSTOM, SEPARATOR
+from celery_health.counters import CUSTOM, SEPARATOR
 
 #: Fields of the totals' hash that are no totals.
 _STATE = ("epoch", "version")

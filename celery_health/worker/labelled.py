@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from celery_health.metrics import families
+from celery_health import counters
 from celery_health.worker.labels import TaskLabels
 from celery_health.worker.requests import MonitoredRequest, Origin
 from celery_health.worker.series import TaskSeries
@@ -29,15 +29,15 @@ class LabelledSeries:
 
     def started(self) -> None:
         """Count a run that began."""
-        self._totals.labelled(families.STARTED, self._series, self._labels)
+        self._totals.labelled(counters.STARTED, self._series, self._labels)
 
     def succeeded(self) -> None:
         """Count a run that returned."""
-        self._totals.labelled(families.SUCCEEDED, self._series, self._labels)
+        self._totals.labelled(counters.SUCCEEDED, self._series, self._labels)
 
     def failed(self, exception: str) -> None:
         """Count a run that failed for good; `exception` is the name of the class."""
-        self._totals.labelled(families.FAILED, self._series, self._labels, exception)
+        self._totals.labelled(counters.FAILED, self._series, self._labels, exception)
 
     def received(self) -> None:
         """Count a message that the worker took."""

@@ -17,8 +17,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from celery_health.conf import LabelSettings, Settings
+from celery_health.counters import OTHER, custom_labels
 from celery_health.metrics.dialects import show_custom_labels
-from celery_health.metrics.families import OTHER, custom_labels
 from celery_health.monitoring import LabelSource, options_of
 from celery_health.text.masking import mask
 from celery_health.worker.faults import Faults

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
+from celery_health.counters import DEAD_LETTERED, DEAD_LETTERS_DROPPED
 from celery_health.dead_letters.boxes import Batch, Box, UnwritableError
 from celery_health.dead_letters.capture import Captured
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, UnsupportedError
-from celery_health.metrics.families import DEAD_LETTERED, DEAD_LETTERS_DROPPED
 from celery_health.worker import forks
 from celery_health.worker.faults import Faults
 from celery_health.worker.letters_heap import Heap

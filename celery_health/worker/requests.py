@@ -19,8 +19,8 @@ from billiard.einfo import ExceptionWithTraceback  # type: ignore[attr-defined]
 from celery.exceptions import Ignore, Reject, Retry, Terminated, TimeLimitExceeded
 from celery.utils.serialization import UnpickleableExceptionWrapper
 
+from celery_health.counters import IGNORED
 from celery_health.headers import PUBLISHED_AT_HEADER
-from celery_health.metrics.families import IGNORED
 from celery_health.worker.faults import Faults
 from celery_health.worker.queues import QueueNames
 from celery_health.worker.series import TaskSeries

@@ -5,15 +5,15 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
-from celery_health.metrics import families
-from celery_health.metrics.families import PART, SEPARATOR, SUM, encode
+from celery_health import counters
+from celery_health.counters import PART, SEPARATOR, SUM, encode
 
 if TYPE_CHECKING:
     from celery_health.worker.totals import Totals
 
 #: A duration over thirty years is a broken clock; its sum would leave Redis' 64 bits some day.
 _MAX_SECONDS: Final = 1e9
-_BOUNDS: Final = families.DURATION_BUCKETS
+_BOUNDS: Final = counters.DURATION_BUCKETS
 
 # All counts of a series are one list of integers, so that draining swaps it for a new one.
 _RECEIVED, _STARTED, _SUCCEEDED, _RETRIED, _REJECTED, _REVOKED, _SENT = range(7)
@@ -26,15 +26,15 @@ _CELLS: Final = _WAIT_SUM + 1
 
 def _affixes() -> tuple[tuple[str, str], ...]:
     """Return what stands before and after the name and the queue in the field of each cell."""
-    counters = (
-        families.RECEIVED, families.STARTED, families.SUCCEEDED, families.RETRIED, families.REJECTED,
-        families.REVOKED, families.SENT,
+    counted = (
+        counters.RECEIVED, counters.STARTED, counters.SUCCEEDED, counters.RETRIED, counters.REJECTED,
+        counters.REVOKED, counters.SENT,
     )  # fmt: skip
     parts = [*range(len(_BOUNDS) + 1), SUM]
     return (
-        *((family.name + SEPARATOR, "") for family in counters),
-        *((families.RUNTIME.name + SEPARATOR, f"{PART}{part}") for part in parts),
-        *((families.QUEUE_WAIT.name + SEPARATOR, f"{PART}{part}") for part in parts),
+        *((family.name + SEPARATOR, "") for family in counted),
+        *((counters.RUNTIME.name + SEPARATOR, f"{PART}{part}") for part in parts),
+        *((counters.QUEUE_WAIT.name + SEPARATOR, f"{PART}{part}") for part in parts),
     )
 
 
@@ -142,7 +142,7 @@ class TaskSeries:
         for exception, amount in failures.items():
             if amount:
                 failed += amount
-                fields[encode(families.FAILED, (name, queue, exception))] = amount
+                fields[encode(counters.FAILED, (name, queue, exception))] = amount
         outcomes = {
             "succeeded": cells[_SUCCEEDED], "failed": failed,
             "retried": cells[_RETRIED], "sent": cells[_SENT],

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from celery_health.metrics import families
-from celery_health.metrics.families import CUSTOM, OTHER, SEPARATOR, Family, clean, custom_labels, encode
+from celery_health import counters
+from celery_health.counters import CUSTOM, OTHER, SEPARATOR, Family, clean, custom_labels, encode
 from celery_health.worker.series import TaskSeries
 
 #: Task names, queue names and exception classes that one process tells apart. What is over becomes "other".
@@ -40,7 +40,7 @@ class Batch:
     """What was added to the totals since they were last drained."""
 
     fields: Mapping[str, int] = field(default_factory=dict)
-    """Field of the totals (see `families.encode`) to what it grew by; never 0."""
+    """Field of the totals (see `counters.encode`) to what it grew by; never 0."""
     ring: Mapping[str, int] = field(default_factory=dict)
     """``name\\x1foutcome`` (see `RING_OUTCOMES`) to how many."""
 
@@ -112,7 +112,7 @@ class Totals:
         Args:
             family: of how a run begins or ends.
             series: the task's.
-            labels: as `families.custom_labels` writes them.
+            labels: as `counters.custom_labels` writes them.
             more: the family's labels behind name and queue.
         """
         with self.lock:
@@ -150,7 +150,7 @@ class Totals:
 
     def internal_error(self, where: str) -> None:
         """Count an error of our own that was caught at `where`, a fixed place in the code."""
-        self.count(families.INTERNAL_ERRORS, where)
+        self.count(counters.INTERNAL_ERRORS, where)
 
     def count(self, family: Family, *labels: str, amount: int = 1) -> None:
         """Add to a counter of any family; each label value is cleaned and capped."""
@@ -171,7 +171,7 @@ class Totals:
         for key, amount in counts.items():
             fields[key] = fields.get(key, 0) + amount
         for name, amount in unknown.items():
-            fields[encode(families.UNKNOWN, (name,))] = amount
+            fields[encode(counters.UNKNOWN, (name,))] = amount
             ring[f"{name}{SEPARATOR}unknown"] = amount
         for key, amount in labelled.items():
             ring[key] = ring.get(key, 0) + amount
@@ -196,7 +196,7 @@ class Totals:
     def _overflowed(self, label: str) -> None:
         label = _SHOWN_AS.get(label, label)
         self._overflows.add(label)
-        self._add(encode(families.LABEL_OVERFLOW, (label,)), 1)
+        self._add(encode(counters.LABEL_OVERFLOW, (label,)), 1)
 
     def _add(self, field: str, amount: int) -> None:
         self._counts[field] = self._counts.get(field, 0) + amount

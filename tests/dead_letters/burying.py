@@ -13,10 +13,10 @@ from typing import Any
 import redis
 from celery import Celery
 
+from celery_health.counters import decode
 from celery_health.dead_letters.envelope import HEADER, decode_reason
 from celery_health.dead_letters.records import Reason
 from celery_health.deadline import Deadline
-from celery_health.metrics.families import decode
 from celery_health.store import Store
 from tests.support import Worker, eventually
 from tests.worker.conftest import PREFIX, truth_conf, truth_env

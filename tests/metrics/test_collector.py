@@ -9,12 +9,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from celery_health import counters
 from celery_health.conf.schema import DIALECTS
+from celery_health.counters import encode
 from celery_health.exceptions import StoreError
-from celery_health.metrics import families
 from celery_health.metrics.collector import MAX_ZERO_PAIRS, CeleryHealthCollector
 from celery_health.metrics.dialects import rows_of
-from celery_health.metrics.families import encode
 from celery_health.records import QueueState, Status
 from celery_health.store import StoredRecord
 from celery_health.worker.totals import Totals
@@ -38,8 +38,8 @@ def some_totals():
         series.queue_wait(0.004)
     totals.unknown("shop.pya")
     totals.internal_error("agent")
-    totals.count(families.DEAD_LETTERED, "celery", "exception")
-    totals.count(families.DEAD_LETTERS_DROPPED, "celery", "length", amount=2)
+    totals.count(counters.DEAD_LETTERED, "celery", "exception")
+    totals.count(counters.DEAD_LETTERS_DROPPED, "celery", "length", amount=2)
     return dict(totals.drain().fields)
 
 
@@ -169,7 +169,7 @@ def test_render__promtool_can_read_it():
 def test_render__names_from_outside_cannot_inject(openmetrics):
     name = 'a"} 1\nevil_total{x="\\'
     queues = (QueueState(name=name, ready=4),)
-    totals = {encode(families.UNKNOWN, ('b"\\ c',)): 2}
+    totals = {encode(counters.UNKNOWN, ('b"\\ c',)): 2}
     text = collector(totals, report(queues=queues)).render(openmetrics)
     found = samples(text, parse_openmetrics if openmetrics else parse_text)
     assert value(found, "celery_queue_length", queue_name=name) == 4
@@ -178,7 +178,7 @@ def test_render__names_from_outside_cannot_inject(openmetrics):
 
 
 def test_render__fields_of_a_newer_version_are_left_out():
-    found = samples(collector({"invented\x1fa": 1, encode(families.UNKNOWN, ("x",)): 1}).render())
+    found = samples(collector({"invented\x1fa": 1, encode(counters.UNKNOWN, ("x",)): 1}).render())
     assert value(found, "celery_task_unknown_total", name="x") == 1
     assert not any("invented" in name for name, _ in found)
 
@@ -302,7 +302,7 @@ class Rolling:
 
 
 def runs(count):
-    return {encode(families.UNKNOWN, ("x",)): count}
+    return {encode(counters.UNKNOWN, ("x",)): count}
 
 
 def test_rollback__is_reset_and_never_shown():

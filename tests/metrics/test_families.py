@@ -2,8 +2,8 @@
 
 import pytest
 
-from celery_health.metrics import families
-from celery_health.metrics.families import FAMILIES, clean, custom_labels, decode, encode
+from celery_health import counters
+from celery_health.counters import FAMILIES, clean, custom_labels, decode, encode
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)
@@ -16,10 +16,10 @@ def test_field__comes_back_as_it_went_in(family):
 
 def test_field__labels_that_were_opted_in_stand_behind_it():
     own = (("customer_id", "a=b\x1d\x1f"), ("tier", ""))
-    field = encode(families.STARTED, ("pay", "celery")) + custom_labels(own)
+    field = encode(counters.STARTED, ("pay", "celery")) + custom_labels(own)
     assert field == "started\x1fpay\x1fcelery\x1dcustomer_id=a=b??\x1dtier="
     assert decode(field) == (
-        families.STARTED, ("pay", "celery"), None, (("customer_id", "a=b??"), ("tier", ""))
+        counters.STARTED, ("pay", "celery"), None, (("customer_id", "a=b??"), ("tier", ""))
     )  # fmt: skip
 
 
@@ -45,8 +45,8 @@ def test_field__unknown_ones_are_none(field):
 
 
 def test_field__is_readable():
-    assert encode(families.FAILED, ("pay", "celery", "ValueError")) == "failed\x1fpay\x1fcelery\x1fValueError"
-    assert encode(families.RUNTIME, ("pay", "celery"), 3) == "runtime\x1fpay\x1fcelery\x1e3"
+    assert encode(counters.FAILED, ("pay", "celery", "ValueError")) == "failed\x1fpay\x1fcelery\x1fValueError"
+    assert encode(counters.RUNTIME, ("pay", "celery"), 3) == "runtime\x1fpay\x1fcelery\x1e3"
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,6 @@ def test_clean__makes_a_label_value(value, cleaned):
 
 def test_families__names_and_edges():
     assert all(name == family.name for name, family in FAMILIES.items())
-    assert families.DURATION_BUCKETS[0] == 0.005
-    assert families.DURATION_BUCKETS[-1] == 3600.0
-    assert list(families.DURATION_BUCKETS) == sorted(set(families.DURATION_BUCKETS))
+    assert counters.DURATION_BUCKETS[0] == 0.005
+    assert counters.DURATION_BUCKETS[-1] == 3600.0
+    assert list(counters.DURATION_BUCKETS) == sorted(set(counters.DURATION_BUCKETS))

@@ -16,11 +16,10 @@ import pytest
 from celery import Celery
 from celery.worker.request import Request
 
-from celery_health import monitor_task
+from celery_health import counters, monitor_task
 from celery_health.conf import parse
+from celery_health.counters import custom_labels, decode, encode
 from celery_health.deadline import Deadline
-from celery_health.metrics import families
-from celery_health.metrics.families import custom_labels, decode, encode
 from celery_health.store import Store
 from celery_health.store import keys as limits
 from celery_health.store import redis as redis_store
@@ -310,7 +309,7 @@ PAY = ("pay", "celery")
 
 
 def started(customer: str, *more: tuple[str, str]) -> str:
-    return encode(families.STARTED, PAY) + custom_labels([("customer_id", customer), *more])
+    return encode(counters.STARTED, PAY) + custom_labels([("customer_id", customer), *more])
 
 
 def test_store__admits_the_first_values_over_all_writers(store: Store) -> None:
@@ -410,7 +409,7 @@ def test_store__names_that_nobody_registers_have_a_cap_of_their_own(store: Store
 def test_store__a_full_one_keeps_the_task_of_a_new_value(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = encode(families.STARTED, PAY)
+    base = encode(counters.STARTED, PAY)
     Writer(store).publish({base: 1})
     full = list(redis_store._LIMITS)
     full[-3] = 3  # MAX_FIELDS
@@ -430,7 +429,7 @@ def test_docs__state_the_caps() -> None:
     ]
     assert f"{totals_module.MAX_LABELLED:,} totals" in page
     assert f"{limits.MAX_FIELDS:,} totals" in page
-    assert f"{families.MAX_LABEL_LENGTH} characters" in page
+    assert f"{counters.MAX_LABEL_LENGTH} characters" in page
 
 
 # In the process ----------------------------------------------------------------------------------------
@@ -441,9 +440,9 @@ def test_totals__labels_share_the_ring_of_their_task() -> None:
     series = totals.series(*PAY)
     series.succeeded()
     for customer in "ab":
-        totals.labelled(families.STARTED, series, custom_labels([("customer_id", customer)]))
-        totals.labelled(families.SUCCEEDED, series, custom_labels([("customer_id", customer)]))
-    totals.labelled(families.FAILED, series, custom_labels([("customer_id", "a")]), "KeyError")
+        totals.labelled(counters.STARTED, series, custom_labels([("customer_id", customer)]))
+        totals.labelled(counters.SUCCEEDED, series, custom_labels([("customer_id", customer)]))
+    totals.labelled(counters.FAILED, series, custom_labels([("customer_id", "a")]), "KeyError")
 
     batch = totals.drain()
     assert batch.ring == {"pay\x1fsucceeded": 3, "pay\x1ffailed": 1}
@@ -456,15 +455,15 @@ def test_totals__what_waits_for_the_store_is_bounded() -> None:
     totals = Totals()
     series, most = totals.series(*PAY), totals_module.MAX_LABELLED
     for number in range(most + 10):
-        totals.labelled(families.STARTED, series, custom_labels([("customer_id", f"c{number}")]))
+        totals.labelled(counters.STARTED, series, custom_labels([("customer_id", f"c{number}")]))
     assert totals.overflowed() == {"customer_id"}
     assert totals.overflowed() == set()
     # Drained and not sent: it waits with the agent, and there is no more room.
     first = totals.drain()
-    totals.labelled(families.STARTED, series, custom_labels([("customer_id", "late")]))
+    totals.labelled(counters.STARTED, series, custom_labels([("customer_id", "late")]))
     second = totals.drain()
     totals.all_sent()
-    totals.labelled(families.STARTED, series, custom_labels([("customer_id", "late")]))
+    totals.labelled(counters.STARTED, series, custom_labels([("customer_id", "late")]))
 
     assert len(first.fields) == most + 2
     assert first.fields[started("other")] == 10
@@ -496,7 +495,7 @@ def test_agent__logs_an_overflow_once(store: Store, caplog: pytest.LogCaptureFix
         for turn in range(3):
             for customer in "abc":
                 totals.labelled(
-                    families.STARTED, totals.series(*PAY), custom_labels([("customer_id", customer)])
+                    counters.STARTED, totals.series(*PAY), custom_labels([("customer_id", customer)])
                 )
             eventually(lambda: sum((read_totals(store) or {}).values()) >= 3 * (turn + 1))  # noqa: B023
     assert agent.finish(until - time.monotonic())

@@ -10,10 +10,10 @@ import pytest
 from django.test import Client, override_settings
 from prometheus_client import CollectorRegistry, generate_latest
 
+from celery_health.counters import STARTED, encode
 from celery_health.metrics import scrape
 from celery_health.metrics.dialects import rows_of
 from celery_health.metrics.exposition import OPENMETRICS_CONTENT_TYPE, TEXT_CONTENT_TYPE
-from celery_health.metrics.families import STARTED, encode
 from celery_health.store import Publication
 from tests.metrics_surfaces.scraping import PROMETHEUS_ACCEPT, samples, value
 

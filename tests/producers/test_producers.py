@@ -16,9 +16,9 @@ import redis
 from celery import Celery
 
 from celery_health.conf import Settings
+from celery_health.counters import decode
 from celery_health.deadline import Deadline
 from celery_health.headers import PUBLISHED_AT_HEADER
-from celery_health.metrics.families import decode
 from celery_health.producers import connect
 from celery_health.store import open_store
 from tests.support import ROOT, Worker, eventually, project_env, unanswered_port

@@ -9,8 +9,8 @@ import tracemalloc
 
 import pytest
 
-from celery_health.metrics import families
-from celery_health.metrics.families import decode, encode
+from celery_health import counters
+from celery_health.counters import decode, encode
 from celery_health.worker import totals as module
 from celery_health.worker.series import TaskSeries
 from celery_health.worker.totals import Batch, Totals
@@ -43,21 +43,21 @@ def test_totals__each_fact_is_its_own_field(totals):
     totals.sent("shop.pay", "celery")
     totals.unknown("shop.pya")
     totals.internal_error("agent")
-    totals.count(families.REJECTED, "", "celery", amount=3)
+    totals.count(counters.REJECTED, "", "celery", amount=3)
     task = ("shop.pay", "celery")
     assert totals.drain().fields == {
-        counter(families.RECEIVED, *task): 2,
-        counter(families.STARTED, *task): 1,
-        counter(families.SUCCEEDED, *task): 1,
-        counter(families.FAILED, *task, "ValueError"): 2,
-        counter(families.FAILED, *task, "KeyError"): 1,
-        counter(families.RETRIED, *task): 1,
-        counter(families.REJECTED, *task): 1,
-        counter(families.REVOKED, *task): 1,
-        counter(families.SENT, *task): 1,
-        counter(families.UNKNOWN, "shop.pya"): 1,
-        counter(families.INTERNAL_ERRORS, "agent"): 1,
-        counter(families.REJECTED, "", "celery"): 3,
+        counter(counters.RECEIVED, *task): 2,
+        counter(counters.STARTED, *task): 1,
+        counter(counters.SUCCEEDED, *task): 1,
+        counter(counters.FAILED, *task, "ValueError"): 2,
+        counter(counters.FAILED, *task, "KeyError"): 1,
+        counter(counters.RETRIED, *task): 1,
+        counter(counters.REJECTED, *task): 1,
+        counter(counters.REVOKED, *task): 1,
+        counter(counters.SENT, *task): 1,
+        counter(counters.UNKNOWN, "shop.pya"): 1,
+        counter(counters.INTERNAL_ERRORS, "agent"): 1,
+        counter(counters.REJECTED, "", "celery"): 3,
     }
     assert totals.drain().empty
 
@@ -96,7 +96,7 @@ def test_totals__the_ring_sums_over_queues_and_exceptions(totals):
         (1e300, {}),
     ],
 )
-@pytest.mark.parametrize("fact", [families.RUNTIME, families.QUEUE_WAIT], ids=lambda family: family.name)
+@pytest.mark.parametrize("fact", [counters.RUNTIME, counters.QUEUE_WAIT], ids=lambda family: family.name)
 def test_totals__durations_fall_into_buckets(totals, fact, seconds, cells):
     getattr(totals.series("pay", "celery"), fact.name)(seconds)
     assert totals.drain().fields == {encode(fact, ("pay", "celery"), part): n for part, n in cells.items()}
@@ -128,11 +128,11 @@ def test_totals__over_the_cap_names_are_other_and_the_total_stays_right(totals):
     for number in range(module.MAX_NAMES + 7):
         totals.series(f"task-{number}", "celery").received()
     fields = totals.drain().fields
-    received = by_name(fields, families.RECEIVED)
+    received = by_name(fields, counters.RECEIVED)
     assert len(received) == module.MAX_NAMES + 1
     assert received[("other", "celery")] == 7
     assert sum(received.values()) == module.MAX_NAMES + 7
-    assert by_name(fields, families.LABEL_OVERFLOW) == {("name",): 7}
+    assert by_name(fields, counters.LABEL_OVERFLOW) == {("name",): 7}
 
 
 def test_totals__over_the_cap_exceptions_are_other(totals):
@@ -141,10 +141,10 @@ def test_totals__over_the_cap_exceptions_are_other(totals):
         series.failed(f"Error{number}")
         series.failed(f"Error{number}")
     fields = totals.drain().fields
-    failed = by_name(fields, families.FAILED)
+    failed = by_name(fields, counters.FAILED)
     assert len(failed) == module.MAX_EXCEPTIONS + 1
     assert failed[("pay", "celery", "other")] == 6
-    assert by_name(fields, families.LABEL_OVERFLOW) == {("exception",): 6}
+    assert by_name(fields, counters.LABEL_OVERFLOW) == {("exception",): 6}
 
 
 def test_totals__a_flood_of_unknown_names_does_not_push_out_real_ones(totals):
@@ -152,9 +152,9 @@ def test_totals__a_flood_of_unknown_names_does_not_push_out_real_ones(totals):
         totals.unknown(f"random-{number}")
     totals.series("pay", "celery").received()
     fields = totals.drain().fields
-    assert len(by_name(fields, families.UNKNOWN)) == module.MAX_UNKNOWN + 1
-    assert sum(by_name(fields, families.UNKNOWN).values()) == 2_000
-    assert by_name(fields, families.RECEIVED) == {("pay", "celery"): 1}
+    assert len(by_name(fields, counters.UNKNOWN)) == module.MAX_UNKNOWN + 1
+    assert sum(by_name(fields, counters.UNKNOWN).values()) == 2_000
+    assert by_name(fields, counters.RECEIVED) == {("pay", "celery"): 1}
 
 
 def test_totals__pairs_of_name_and_queue_are_capped(totals):
@@ -162,7 +162,7 @@ def test_totals__pairs_of_name_and_queue_are_capped(totals):
     for name in range(names):
         for queue in range(queues):
             totals.series(f"t{name}", f"q{queue}").received()
-    received = by_name(totals.drain().fields, families.RECEIVED)
+    received = by_name(totals.drain().fields, counters.RECEIVED)
     assert len(received) == module.MAX_SERIES + 1
     assert received[("other", "other")] == names * queues - module.MAX_SERIES
     assert sum(received.values()) == names * queues
@@ -171,7 +171,7 @@ def test_totals__pairs_of_name_and_queue_are_capped(totals):
 def test_totals__names_that_no_field_can_hold_are_cleaned(totals):
     totals.series("a\x1fb\nc\ud800", "q\x1e").received()
     totals.series("x" * 10_000, "q").received()
-    assert by_name(totals.drain().fields, families.RECEIVED) == {("a?b?c?", "q?"): 1, ("x" * 200, "q"): 1}
+    assert by_name(totals.drain().fields, counters.RECEIVED) == {("a?b?c?", "q?"): 1, ("x" * 200, "q"): 1}
 
 
 # Threads and forks -------------------------------------------------------------------------------------
@@ -222,15 +222,15 @@ def test_totals__exact_under_eight_threads_and_drains_in_between(totals, frantic
     everything, task = rounds * writers, ("pay", "celery")
     assert len(batches) > 10
     assert whole.fields == {
-        counter(families.RECEIVED, *task): everything,
-        counter(families.STARTED, *task): everything,
-        **{counter(families.FAILED, *task, f"Error{number}"): everything // 5 for number in range(5)},
-        encode(families.QUEUE_WAIT, task, 2): everything,
-        encode(families.QUEUE_WAIT, task, "sum"): everything * 20_000,
-        encode(families.RUNTIME, task, 6): everything,
-        encode(families.RUNTIME, task, "sum"): everything * 300_000,
-        counter(families.UNKNOWN, "pya"): everything,
-        **{counter(families.SENT, "pay", f"queue-{number}"): rounds for number in range(writers)},
+        counter(counters.RECEIVED, *task): everything,
+        counter(counters.STARTED, *task): everything,
+        **{counter(counters.FAILED, *task, f"Error{number}"): everything // 5 for number in range(5)},
+        encode(counters.QUEUE_WAIT, task, 2): everything,
+        encode(counters.QUEUE_WAIT, task, "sum"): everything * 20_000,
+        encode(counters.RUNTIME, task, 6): everything,
+        encode(counters.RUNTIME, task, "sum"): everything * 300_000,
+        counter(counters.UNKNOWN, "pya"): everything,
+        **{counter(counters.SENT, "pay", f"queue-{number}"): rounds for number in range(writers)},
     }
 
 

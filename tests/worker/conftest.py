@@ -15,8 +15,8 @@ import redis
 from celery import Celery
 
 from celery_health.conf import Settings
+from celery_health.counters import decode
 from celery_health.deadline import Deadline
-from celery_health.metrics.families import decode
 from celery_health.store import Store, StoredRecord, open_store
 from tests.support import Worker, eventually
 from tests.worker.truth import NOTES

@@ -12,8 +12,8 @@ import pytest
 from celery import Celery
 
 from celery_health.conf import Settings
+from celery_health.counters import SUCCEEDED, encode
 from celery_health.deadline import Deadline
-from celery_health.metrics.families import SUCCEEDED, encode
 from celery_health.store import Store, open_store
 from celery_health.worker.agent import MAX_FINISH_SECONDS, Agent, Report
 from celery_health.worker.faults import Faults

@@ -15,9 +15,9 @@ from celery import Celery
 from prometheus_client import CollectorRegistry
 
 from celery_health.conf import Settings
+from celery_health.counters import decode
 from celery_health.deadline import Deadline
 from celery_health.metrics.collector import CeleryHealthCollector
-from celery_health.metrics.families import decode
 from celery_health.store import Store, open_store
 from tests.metrics.conftest import report
 from tests.support import RedisServer, Worker, eventually

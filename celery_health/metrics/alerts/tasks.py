@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from celery_health.counters import DURATION_BUCKETS
 from celery_health.metrics.alerts.base import (
     FOUND,
     MINUTE,
@@ -18,7 +19,6 @@ from celery_health.metrics.alerts.base import (
     any_of,
     subject,
 )
-from celery_health.metrics.families import DURATION_BUCKETS
 from celery_health.metrics.promql import equals, none_of, number
 
 #: Retries for each run that ended, and the fewest that say anything in times of ``failure_floor``.

@@ -7,7 +7,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Final
 
-from celery_health.metrics.families import FAMILIES, UNKNOWN
+from celery_health.counters import FAMILIES, UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
