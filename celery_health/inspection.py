@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kombu import Connection, Consumer, Exchange, Producer, Queue
 from kombu.utils.json import dumps
 
-from celery_health.brokers.connection import connect
+from celery_health.connections.kombu import connect
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, DeadlineExceeded
 from celery_health.headers import REPORT_COMMAND

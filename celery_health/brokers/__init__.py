@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from celery_health.brokers.base import Broker
-from celery_health.brokers.connection import unconnected
+from celery_health.connections.kombu import unconnected
 from celery_health.exceptions import ConfigurationError
 from celery_health.text.masking import describe_error
 

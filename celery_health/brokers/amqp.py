@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from amqp import spec
 
 from celery_health.brokers.base import Broker, BrokerReading, Capabilities, QueueReading
-from celery_health.brokers.connection import BoundedConnection
-from celery_health.brokers.link import Link
+from celery_health.connections.kombu import BoundedConnection
+from celery_health.connections.link import Link
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError
 

@@ -13,9 +13,9 @@ import redis
 from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
 from celery_health.brokers.base import Broker, BrokerReading, Capabilities, QueueReading
-from celery_health.brokers.connection import BoundedConnection
-from celery_health.brokers.link import Link
 from celery_health.brokers.unacked import Binding, UnackedCount, count_unacked
+from celery_health.connections.kombu import BoundedConnection
+from celery_health.connections.link import Link
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError
 from celery_health.text.masking import mask

@@ -10,7 +10,7 @@ from amqp import Message
 from amqp.exceptions import AccessRefused, NotAllowed, NotFound, PreconditionFailed, ResourceLocked
 from kombu.compression import compress
 
-from celery_health.brokers.connection import BoundedConnection
+from celery_health.connections.kombu import BoundedConnection
 from celery_health.dead_letters.boxes import UnwritableError
 from celery_health.dead_letters.capture import Captured
 from celery_health.dead_letters.envelope import HEADER, encode_reason

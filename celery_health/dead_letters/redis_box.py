@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 from redis.exceptions import NoScriptError, RedisError
 
 from celery_health.conf import Settings
+from celery_health.connections.redis import RedisLink
 from celery_health.dead_letters import scripts
 from celery_health.dead_letters.boxes import Batch, Box, Sending, Stop, Stored, UnwritableError, Visit, Walk
 from celery_health.dead_letters.capture import Captured
@@ -24,7 +25,6 @@ from celery_health.dead_letters.envelope import HEADER, encode_reason
 from celery_health.dead_letters.scripts import Script
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, DeadlineExceeded
-from celery_health.redis_client import RedisLink
 from celery_health.text.masking import describe_error
 
 if TYPE_CHECKING:

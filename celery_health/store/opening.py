@@ -10,8 +10,8 @@ from kombu import Connection
 
 from celery_health.celery_app import app_id
 from celery_health.conf import SETTING, Settings, get_settings
+from celery_health.connections.redis import RedisLink, is_redis
 from celery_health.exceptions import ConfigurationError
-from celery_health.redis_client import RedisLink, is_redis
 from celery_health.store.base import Store
 from celery_health.text.masking import describe_error, mask
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from celery_health.connections.redis import RedisLink
 from celery_health.deadline import Deadline
 from celery_health.exceptions import DeadlineExceeded, StoreError
-from celery_health.redis_client import RedisLink
 from celery_health.store import keys as limits
 from celery_health.store.base import Acknowledgement, Publication, Store, StoredRecord, StoreReading
 from celery_health.store.keys import Keys

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from typing import Any, Final
 
+from celery_health.connections.redis import RedisLink
 from celery_health.deadline import Deadline
 from celery_health.doctor.live import (
     BrokerBinding,
@@ -16,7 +17,6 @@ from celery_health.doctor.live import (
     WaitingMessages,
 )
 from celery_health.doctor.look.redis_keys import RedisKeys
-from celery_health.redis_client import RedisLink
 
 #: Messages looked at per list, and queues looked into.
 MOST_MESSAGES: Final = 20

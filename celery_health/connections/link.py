@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from celery_health.brokers.connection import (
+from celery_health.connections.kombu import (
     BoundedConnection,
     discard,
     establish,
