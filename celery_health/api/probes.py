@@ -22,8 +22,8 @@ from celery_health.exceptions import (
     DeadlineExceeded,
     UnsupportedError,
 )
-from celery_health.gather import check_broker
 from celery_health.health import get_report
+from celery_health.reading import check_broker
 from celery_health.records import Status
 
 #: The part of DEADLINE that asking may use; the rest is for answering.

@@ -12,8 +12,8 @@ from celery_health.api.base import MonitoringView
 from celery_health.api.schema import describe
 from celery_health.api.snapshots import Reading, take_reading
 from celery_health.health.body import timestamp
+from celery_health.reading.schedules import schedule_entries, untold_entries
 from celery_health.records import Beat, ScheduleEntryState
-from celery_health.schedules import schedule_entries, untold_entries
 
 
 class ScheduleView(MonitoringView):

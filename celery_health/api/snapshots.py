@@ -8,10 +8,10 @@ from typing import Any, Final, Literal
 
 from celery_health.conf import get_settings
 from celery_health.deadline import Deadline
-from celery_health.gather import get_reading, get_totals
 from celery_health.health.body import timestamp
+from celery_health.reading import get_reading, get_totals
+from celery_health.reading.task_totals import TaskTotals
 from celery_health.records import Snapshot, Worker, WorkerState
-from celery_health.task_totals import TaskTotals
 
 Kind = Literal["active", "reserved", "scheduled"]
 KINDS: Final[tuple[Kind, ...]] = ("active", "reserved", "scheduled")

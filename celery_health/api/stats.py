@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from celery_health.api.base import MonitoringView
 from celery_health.api.schema import describe
 from celery_health.api.snapshots import KINDS, Kind, Reading, take_reading
-from celery_health.task_totals import TaskTotals
+from celery_health.reading.task_totals import TaskTotals
 
 
 class StatsView(MonitoringView):

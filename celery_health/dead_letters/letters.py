@@ -20,7 +20,7 @@ from celery_health.dead_letters.records import DeadLetter, Filter, Page, Requeue
 from celery_health.dead_letters.resending import RequeueInterruptedError, Resending
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, LetterNotFoundError, NotConsumedError
-from celery_health.gather import get_snapshot
+from celery_health.reading import get_snapshot
 from celery_health.records import Snapshot
 
 __all__ = ["RequeueInterruptedError", "entries", "entry", "purge", "requeue", "sizes"]

@@ -17,7 +17,7 @@ from celery_health.doctor.examination import report_of
 from celery_health.doctor.findings import DoctorReport
 from celery_health.doctor.look import gather_live
 from celery_health.doctor.static import gather_static
-from celery_health.flight import SharedFlight
+from celery_health.reading.flight import SharedFlight
 
 if TYPE_CHECKING:
     from celery import Celery

@@ -9,8 +9,8 @@ from typing import ClassVar, Final
 
 from celery_health.conf import Limits, Settings
 from celery_health.health.base import Check
+from celery_health.reading.schedules import last_beat, schedule_entries, sending_beats
 from celery_health.records import Beat, BeatState, CheckResult, CheckStatus, ScheduleEntryState, Snapshot
-from celery_health.schedules import last_beat, schedule_entries, sending_beats
 
 #: Entries that are named one by one; a beat that died leaves all of them late.
 _MOST_NAMED: Final = 20

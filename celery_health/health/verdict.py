@@ -8,7 +8,6 @@ from typing import Final
 
 from celery_health.conf import Settings, get_settings
 from celery_health.deadline import Deadline
-from celery_health.gather import get_reading
 from celery_health.health.base import Check
 from celery_health.health.beat import BeatAlive, BeatOnTime
 from celery_health.health.broker import BrokerReachable
@@ -18,6 +17,7 @@ from celery_health.health.queues import QueuesAge, QueuesDepth
 from celery_health.health.stores import DeadLettersSize, StoreReachable
 from celery_health.health.tasks import TasksFailing, TasksStuck, TasksUnknown
 from celery_health.health.workers import WorkersAlive, WorkersConsuming
+from celery_health.reading import get_reading
 from celery_health.records import CheckResult, CheckStatus, HealthReport, Snapshot, Status
 
 #: In the order in which they are shown: what explains the others comes first.

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from celery_health.health.headline import oldest
+from celery_health.reading.schedules import schedule_entries, untold_entries
 from celery_health.records import QueueState, RunningTask, ScheduleEntryState, Snapshot, Worker
-from celery_health.schedules import schedule_entries, untold_entries
 from celery_health.text.formats import UNKNOWN, duration, number, table
 from celery_health.text.printable import printable
 

@@ -18,12 +18,12 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from celery_health.deadline import Deadline
-from celery_health.flight import SharedFlight
-from celery_health.gather import get_reader
 from celery_health.health import get_report
 from celery_health.metrics.collector import CeleryHealthCollector
 from celery_health.metrics.exposition import OPENMETRICS_CONTENT_TYPE, TEXT_CONTENT_TYPE
-from celery_health.reader import Reader
+from celery_health.reading import get_reader
+from celery_health.reading.flight import SharedFlight
+from celery_health.reading.reader import Reader
 from celery_health.store import Store, StoreReading, open_store
 
 #: The parts of DEADLINE for the verdict and for the totals; what is left is for writing the answer.

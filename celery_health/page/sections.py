@@ -7,6 +7,7 @@ from typing import Final
 
 from celery_health.health.headline import oldest
 from celery_health.page.tables import MOST_ROWS, Cell, Column, Section, name, section, words
+from celery_health.reading.schedules import last_beat, schedule_entries, untold_entries
 from celery_health.records import (
     Beat,
     CheckResult,
@@ -19,7 +20,6 @@ from celery_health.records import (
     Worker,
     WorkerState,
 )
-from celery_health.schedules import last_beat, schedule_entries, untold_entries
 from celery_health.text.formats import UNKNOWN, duration, listing, number
 from celery_health.text.printable import printable
 

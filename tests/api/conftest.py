@@ -19,8 +19,8 @@ from celery_health.api.answers import _log_once
 from celery_health.deadline import Deadline
 from celery_health.doctor.findings import DoctorReport, Finding, Kind, Scope, Severity, Subject
 from celery_health.exceptions import BrokerError
+from celery_health.reading.task_totals import TaskTotals
 from celery_health.records import Snapshot
-from celery_health.task_totals import TaskTotals
 from celery_health.testing import make_snapshot
 
 PREFIX = "/api/celery/"

@@ -12,6 +12,7 @@ from django.test import Client, override_settings
 from celery_health.api.snapshots import Reading
 from celery_health.api.stats import stats_body
 from celery_health.api.tasks import tasks_body
+from celery_health.reading.task_totals import TaskTotals
 from celery_health.records import (
     AppFacts,
     BrokerState,
@@ -25,7 +26,6 @@ from celery_health.records import (
     StoreState,
     WorkerState,
 )
-from celery_health.task_totals import TaskTotals
 from celery_health.testing import make_queue, make_snapshot, make_worker
 from tests.api.conftest import PREFIX, Celery
 

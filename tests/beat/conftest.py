@@ -18,8 +18,8 @@ from celery import Celery
 
 from celery_health.conf import Limits, Settings
 from celery_health.deadline import Deadline
-from celery_health.gather import Reader
 from celery_health.health.beat import BeatAlive, BeatOnTime
+from celery_health.reading import Reader
 from celery_health.records import CheckResult, Snapshot
 from celery_health.store import Publication, open_store
 from celery_health.testing import make_snapshot
@@ -180,7 +180,7 @@ class Stage:
 
     def quick(self) -> Snapshot:
         """Read the store alone: the broker may hang."""
-        from celery_health.beat_reports import beats_from_records
+        from celery_health.reading.beat_reports import beats_from_records
         from celery_health.records import StoreState
 
         app = Celery("tests.project", broker=self.broker.url, set_as_current=False)
@@ -240,7 +240,7 @@ class Stage:
 
     def entry(self, name: str) -> Any:
         """Return an entry as the last reading has it; None when no beat lists it."""
-        from celery_health.schedules import schedule_entries
+        from celery_health.reading.schedules import schedule_entries
 
         return next((e for e in schedule_entries(self.quick().beats) or () if e.entry == name), None)
 

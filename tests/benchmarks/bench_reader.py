@@ -9,7 +9,7 @@ from celery import Celery
 from celery_health.conf import Settings
 from celery_health.deadline import Deadline
 from celery_health.health import judge
-from celery_health.reader import Reader
+from celery_health.reading.reader import Reader
 from celery_health.store import Publication
 from tests.benchmarks.base import Figure, in_turns
 from tests.benchmarks.stores import store_and_client

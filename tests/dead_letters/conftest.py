@@ -13,7 +13,7 @@ import redis
 from celery import Celery, _state
 from kombu import Queue
 
-from celery_health import gather
+from celery_health import reading
 from celery_health.conf import Settings, get_settings
 from celery_health.dead_letters.boxes import Batch, Box, open_box
 from celery_health.dead_letters.capture import Failure, capture
@@ -95,7 +95,7 @@ def current_app(celery_app: Celery, settings: Any, monkeypatch: pytest.MonkeyPat
     make_current(celery_app)
     yield celery_app
     _state._tls.current_app = before  # type: ignore[attr-defined]
-    reader, gather._reader = gather._reader, None
+    reader, reading._reader = reading._reader, None
     if reader is not None:
         reader.close()
 

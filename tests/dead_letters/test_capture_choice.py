@@ -9,7 +9,7 @@ import pytest
 import redis
 from celery import Celery, _state
 
-from celery_health import gather, get_report
+from celery_health import get_report, reading
 from celery_health.records import CheckStatus
 from celery_health.store import open_store
 from tests.dead_letters.burying import Yard, patiently
@@ -88,10 +88,10 @@ def test_queue__is_no_ordinary_one(yard: Yard, settings: Any, monkeypatch: pytes
         "DEAD_LETTERS": {"enabled": True},
     }
     monkeypatch.setattr(_state._tls, "current_app", yard.app, raising=False)  # type: ignore[attr-defined]
-    monkeypatch.setattr(gather, "_reader", None)
+    monkeypatch.setattr(reading, "_reader", None)
     report = get_report()
-    assert gather._reader is not None
-    gather._reader.close()
+    assert reading._reader is not None
+    reading._reader.close()
     assert [queue.name for queue in report.snapshot.queues] == ["celery"]
     of_queues = [check for check in report.checks if check.id.startswith("queues.")]
     assert {check.status for check in of_queues} == {CheckStatus.PASS}

@@ -12,8 +12,8 @@ from celery_health import get_report
 from celery_health.conf import get_settings
 from celery_health.dead_letters.counting import LetterCount
 from celery_health.deadline import Deadline
-from celery_health.gather import get_snapshot
 from celery_health.metrics.gauges import facts_of
+from celery_health.reading import get_snapshot
 from celery_health.records import CheckResult, CheckStatus
 from tests.dead_letters.conftest import Post
 from tests.support import eventually, unanswered_port

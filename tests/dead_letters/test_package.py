@@ -23,7 +23,7 @@ def test_package__capturing_loads_nothing_of_the_reading_side() -> None:
     code = (
         "import sys, celery_health.dead_letters.capture; "
         "print([n for n in sys.modules if n.startswith(('celery_health.dead_letters.letters', "
-        "'celery_health.reader', 'rest_framework', 'django.db'))])"
+        "'celery_health.reading.reader', 'rest_framework', 'django.db'))])"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert ran.stdout.strip() == "[]"

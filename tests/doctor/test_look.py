@@ -315,7 +315,7 @@ def test_letters__the_oldest_is_looked_at_where_it_is(
         from celery_health.conf import get_settings
         from celery_health.deadline import Deadline
         from celery_health.doctor.look.letters import oldest_letters
-        from celery_health.gather import get_snapshot
+        from celery_health.reading import get_snapshot
         from shop.celery import app
 
         notes = []

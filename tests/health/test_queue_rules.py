@@ -10,11 +10,11 @@ from celery_health.brokers.base import BrokerReading, QueueReading
 from celery_health.conf import Settings
 from celery_health.health.consumers import QueuesConsumed, QueuesStalled
 from celery_health.health.queues import QueuesAge, QueuesDepth
-from celery_health.queue_states import QueueSources, queue_states
+from celery_health.reading.queue_states import QueueSources, queue_states
+from celery_health.reading.queue_watch import QueueWatch
 from celery_health.records import QueueState, Snapshot, Worker, WorkerState
 from celery_health.testing import make_queue, make_snapshot, make_worker
 from celery_health.topology import Topology
-from celery_health.watch import QueueWatch
 
 
 def results(check: Any, snapshot: Snapshot, settings: Settings | None = None) -> list[tuple[str | None, str]]:

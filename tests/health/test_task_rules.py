@@ -9,8 +9,8 @@ import pytest
 from celery_health.conf import Settings
 from celery_health.health.stores import DeadLettersSize, StoreReachable
 from celery_health.health.tasks import TasksFailing, TasksStuck, TasksUnknown
+from celery_health.reading.task_totals import quantile, totals_by_task
 from celery_health.records import ObservedRuntime, RunningTask, StoreState, TaskOutcomes
-from celery_health.task_totals import quantile, totals_by_task
 from celery_health.testing import make_snapshot, make_worker
 
 STORE = StoreState(configured=True, reachable=True, url="redis://localhost:6379/0")

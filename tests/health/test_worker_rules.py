@@ -9,8 +9,8 @@ import pytest
 from celery_health.conf import Limits, Settings
 from celery_health.health.pools import WorkersPool
 from celery_health.health.workers import WorkersAlive, WorkersConsuming
+from celery_health.reading.worker_states import recorded_state
 from celery_health.records import InspectionState, Snapshot, Source, Worker, WorkerState
-from celery_health.states import recorded_state
 from celery_health.testing import make_snapshot, make_worker
 
 WELL: dict[str, Any] = {

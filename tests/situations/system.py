@@ -16,7 +16,7 @@ from celery import Celery
 from celery_health.conf import parse
 from celery_health.deadline import Deadline
 from celery_health.health import judge
-from celery_health.reader import Reader
+from celery_health.reading.reader import Reader
 from celery_health.records import CheckStatus, HealthReport, Status
 from tests.support import Beat, RedisServer, Worker, eventually
 from tests.support.celery import project_env

@@ -10,7 +10,7 @@ import pytest
 
 from celery_health.deadline import Deadline
 from celery_health.exceptions import DeadlineExceeded
-from celery_health.flight import MAX_ABANDONED, SharedFlight
+from celery_health.reading.flight import MAX_ABANDONED, SharedFlight
 
 
 class Work:

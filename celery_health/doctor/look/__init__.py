@@ -15,7 +15,7 @@ from celery_health.doctor.look.redbeat import redbeat_entries
 from celery_health.doctor.look.redis import look_at_backend, look_at_broker
 from celery_health.doctor.look.tables import table_entries
 from celery_health.doctor.look.totals import observed_runtimes
-from celery_health.gather import get_reading
+from celery_health.reading import get_reading
 from celery_health.records import Snapshot
 from celery_health.worker import fingerprints
 

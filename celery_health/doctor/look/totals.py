@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from celery_health.conf import Settings
 from celery_health.deadline import Deadline
 from celery_health.exceptions import CeleryHealthError
-from celery_health.gather import get_reader
+from celery_health.reading import get_reader
 from celery_health.records import ObservedRuntime
 
 #: Runs below which a quantile says nothing.

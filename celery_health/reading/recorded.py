@@ -9,17 +9,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from celery_health.beat_reports import beats_from_records
 from celery_health.conf import Settings
 from celery_health.counters import OTHER, SENT, decode
 from celery_health.deadline import Deadline
 from celery_health.exceptions import CeleryHealthError
+from celery_health.reading.beat_reports import beats_from_records
+from celery_health.reading.task_totals import TaskTotals, totals_by_task
+from celery_health.reading.worker_reports import worker_from_report
+from celery_health.reading.worker_states import recorded_state
 from celery_health.records import Beat, ObservedRuntime, Source, StoreState, TaskOutcomes, Worker
-from celery_health.reports import worker_from_report
-from celery_health.states import recorded_state
 from celery_health.store import open_store
 from celery_health.store.base import Store, StoredRecord, StoreReading
-from celery_health.task_totals import TaskTotals, totals_by_task
 
 if TYPE_CHECKING:
     from celery import Celery

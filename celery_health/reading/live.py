@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from celery_health.brokers.base import Broker
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, DeadlineExceeded
-from celery_health.flight import SharedFlight
-from celery_health.inspection import Inspector, Replies
+from celery_health.reading.flight import SharedFlight
+from celery_health.reading.inspection import Inspector, Replies
+from celery_health.reading.worker_reports import worker_from_builtin, worker_from_report
+from celery_health.reading.worker_states import load_state
 from celery_health.records import InspectionState, Source, Worker, WorkerState
-from celery_health.reports import worker_from_builtin, worker_from_report
-from celery_health.states import load_state
 from celery_health.topology import Topology
 
 if TYPE_CHECKING:

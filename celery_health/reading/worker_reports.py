@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from celery_health.reading.worker_states import load_state
 from celery_health.records import ReservedTask, RunningTask, ScheduledTask, Source, Worker, WorkerState
-from celery_health.states import load_state
 
 T = TypeVar("T")
 

@@ -15,15 +15,15 @@ from celery_health.celery_app import facts_of
 from celery_health.conf import Settings
 from celery_health.dead_letters.counting import LetterCount
 from celery_health.deadline import Deadline
-from celery_health.flight import SharedFlight
-from celery_health.live import LiveWorkers, Sighting
-from celery_health.queue_states import QueueSources, queue_states
-from celery_health.recorded import Recorded, RecordedWorkers
+from celery_health.reading.flight import SharedFlight
+from celery_health.reading.live import LiveWorkers, Sighting
+from celery_health.reading.queue_states import QueueSources, queue_states
+from celery_health.reading.queue_watch import QueueWatch
+from celery_health.reading.recorded import Recorded, RecordedWorkers
+from celery_health.reading.schedules import schedule_entries, schedule_exists
 from celery_health.records import BrokerState, InspectionState, QueueState, Snapshot, Source, Worker
-from celery_health.schedules import schedule_entries, schedule_exists
 from celery_health.text.masking import mask
 from celery_health.topology import Topology, TopologyCache
-from celery_health.watch import QueueWatch
 
 if TYPE_CHECKING:
     from celery import Celery

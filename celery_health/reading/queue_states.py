@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from celery_health.brokers.base import BrokerReading, QueueReading
 from celery_health.conf import Settings
+from celery_health.reading.queue_watch import QueueWatch
 from celery_health.records import QueueState, Worker, WorkerState
 from celery_health.topology import Topology
-from celery_health.watch import QueueWatch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

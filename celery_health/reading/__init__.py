@@ -10,9 +10,9 @@ from celery_health.celery_app import find_app
 from celery_health.conf import get_settings
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, DeadlineExceeded
-from celery_health.reader import Reader
+from celery_health.reading.reader import Reader
+from celery_health.reading.task_totals import TaskTotals
 from celery_health.records import Snapshot
-from celery_health.task_totals import TaskTotals
 
 _reader: Reader | None = None
 _reader_lock = threading.Lock()
