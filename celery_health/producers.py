@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from celery.signals import after_task_publish, before_task_publish
 
 from celery_health.headers import PUBLISHED_AT_HEADER
-from celery_health.worker import process
-from celery_health.worker.agent import Agent
+from celery_health.reporting import process
+from celery_health.reporting.agent import Agent
 from celery_health.worker.queues import reached
 
 if TYPE_CHECKING:

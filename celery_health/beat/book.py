@@ -16,8 +16,8 @@ from typing import Any, Final
 from celery_health.beat.entries import MAX_TEXT, EntryFacts
 from celery_health.beat.sources import MAX_ENTRIES, Heap, Listing
 from celery_health.beat.ticks import Sending, Ticks
+from celery_health.reporting.faults import Faults
 from celery_health.topology import Resolver
-from celery_health.worker.faults import Faults
 
 #: Entries due further apart follow the wall clock when it is set: a daily one keeps its hour.
 _MONOTONIC_UP_TO_SECONDS: Final = 3600.0

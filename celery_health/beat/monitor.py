@@ -21,12 +21,12 @@ from celery_health.beat.sources import Heap, StoredSchedule, stored_schedule
 from celery_health.beat.ticks import Ticks, is_ending_by_error
 from celery_health.celery_app import app_id
 from celery_health.conf import Settings
+from celery_health.reporting import process
+from celery_health.reporting.agent import MAX_FINISH_SECONDS, Agent, Report
+from celery_health.reporting.broker_watch import BrokerWatch, is_late
+from celery_health.reporting.liveness import Liveness, LivenessFile, LivenessKeeper
+from celery_health.reporting.native import Bell, start_daemon
 from celery_health.store import open_store
-from celery_health.worker import process
-from celery_health.worker.agent import MAX_FINISH_SECONDS, Agent, Report
-from celery_health.worker.broker_watch import BrokerWatch, is_late
-from celery_health.worker.liveness import Liveness, LivenessFile, LivenessKeeper
-from celery_health.worker.native import Bell, start_daemon
 
 logger = logging.getLogger("celery_health")
 

@@ -16,8 +16,8 @@ from threading import get_ident
 from time import monotonic
 from typing import Any, Final
 
+from celery_health.reporting.faults import Faults
 from celery_health.text.masking import describe_error
-from celery_health.worker.faults import Faults
 
 #: Entries whose sending is remembered; a schedule of one-off entries names new ones for ever.
 MAX_ENTRIES: Final = 5000

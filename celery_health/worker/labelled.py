@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from celery_health import counters
+from celery_health.reporting.series import TaskSeries
+from celery_health.reporting.totals import Totals
 from celery_health.worker.labels import TaskLabels
 from celery_health.worker.requests import MonitoredRequest, Origin
-from celery_health.worker.series import TaskSeries
-from celery_health.worker.totals import Totals
 
 
 class LabelledSeries:

@@ -20,9 +20,9 @@ from celery_health.conf import LabelSettings, Settings
 from celery_health.counters import OTHER, custom_labels
 from celery_health.metrics.dialects import show_custom_labels
 from celery_health.monitoring import LabelSource, options_of
+from celery_health.reporting.faults import Faults
+from celery_health.reporting.totals import Totals
 from celery_health.text.masking import mask
-from celery_health.worker.faults import Faults
-from celery_health.worker.totals import Totals
 
 logger = logging.getLogger("celery_health")
 

@@ -19,10 +19,10 @@ from celery_health.dead_letters.boxes import open_box
 from celery_health.dead_letters.capture import Failure, capture
 from celery_health.dead_letters.records import Cause
 from celery_health.monitoring import options_of
-from celery_health.worker.faults import Faults
+from celery_health.reporting.faults import Faults
+from celery_health.reporting.totals import Totals
 from celery_health.worker.letters_writer import LetterWriter
 from celery_health.worker.redeliveries import Redeliveries
-from celery_health.worker.totals import Totals
 
 if TYPE_CHECKING:
     from celery import Celery

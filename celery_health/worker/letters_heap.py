@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from celery_health.dead_letters.capture import Captured
-from celery_health.worker.native import allocate_lock
+from celery_health.reporting.native import allocate_lock
 
 #: What waits in memory at most, while the broker is away or slow. The oldest goes first, and is counted.
 MAX_WAITING: Final = 5000

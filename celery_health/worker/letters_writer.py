@@ -17,11 +17,11 @@ from celery_health.dead_letters.boxes import Batch, Box, UnwritableError
 from celery_health.dead_letters.capture import Captured
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, UnsupportedError
-from celery_health.worker import forks
-from celery_health.worker.faults import Faults
+from celery_health.reporting import forks
+from celery_health.reporting.faults import Faults
+from celery_health.reporting.native import Bell, allocate_lock, start_daemon
+from celery_health.reporting.totals import Totals
 from celery_health.worker.letters_heap import Heap
-from celery_health.worker.native import Bell, allocate_lock, start_daemon
-from celery_health.worker.totals import Totals
 
 logger = logging.getLogger("celery_health")
 

@@ -9,8 +9,8 @@ from typing import Any
 from kombu.exceptions import ContentDisallowed
 
 from celery_health.dead_letters.records import Cause
+from celery_health.reporting.faults import Faults
 from celery_health.worker.composer import Composer
-from celery_health.worker.faults import Faults
 from celery_health.worker.requests import Origin, Recording
 
 

@@ -13,22 +13,23 @@ from celery.worker import state as worker_state
 from celery_health.celery_app import app_id
 from celery_health.conf import Settings
 from celery_health.monitoring import is_monitored
+from celery_health.reporting import process
+from celery_health.reporting.agent import MAX_FINISH_SECONDS, Agent, Report
+from celery_health.reporting.broker_watch import BrokerWatch, is_late
+from celery_health.reporting.faults import Faults
+from celery_health.reporting.liveness import Liveness, LivenessFile, LivenessKeeper
+from celery_health.reporting.totals import Totals
 from celery_health.store.opening import open_store
-from celery_health.worker import control, fingerprints, process
-from celery_health.worker.agent import MAX_FINISH_SECONDS, Agent, Report
-from celery_health.worker.broker_watch import BrokerWatch, is_late
+from celery_health.worker import control, fingerprints
 from celery_health.worker.clocks import Clocks
 from celery_health.worker.composer import Composer
-from celery_health.worker.faults import Faults
 from celery_health.worker.labels import LabelRules
 from celery_health.worker.letters import DeadLetters
-from celery_health.worker.liveness import Liveness, LivenessFile, LivenessKeeper
 from celery_health.worker.messages import watch_refusals, watch_strategies
 from celery_health.worker.pools import Children
 from celery_health.worker.queues import QueueNames
 from celery_health.worker.recorder import Identity, Recorder
 from celery_health.worker.requests import MonitoredRequest, Recording
-from celery_health.worker.totals import Totals
 
 #: A consumer that has not come back from reading for this long does not count as consuming.
 CONSUMING_SECONDS: Final = 30.0

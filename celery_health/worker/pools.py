@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from billiard import pool as billiard_pool
 
-from celery_health.worker.faults import Faults
+from celery_health.reporting.faults import Faults
 
 _SHORT_NAMES: Final = {
     "prefork": "prefork",

@@ -22,9 +22,9 @@ from celery.worker import state as worker_state
 from celery_health import __version__
 from celery_health.conf import Settings
 from celery_health.monitoring import options_of
+from celery_health.reporting.faults import Faults
 from celery_health.text.arguments import shown
 from celery_health.worker.clocks import Clocks, age
-from celery_health.worker.faults import Faults
 from celery_health.worker.pools import Children, live_children, pool_name, runs_tasks_in_loop, slots
 from celery_health.worker.queues import QueueNames
 

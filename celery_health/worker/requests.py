@@ -21,10 +21,10 @@ from celery.utils.serialization import UnpickleableExceptionWrapper
 
 from celery_health.counters import IGNORED
 from celery_health.headers import PUBLISHED_AT_HEADER
-from celery_health.worker.faults import Faults
+from celery_health.reporting.faults import Faults
+from celery_health.reporting.series import TaskSeries
+from celery_health.reporting.totals import Totals
 from celery_health.worker.queues import QueueNames
-from celery_health.worker.series import TaskSeries
-from celery_health.worker.totals import Totals
 
 if TYPE_CHECKING:
     from celery.worker.request import Request as _Request

@@ -14,8 +14,8 @@ from celery import bootsteps
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
 from celery_health.conf import get_settings
+from celery_health.reporting.process import FAULTS, TOTALS, promise_agent
 from celery_health.worker.monitor import WorkerMonitor
-from celery_health.worker.process import FAULTS, TOTALS, promise_agent
 
 _monitors: WeakKeyDictionary[Any, WorkerMonitor] = WeakKeyDictionary()
 

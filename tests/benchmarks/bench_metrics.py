@@ -21,8 +21,8 @@ from celery_health.records import (
     Worker,
     WorkerState,
 )
+from celery_health.reporting.totals import Totals
 from celery_health.store import Publication
-from celery_health.worker.totals import Totals
 from tests.benchmarks.base import Figure, in_turns
 from tests.benchmarks.bench_reader import WORKERS, record
 from tests.benchmarks.stores import store_and_client

@@ -28,7 +28,7 @@ def install(folder: Path) -> Path:
 
 def bench_probe_console_script() -> Figure:
     """``celery-health-probe worker`` over a living worker's file, against ``python -c pass``: wall time."""
-    from celery_health.worker.liveness import Liveness, LivenessFile
+    from celery_health.reporting.liveness import Liveness, LivenessFile
 
     with tempfile.TemporaryDirectory(prefix="celery-health-bench-") as name:
         folder = Path(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celery_health.worker.totals import Totals
+from celery_health.reporting.totals import Totals
 from tests.benchmarks.base import Figure, in_turns
 
 

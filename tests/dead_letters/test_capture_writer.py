@@ -17,11 +17,11 @@ from celery_health.dead_letters.capture import OVERHEAD_BYTES, Captured, Failure
 from celery_health.dead_letters.records import Cause
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, UnsupportedError
+from celery_health.reporting.faults import Faults
+from celery_health.reporting.totals import Totals
 from celery_health.worker import letters_heap
-from celery_health.worker.faults import Faults
 from celery_health.worker.letters_heap import MAX_WAITING, MAX_WAITING_BYTES, Heap
 from celery_health.worker.letters_writer import LetterWriter
-from celery_health.worker.totals import Totals
 from tests.support import eventually
 
 SEPARATOR = "\x1f"

@@ -16,8 +16,8 @@ from celery_health.exceptions import StoreError
 from celery_health.metrics.collector import MAX_ZERO_PAIRS, CeleryHealthCollector
 from celery_health.metrics.dialects import rows_of
 from celery_health.records import QueueState, Status
+from celery_health.reporting.totals import Totals
 from celery_health.store import StoredRecord
-from celery_health.worker.totals import Totals
 from tests.metrics.conftest import beat, reading, report, worker
 
 

@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry
 from celery_health.conf import Settings
 from celery_health.deadline import Deadline
 from celery_health.metrics.collector import CeleryHealthCollector
+from celery_health.reporting.totals import Totals
 from celery_health.store import Publication, Store, open_store
-from celery_health.worker.totals import Totals
 from tests.metrics.conftest import report
 
 

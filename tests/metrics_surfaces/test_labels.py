@@ -20,18 +20,18 @@ from celery_health import counters, monitor_task
 from celery_health.conf import parse
 from celery_health.counters import custom_labels, decode, encode
 from celery_health.deadline import Deadline
+from celery_health.reporting import totals as totals_module
+from celery_health.reporting.agent import Agent
+from celery_health.reporting.faults import Faults
+from celery_health.reporting.totals import Totals
 from celery_health.store import Store
 from celery_health.store import keys as limits
 from celery_health.store import redis as redis_store
-from celery_health.worker import totals as totals_module
-from celery_health.worker.agent import Agent
 from celery_health.worker.composer import Composer
-from celery_health.worker.faults import Faults
 from celery_health.worker.labelled import LabelledRequest
 from celery_health.worker.labels import LabelRules, TaskLabels
 from celery_health.worker.queues import QueueNames
 from celery_health.worker.requests import Recording
-from celery_health.worker.totals import Totals
 from tests.metrics_surfaces.conftest import Exporter
 from tests.metrics_surfaces.scraping import PROMETHEUS_ACCEPT, get, samples, value
 from tests.store.conftest import Writer, open_store_at, read, store

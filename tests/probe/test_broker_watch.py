@@ -9,9 +9,9 @@ from collections.abc import Callable
 import pytest
 from celery import Celery
 
-from celery_health.worker.broker_watch import ASK_AFTER_SECONDS, BrokerWatch, is_late
-from celery_health.worker.faults import Faults
-from celery_health.worker.totals import Totals
+from celery_health.reporting.broker_watch import ASK_AFTER_SECONDS, BrokerWatch, is_late
+from celery_health.reporting.faults import Faults
+from celery_health.reporting.totals import Totals
 from tests.support import RedisServer, eventually, free_port, unanswered_port
 
 
@@ -63,7 +63,7 @@ def test_broker_watch__away_or_unable_to_be_asked(what: str, make_app: Callable[
 def test_broker_watch__counts_from_when_the_broker_came_back(
     own_redis: Callable[..., RedisServer], make_app: Callable[..., Celery], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("celery_health.worker.broker_watch.ASK_EVERY_SECONDS", 0.1)
+    monkeypatch.setattr("celery_health.reporting.broker_watch.ASK_EVERY_SECONDS", 0.1)
     server = own_redis()
     watch = watch_of(make_app(server.url))
     first = eventually(lambda: watch.blameless_since(0.0), 10)

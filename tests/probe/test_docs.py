@@ -21,7 +21,7 @@ from django.urls import reverse
 
 from celery_health import probe
 from celery_health.conf import Settings
-from celery_health.worker.liveness import Liveness, LivenessFile
+from celery_health.reporting.liveness import Liveness, LivenessFile
 from tests.conftest import skip_loudly
 from tests.support import ROOT, eventually
 

@@ -15,7 +15,7 @@ import pytest
 from celery.utils.nodenames import default_nodename, gethostname, host_format
 
 from celery_health import probe
-from celery_health.worker.liveness import Liveness, LivenessFile
+from celery_health.reporting.liveness import Liveness, LivenessFile
 from tests.support import ROOT, eventually
 
 WELL = Liveness(state="ok", started=True, turning=True, due=None)

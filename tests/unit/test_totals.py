@@ -11,9 +11,9 @@ import pytest
 
 from celery_health import counters
 from celery_health.counters import decode, encode
-from celery_health.worker import totals as module
-from celery_health.worker.series import TaskSeries
-from celery_health.worker.totals import Batch, Totals
+from celery_health.reporting import totals as module
+from celery_health.reporting.series import TaskSeries
+from celery_health.reporting.totals import Batch, Totals
 
 
 @pytest.fixture

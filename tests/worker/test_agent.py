@@ -14,10 +14,10 @@ from celery import Celery
 from celery_health.conf import Settings
 from celery_health.counters import SUCCEEDED, encode
 from celery_health.deadline import Deadline
+from celery_health.reporting.agent import MAX_FINISH_SECONDS, Agent, Report
+from celery_health.reporting.faults import Faults
+from celery_health.reporting.totals import Totals
 from celery_health.store import Store, open_store
-from celery_health.worker.agent import MAX_FINISH_SECONDS, Agent, Report
-from celery_health.worker.faults import Faults
-from celery_health.worker.totals import Totals
 from tests.support import Proxy, RedisServer, eventually
 
 FIELD = encode(SUCCEEDED, ("task", "queue"))

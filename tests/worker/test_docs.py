@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from celery_health.worker import totals
-from celery_health.worker.agent import JITTER
+from celery_health.reporting import totals
+from celery_health.reporting.agent import JITTER
 from celery_health.worker.recorder import MAX_TASKS
 from tests.support import ROOT, Worker
 from tests.worker.conftest import Ledger, patiently

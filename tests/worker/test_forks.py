@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from celery_health.worker import forks
+from celery_health.reporting import forks
 
 # Python 3.12 warns of every fork of a process with threads.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

@@ -16,9 +16,9 @@ import sys, time
 from celery import Celery
 from celery_health.conf import Settings
 from celery_health.store import open_store
-from celery_health.worker.agent import Agent
-from celery_health.worker.faults import Faults
-from celery_health.worker.totals import Totals
+from celery_health.reporting.agent import Agent
+from celery_health.reporting.faults import Faults
+from celery_health.reporting.totals import Totals
 
 app, totals = Celery(broker=sys.argv[1]), Totals()
 agent = Agent(
@@ -35,7 +35,7 @@ assert agent.finish(20)
 THREADS = """
 from gevent import monkey; monkey.patch_all()
 import os, socket, sys, time
-from celery_health.worker.native import start_daemon
+from celery_health.reporting.native import start_daemon
 
 def connect():
     # Through gevent's socket, which makes a hub of this thread's own.

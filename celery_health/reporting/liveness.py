@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from celery_health.worker.faults import Faults
-from celery_health.worker.native import Bell, allocate_lock, start_daemon
+from celery_health.reporting.faults import Faults
+from celery_health.reporting.native import Bell, allocate_lock, start_daemon
 
 _PREFIX: Final = "celery-health"
 

@@ -6,8 +6,8 @@ import logging
 import traceback
 from typing import Final
 
+from celery_health.reporting.totals import Totals
 from celery_health.text.masking import mask
-from celery_health.worker.totals import Totals
 
 logger = logging.getLogger("celery_health")
 

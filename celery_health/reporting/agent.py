@@ -17,12 +17,12 @@ from time import monotonic
 from typing import Any, Final, Protocol
 
 from celery_health.exceptions import StoreError
+from celery_health.reporting import forks
+from celery_health.reporting.faults import Faults
+from celery_health.reporting.native import Bell, allocate_lock, start_daemon
+from celery_health.reporting.overflows import Overflows
+from celery_health.reporting.totals import Batch, Totals
 from celery_health.store.base import Kind, Publication, Store
-from celery_health.worker import forks
-from celery_health.worker.faults import Faults
-from celery_health.worker.native import Bell, allocate_lock, start_daemon
-from celery_health.worker.overflows import Overflows
-from celery_health.worker.totals import Batch, Totals
 
 logger = logging.getLogger("celery_health")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from celery_health.worker.faults import Faults
-from celery_health.worker.totals import Totals
+from celery_health.reporting.faults import Faults
+from celery_health.reporting.totals import Totals
 
 #: Everything that this process counts; its agent drains it. Empty again after a fork.
 TOTALS: Final = Totals()

@@ -9,7 +9,7 @@ from celery_health import counters
 from celery_health.counters import PART, SEPARATOR, SUM, encode
 
 if TYPE_CHECKING:
-    from celery_health.worker.totals import Totals
+    from celery_health.reporting.totals import Totals
 
 #: A duration over thirty years is a broken clock; its sum would leave Redis' 64 bits some day.
 _MAX_SECONDS: Final = 1e9

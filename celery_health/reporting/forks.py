@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from celery_health.worker.native import allocate_lock
+from celery_health.reporting.native import allocate_lock
 
 #: What a fork waits at most. Should the thread wait in turn for what the forking one holds, both go on.
 MAX_WAIT_SECONDS: Final = 2.0

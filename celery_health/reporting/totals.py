@@ -16,7 +16,7 @@ from typing import Final
 
 from celery_health import counters
 from celery_health.counters import CUSTOM, OTHER, SEPARATOR, Family, clean, custom_labels, encode
-from celery_health.worker.series import TaskSeries
+from celery_health.reporting.series import TaskSeries
 
 #: Task names, queue names and exception classes that one process tells apart. What is over becomes "other".
 MAX_NAMES: Final = 500

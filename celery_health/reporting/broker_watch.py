@@ -13,8 +13,8 @@ from typing import Any, Final
 from celery_health.brokers import open_broker
 from celery_health.deadline import Deadline
 from celery_health.exceptions import CeleryHealthError
-from celery_health.worker.faults import Faults
-from celery_health.worker.native import Bell, start_daemon
+from celery_health.reporting.faults import Faults
+from celery_health.reporting.native import Bell, start_daemon
 
 #: How long a process may stand still before the broker is asked.
 ASK_AFTER_SECONDS: Final = 4.0
