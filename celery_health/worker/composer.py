@@ -7,8 +7,8 @@ from typing import Any
 
 from kombu.utils.imports import symbol_by_name
 
-from celery_health.worker.labelled import LabelledRequest
-from celery_health.worker.labels import TaskLabels
+from celery_health.worker.labels.requests import LabelledRequest
+from celery_health.worker.labels.rules import TaskLabels
 from celery_health.worker.requests import MonitoredRequest, Recording
 
 

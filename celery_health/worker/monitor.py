@@ -23,7 +23,7 @@ from celery_health.store.opening import open_store
 from celery_health.worker import control, fingerprints
 from celery_health.worker.clocks import Clocks
 from celery_health.worker.composer import Composer
-from celery_health.worker.labels import LabelRules
+from celery_health.worker.labels.rules import LabelRules
 from celery_health.worker.letters import DeadLetters
 from celery_health.worker.messages import watch_refusals, watch_strategies
 from celery_health.worker.pools import Children

@@ -29,8 +29,8 @@ from celery_health.worker.queues import QueueNames
 if TYPE_CHECKING:
     from celery.worker.request import Request as _Request
 
-    from celery_health.worker.labelled import LabelledSeries
-    from celery_health.worker.labels import LabelRules
+    from celery_health.worker.labels.requests import LabelledSeries
+    from celery_health.worker.labels.rules import LabelRules
     from celery_health.worker.letters import DeadLetters
 else:
     _Request = object

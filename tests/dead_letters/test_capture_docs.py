@@ -8,8 +8,8 @@ from dataclasses import fields
 from celery_health.conf.schema import DeadLetterSettings
 from celery_health.dead_letters.envelope import HEADER, MAX_MESSAGE, MAX_TRACEBACK
 from celery_health.dead_letters.records import Cause, Reason
-from celery_health.worker.letters_heap import BATCH_LETTERS, MAX_WAITING, MAX_WAITING_BYTES
-from celery_health.worker.letters_writer import _WHY, MAX_BACKOFF_SECONDS, MAX_FINISH_SECONDS
+from celery_health.worker.letters.heap import BATCH_LETTERS, MAX_WAITING, MAX_WAITING_BYTES
+from celery_health.worker.letters.writer import _WHY, MAX_BACKOFF_SECONDS, MAX_FINISH_SECONDS
 from tests.support.processes import ROOT
 
 PAGE = (ROOT / "docs/reference/dead-letters.md").read_text()

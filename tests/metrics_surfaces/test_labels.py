@@ -28,8 +28,8 @@ from celery_health.store import Store
 from celery_health.store import keys as limits
 from celery_health.store import redis as redis_store
 from celery_health.worker.composer import Composer
-from celery_health.worker.labelled import LabelledRequest
-from celery_health.worker.labels import LabelRules, TaskLabels
+from celery_health.worker.labels.requests import LabelledRequest
+from celery_health.worker.labels.rules import LabelRules, TaskLabels
 from celery_health.worker.queues import QueueNames
 from celery_health.worker.requests import Recording
 from tests.metrics_surfaces.conftest import Exporter

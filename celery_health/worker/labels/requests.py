@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from celery_health import counters
 from celery_health.reporting.series import TaskSeries
 from celery_health.reporting.totals import Totals
-from celery_health.worker.labels import TaskLabels
+from celery_health.worker.labels.rules import TaskLabels
 from celery_health.worker.requests import MonitoredRequest, Origin
 
 

@@ -21,7 +21,7 @@ from celery_health.reporting import forks
 from celery_health.reporting.faults import Faults
 from celery_health.reporting.native import Bell, allocate_lock, start_daemon
 from celery_health.reporting.totals import Totals
-from celery_health.worker.letters_heap import Heap
+from celery_health.worker.letters.heap import Heap
 
 logger = logging.getLogger("celery_health")
 

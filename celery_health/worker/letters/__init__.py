@@ -21,8 +21,8 @@ from celery_health.dead_letters.records import Cause
 from celery_health.monitoring import options_of
 from celery_health.reporting.faults import Faults
 from celery_health.reporting.totals import Totals
-from celery_health.worker.letters_writer import LetterWriter
-from celery_health.worker.redeliveries import Redeliveries
+from celery_health.worker.letters.redeliveries import Redeliveries
+from celery_health.worker.letters.writer import LetterWriter
 
 if TYPE_CHECKING:
     from celery import Celery
