@@ -17,7 +17,7 @@ demo: ## Run the example project with all it needs (ARGS=--once: check it and en
 	@$(ENVIRONMENT) demo
 	@exec $(BIN)/python example_project/demo.py $(ARGS)
 
-test: ## Run the tests (ARGS="tests/unit -k depth" for some)
+test: ## Run the tests (ARGS="tests/reading -k flight" for some)
 	@bash .ci/services
 	@$(ENVIRONMENT) test
 	@$(BIN)/pytest -m "not soak" --ignore=tests/benchmarks $(PARALLEL) $(ARGS)

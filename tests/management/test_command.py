@@ -20,7 +20,7 @@ from celery_health.management.subcommands import SUBCOMMANDS
 from celery_health.management.subcommands.base import UsageError
 from celery_health.management.terminal import Terminal
 from celery_health.records import HealthReport
-from tests.command.reports import DEGRADED, HEALTHY, UNHEALTHY
+from tests.management.reports import DEGRADED, HEALTHY, UNHEALTHY
 
 REPORTS = {"healthy": HEALTHY, "degraded": DEGRADED, "unhealthy": UNHEALTHY}
 VERDICT = "celery_health.management.subcommands.verdict"

@@ -22,7 +22,7 @@ from celery_health.records import (
     WorkerState,
 )
 from celery_health.testing import make_beat, make_entry
-from tests.command.reports import (
+from tests.management.reports import (
     DEEP,
     DEGRADED,
     HEALTHY,

@@ -11,7 +11,7 @@ from celery_health.management.commands import celery_health as command
 from celery_health.management.rendering import render
 from celery_health.management.subcommands import SUBCOMMANDS, verdict
 from celery_health.records import HealthReport
-from tests.command.reports import HEALTHY, UNHEALTHY
+from tests.management.reports import HEALTHY, UNHEALTHY
 from tests.support import ROOT
 
 PAGE = (ROOT / "docs" / "reference" / "command.md").read_text()
