@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from celery_health import counters
 from celery_health.counters import PART, SEPARATOR, SUM, encode
-
-if TYPE_CHECKING:
-    from celery_health.reporting.totals import Totals
+from celery_health.reporting.admission import Admission
 
 #: A duration over thirty years is a broken clock; its sum would leave Redis' 64 bits some day.
 _MAX_SECONDS: Final = 1e9
@@ -51,10 +49,10 @@ class TaskSeries:
     need a lock.
     """
 
-    __slots__ = ("_cells", "_failures", "_totals", "name", "queue")
+    __slots__ = ("_admission", "_cells", "_failures", "name", "queue")
 
-    def __init__(self, totals: Totals, name: str, queue: str) -> None:
-        self._totals = totals
+    def __init__(self, admission: Admission, name: str, queue: str) -> None:
+        self._admission = admission
         self.name = name
         self.queue = queue
         self._cells = [0] * _CELLS
@@ -118,8 +116,8 @@ class TaskSeries:
 
     def _admit(self, exception: str) -> str:
         """Return the class to count under, known to this series from now on."""
-        with self._totals.lock:
-            exception = self._totals.admit("exception", exception)
+        with self._admission.lock:
+            exception = self._admission.admit("exception", exception)
             self._failures.setdefault(exception, 0)
             return exception
 
@@ -156,7 +154,7 @@ class TaskSeries:
         """Return the cells and the failures since the last time and start from zero; None when all are 0."""
         if not any(self._cells) and not any(self._failures.values()):
             return None
-        with self._totals.lock:  # no class may be admitted meanwhile: `failed` must find it again
+        with self._admission.lock:  # no class may be admitted meanwhile: `failed` must find it again
             cells, failures = [0] * _CELLS, dict.fromkeys(self._failures, 0)
             # Taken and replaced without a call in between: nobody adds to a list that has been read.
             cells, self._cells = self._cells, cells

@@ -9,27 +9,19 @@ from __future__ import annotations
 
 import os
 import weakref
-from _thread import RLock
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from celery_health import counters
-from celery_health.counters import CUSTOM, OTHER, SEPARATOR, Family, clean, custom_labels, encode
+from celery_health.counters import CUSTOM, OTHER, SEPARATOR, Family, custom_labels, encode
+from celery_health.reporting.admission import Admission
 from celery_health.reporting.series import TaskSeries
 
-#: Task names, queue names and exception classes that one process tells apart. What is over becomes "other".
-MAX_NAMES: Final = 500
-#: Names that no task has get a table of their own: a flood of them must not push real names out.
-MAX_UNKNOWN: Final = 100
-MAX_QUEUES: Final = 500
-MAX_EXCEPTIONS: Final = 100
 #: Pairs of name and queue: without a cap of their own there could be 250,000.
 MAX_SERIES: Final = 2000
 #: Fields with opted-in labels that wait to be sent; which values these may have, the store decides.
 MAX_LABELLED: Final = 5_000
-#: Label values of any other family, such as the places of internal errors.
-MAX_OTHERS: Final = 100
 
 #: The outcomes that the ring of minutes keeps, as in its keys.
 RING_OUTCOMES: Final = ("succeeded", "failed", "retried", "unknown", "sent")
@@ -67,16 +59,12 @@ class Totals:
     """What one process has counted and not yet handed on. Safe in threads, in greenlets and after a fork."""
 
     def __init__(self) -> None:
-        # For what is rare. The interpreter's own lock, which gevent leaves alone; reentrant, since a
-        # finaliser or signal handler that runs while it is held may send a task, and must not hang.
-        self.lock = RLock()
+        self._admission = Admission()
         self._series: dict[tuple[str, str], TaskSeries] = {}
-        self._known: dict[str, set[str]] = {}
         self._counts: dict[str, int] = {}
         self._unknown: dict[str, int] = {}
         self._ring: dict[str, int] = {}
         self._labelled: set[str] = set()
-        self._overflows: set[str] = set()
         self.label_caps: dict[str, int] = {}
         """Label that was opted in to how many values it may have over all workers."""
         _register(self)
@@ -89,12 +77,12 @@ class Totals:
         return self._series.get((name, queue)) or self._add_series(name, queue)
 
     def _add_series(self, name: str, queue: str) -> TaskSeries:
-        with self.lock:
-            key = self.admit("name", name), self.admit("queue", queue)
+        with self._admission.lock:
+            key = self._admission.admit("name", name), self._admission.admit("queue", queue)
             if key not in self._series and len(self._series) >= MAX_SERIES:
-                self._overflowed("name")
+                self._admission.refuse("name")
                 key = OTHER, OTHER
-            return self._series.setdefault(key, TaskSeries(self, *key))
+            return self._series.setdefault(key, TaskSeries(self._admission, *key))
 
     def sent(self, name: str, queue: str) -> None:
         """Count a message that this process published."""
@@ -102,8 +90,8 @@ class Totals:
 
     def unknown(self, name: str) -> None:
         """Count a message whose task name this worker does not register."""
-        with self.lock:
-            name = self.admit("name", name, table="unknown")
+        with self._admission.lock:
+            name = self._admission.admit("name", name, table="unknown")
             self._unknown[name] = self._unknown.get(name, 0) + 1
 
     def labelled(self, family: Family, series: TaskSeries, labels: str, *more: str) -> None:
@@ -115,8 +103,8 @@ class Totals:
             labels: as `counters.custom_labels` writes them.
             more: the family's labels behind name and queue.
         """
-        with self.lock:
-            rest = map(self.admit, family.labels[2:], more)
+        with self._admission.lock:
+            rest = map(self._admission.admit, family.labels[2:], more)
             base = encode(family, (series.name, series.queue, *rest))
             if (field := base + labels) not in self._labelled:
                 if len(self._labelled) < MAX_LABELLED:
@@ -131,22 +119,18 @@ class Totals:
     def _others(self, labels: str) -> str:
         names = [item.partition("=")[0] for item in labels.split(CUSTOM)[1:]]
         for name in names:
-            self._overflowed(name)
+            self._admission.refuse(name)
         return custom_labels((name, OTHER) for name in names)
 
     def all_sent(self) -> None:
         """Make room for other labels: nothing that was drained waits any more."""
         if self._labelled:
-            with self.lock:
+            with self._admission.lock:
                 self._labelled = set()
 
     def overflowed(self) -> set[str]:
         """Return the labels of which values became "other" since this was last asked."""
-        if not self._overflows:
-            return self._overflows
-        with self.lock:
-            found, self._overflows = self._overflows, set()
-        return found
+        return self._admission.overflowed()
 
     def internal_error(self, where: str) -> None:
         """Count an error of our own that was caught at `where`, a fixed place in the code."""
@@ -154,8 +138,8 @@ class Totals:
 
     def count(self, family: Family, *labels: str, amount: int = 1) -> None:
         """Add to a counter of any family; each label value is cleaned and capped."""
-        with self.lock:
-            admitted = map(self.admit, family.labels, labels)
+        with self._admission.lock:
+            admitted = map(self._admission.admit, family.labels, labels)
             self._add(encode(family, tuple(admitted)), amount)
 
     def drain(self) -> Batch:
@@ -164,11 +148,12 @@ class Totals:
         ring: dict[str, int] = {}
         for series in tuple(self._series.values()):
             series.unload(fields, ring)
-        with self.lock:
+        with self._admission.lock:
             counts, self._counts = self._counts, {}
+            refused = self._admission.drain()
             unknown, self._unknown = self._unknown, {}
             labelled, self._ring = self._ring, {}
-        for key, amount in counts.items():
+        for key, amount in (*counts.items(), *refused.items()):
             fields[key] = fields.get(key, 0) + amount
         for name, amount in unknown.items():
             fields[encode(counters.UNKNOWN, (name,))] = amount
@@ -177,44 +162,18 @@ class Totals:
             ring[key] = ring.get(key, 0) + amount
         return Batch(fields=fields, ring=ring)
 
-    def admit(self, label: str, value: str, *, table: str | None = None) -> str:
-        """Return the value to count under: cleaned, or "other" over the cap. The caller holds the lock.
-
-        `table` names the values that share a cap; by default those of the same label.
-        """
-        table = table or label
-        value = clean(value)
-        known = self._known.setdefault(table, set())
-        if value in known or value == OTHER:
-            return value
-        if len(known) >= _CAPS.get(table, MAX_OTHERS):
-            self._overflowed(label)
-            return OTHER
-        known.add(value)
-        return value
-
-    def _overflowed(self, label: str) -> None:
-        label = _SHOWN_AS.get(label, label)
-        self._overflows.add(label)
-        self._add(encode(counters.LABEL_OVERFLOW, (label,)), 1)
-
     def _add(self, field: str, amount: int) -> None:
         self._counts[field] = self._counts.get(field, 0) + amount
 
     def _forget(self) -> None:
         """Start from zero with a new lock: what the parent counted is the parent's to hand on."""
-        self.lock = RLock()
+        self._admission.forget()
         self._counts, self._unknown, self._ring = {}, {}, {}
-        self._labelled, self._overflows = set(), set()
+        self._labelled = set()
         for series in self._series.values():
             series.forget()
 
 
-_CAPS: Final = {
-    "name": MAX_NAMES, "unknown": MAX_UNKNOWN, "queue": MAX_QUEUES, "exception": MAX_EXCEPTIONS,
-}  # fmt: skip
-#: What metrics call a label where its family calls it otherwise.
-_SHOWN_AS: Final = {"queue": "queue_name"}
 _living: weakref.WeakSet[Totals] = weakref.WeakSet()
 _hooked = False
 

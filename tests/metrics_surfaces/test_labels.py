@@ -20,6 +20,7 @@ from celery_health import counters, monitor_task
 from celery_health.conf import parse
 from celery_health.counters import custom_labels, decode, encode
 from celery_health.deadline import Deadline
+from celery_health.reporting import admission
 from celery_health.reporting import totals as totals_module
 from celery_health.reporting.agent import Agent
 from celery_health.reporting.faults import Faults
@@ -474,7 +475,7 @@ def test_totals__what_waits_for_the_store_is_bounded() -> None:
 
 def test_totals__queue_overflow_is_called_as_in_the_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     totals = Totals()
-    for number in range(totals_module.MAX_QUEUES + 1):
+    for number in range(admission.MAX_QUEUES + 1):
         totals.series("pay", f"q{number}").received()
 
     fields = totals.drain().fields

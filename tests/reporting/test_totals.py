@@ -11,6 +11,7 @@ import pytest
 
 from celery_health import counters
 from celery_health.counters import decode, encode
+from celery_health.reporting import admission
 from celery_health.reporting import totals as module
 from celery_health.reporting.series import TaskSeries
 from celery_health.reporting.totals import Batch, Totals
@@ -125,24 +126,24 @@ def by_name(fields, family):
 
 
 def test_totals__over_the_cap_names_are_other_and_the_total_stays_right(totals):
-    for number in range(module.MAX_NAMES + 7):
+    for number in range(admission.MAX_NAMES + 7):
         totals.series(f"task-{number}", "celery").received()
     fields = totals.drain().fields
     received = by_name(fields, counters.RECEIVED)
-    assert len(received) == module.MAX_NAMES + 1
+    assert len(received) == admission.MAX_NAMES + 1
     assert received[("other", "celery")] == 7
-    assert sum(received.values()) == module.MAX_NAMES + 7
+    assert sum(received.values()) == admission.MAX_NAMES + 7
     assert by_name(fields, counters.LABEL_OVERFLOW) == {("name",): 7}
 
 
 def test_totals__over_the_cap_exceptions_are_other(totals):
     series = totals.series("pay", "celery")
-    for number in range(module.MAX_EXCEPTIONS + 3):
+    for number in range(admission.MAX_EXCEPTIONS + 3):
         series.failed(f"Error{number}")
         series.failed(f"Error{number}")
     fields = totals.drain().fields
     failed = by_name(fields, counters.FAILED)
-    assert len(failed) == module.MAX_EXCEPTIONS + 1
+    assert len(failed) == admission.MAX_EXCEPTIONS + 1
     assert failed[("pay", "celery", "other")] == 6
     assert by_name(fields, counters.LABEL_OVERFLOW) == {("exception",): 6}
 
@@ -152,7 +153,7 @@ def test_totals__a_flood_of_unknown_names_does_not_push_out_real_ones(totals):
         totals.unknown(f"random-{number}")
     totals.series("pay", "celery").received()
     fields = totals.drain().fields
-    assert len(by_name(fields, counters.UNKNOWN)) == module.MAX_UNKNOWN + 1
+    assert len(by_name(fields, counters.UNKNOWN)) == admission.MAX_UNKNOWN + 1
     assert sum(by_name(fields, counters.UNKNOWN).values()) == 2_000
     assert by_name(fields, counters.RECEIVED) == {("pay", "celery"): 1}
 
@@ -281,7 +282,7 @@ def test_totals__a_child_process_does_not_hand_on_what_its_parent_counted(totals
     totals.series("pay", "celery").received()
     totals.unknown("pya")
     read, write = os.pipe()
-    with totals.lock:  # held by a thread that the child does not have
+    with totals._admission.lock:  # held by a thread that the child does not have
         child = os.fork()
         if child == 0:
             status = 1

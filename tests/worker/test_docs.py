@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from celery_health.reporting import totals
+from celery_health.reporting import admission, totals
 from celery_health.reporting.agent import JITTER
 from celery_health.worker.recorder import MAX_TASKS
 from tests.support import ROOT, Worker
@@ -43,8 +43,8 @@ def test_docs__state_the_bounds() -> None:
     assert f"at most {MAX_TASKS} each" in PAGE
     assert f"{JITTER:.0%}".replace("%", " %") in PAGE
     bounds = [
-        f"{totals.MAX_NAMES} task names", f"{totals.MAX_QUEUES} queues",
-        f"{totals.MAX_EXCEPTIONS} exception classes", f"{totals.MAX_SERIES:,} pairs",
+        f"{admission.MAX_NAMES} task names", f"{admission.MAX_QUEUES} queues",
+        f"{admission.MAX_EXCEPTIONS} exception classes", f"{totals.MAX_SERIES:,} pairs",
     ]  # fmt: skip
     assert all(bound in " ".join(PAGE.split()) for bound in bounds)
-    assert f"at most {totals.MAX_UNKNOWN} of them" in PAGE
+    assert f"at most {admission.MAX_UNKNOWN} of them" in PAGE
