@@ -83,6 +83,8 @@ SEVERITIES: Final = ("fail", "warn", "off")
 HEALTH_DETAILS: Final = ("always", "staff")
 PERMISSION_KEYS: Final = ("health", "metrics", "read", "page", "write")
 DIALECTS: Final = ("exporter", "background_job", "task_status")
+#: Those that show the metric labels that a project opts in.
+LABELLED_DIALECTS: Final = ("background_job",)
 
 DEFAULT_PERMISSIONS: Final = MappingProxyType(
     {
@@ -193,6 +195,11 @@ class Settings:
     def scales_to_zero(self, queue: str) -> bool:
         """Say whether a queue may be without consumers while it is empty."""
         return bool(self.queues.get(queue, {}).get("scale_to_zero", False))
+
+    @property
+    def shows_labels(self) -> bool:
+        """Say whether a dialect that is served shows the metric labels that the project opts in."""
+        return not frozenset(self.metrics_dialects).isdisjoint(LABELLED_DIALECTS)
 
     @property
     def probe_directory(self) -> str:

@@ -221,8 +221,3 @@ def rows_of(dialects: Iterable[str], namespace: str = "celery") -> tuple[Row, ..
             name = row.name.replace("{namespace}", namespace)
             rows.setdefault(name, replace(row, name=name))
     return tuple(rows.values())
-
-
-def show_custom_labels(dialects: Iterable[str]) -> bool:
-    """Say whether one of the dialects shows the labels that the project opted in."""
-    return any(row.takes_custom for dialect in dialects for row in DIALECTS[dialect])

@@ -8,15 +8,17 @@ from typing import Any
 from kombu.utils.imports import symbol_by_name
 
 from celery_health.worker.labels.requests import LabelledRequest
-from celery_health.worker.labels.rules import TaskLabels
+from celery_health.worker.labels.rules import LabelRules, TaskLabels
 from celery_health.worker.requests import MonitoredRequest, Recording
 
 
 class Composer:
     """Sets the Request of tasks to one that records, composed with the one they bring."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, labels: LabelRules | None = None) -> None:
+        """Take what to record into, and the metric labels that were opted in; None: there are none."""
         self.recording = recording
+        self._rules = labels
         self._composed: dict[tuple[type, TaskLabels | None], type] = {}
         self._labels: dict[str, tuple[Any, TaskLabels | None]] = {}
 
@@ -38,12 +40,12 @@ class Composer:
 
     def _labels_of(self, task: Any) -> TaskLabels | None:
         """Return the metric labels of a task, found once: it is asked for again at each reconnect."""
-        if self.recording.labels is None:
+        if self._rules is None:
             return None
         known = self._labels.get(task.name)
         if known is None or known[0] is not task:
             try:
-                known = task, self.recording.labels.of(task)
+                known = task, self._rules.of(task)
             except Exception as error:  # counted without them
                 self.recording.faults.caught("labels.task", error)
                 known = task, None

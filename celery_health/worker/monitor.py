@@ -50,7 +50,7 @@ class WorkerMonitor:
             self._app, settings=settings, hostname=worker.hostname, totals=totals, faults=faults
         )
         self._composer = Composer(
-            Recording(totals=totals, queues=self._queues, faults=faults, labels=labels, letters=self._letters)
+            Recording(totals=totals, queues=self._queues, faults=faults, letters=self._letters), labels
         )
         self._recorder = Recorder(
             Identity(

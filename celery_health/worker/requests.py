@@ -22,6 +22,7 @@ from celery.utils.serialization import UnpickleableExceptionWrapper
 from celery_health.counters import IGNORED
 from celery_health.headers import PUBLISHED_AT_HEADER
 from celery_health.reporting.faults import Faults
+from celery_health.reporting.labelled import LabelledSeries
 from celery_health.reporting.series import TaskSeries
 from celery_health.reporting.totals import Totals
 from celery_health.worker.queues import QueueNames
@@ -29,8 +30,6 @@ from celery_health.worker.queues import QueueNames
 if TYPE_CHECKING:
     from celery.worker.request import Request as _Request
 
-    from celery_health.worker.labels.requests import LabelledSeries
-    from celery_health.worker.labels.rules import LabelRules
     from celery_health.worker.letters import DeadLetters
 else:
     _Request = object
@@ -54,8 +53,6 @@ class Recording:
     totals: Totals
     queues: QueueNames
     faults: Faults
-    labels: LabelRules | None = None
-    """The metric labels that were opted in; None: there are none."""
     letters: DeadLetters | None = None
     """What keeps messages that failed for good."""
 

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from celery_health.conf.schema import DIALECTS as DIALECT_NAMES
+from celery_health.conf.schema import LABELLED_DIALECTS
 from celery_health.metrics.dialects import DIALECTS, rows_of
 
 CONTRACT = {
@@ -89,3 +90,8 @@ def test_row__is_sound(row):
         assert source.family.kind == row.kind
     # Prometheus adds these itself; emitting them makes it rename ours.
     assert not {"job", "instance", "namespace", "cluster", "le"} & set(row.labels)
+
+
+def test_dialects__labels_of_a_project_are_shown_by_those_that_the_settings_name():
+    shown = {name for name, rows in DIALECTS.items() if any(row.takes_custom for row in rows)}
+    assert shown == set(LABELLED_DIALECTS)

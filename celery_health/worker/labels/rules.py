@@ -18,7 +18,6 @@ from uuid import UUID
 
 from celery_health.conf import LabelSettings, Settings
 from celery_health.counters import OTHER, custom_labels
-from celery_health.metrics.dialects import show_custom_labels
 from celery_health.monitoring import LabelSource, options_of
 from celery_health.reporting.faults import Faults
 from celery_health.reporting.totals import Totals
@@ -73,7 +72,6 @@ class LabelRules:
         self._settings = settings
         self._totals = totals
         self._faults = faults
-        self._are_shown = show_custom_labels(settings.metrics_dialects)
         self._warned: set[str] = set()
 
     def of(self, task: Any) -> TaskLabels | None:
@@ -88,7 +86,7 @@ class LabelRules:
         }
         sources.update(options.labels if options else {})
         labels = [label for name, source in sources.items() if (label := self._label(task, name, source))]
-        if labels and not self._are_shown:
+        if labels and not self._settings.shows_labels:
             self._warn(
                 "dialect",
                 "Metric labels of your own (%s) are not counted: no dialect in CELERY_HEALTH"

@@ -15,8 +15,8 @@ from celery.exceptions import Reject, TimeLimitExceeded, WorkerLostError
 from celery.utils.serialization import UnpickleableExceptionWrapper
 
 from celery_health.conf import Settings
-from celery_health.dead_letters.boxes import open_box
 from celery_health.dead_letters.capture import Failure, capture
+from celery_health.dead_letters.opening import open_box
 from celery_health.dead_letters.records import Cause
 from celery_health.monitoring import options_of
 from celery_health.reporting.faults import Faults
