@@ -12,7 +12,7 @@ from celery_health.celery_app import app_id
 from celery_health.conf import Settings
 from celery_health.dead_letters.capture import Captured
 from celery_health.deadline import Deadline
-from celery_health.exceptions import CeleryHealthError, UnsupportedError
+from celery_health.exceptions import CeleryHealthError
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -143,26 +143,3 @@ class Box(ABC):
 
     def close(self) -> None:  # noqa: B027 - nothing may be open
         """Close the connection, if one is open."""
-
-
-def open_box(app: Celery, settings: Settings) -> Box:
-    """Return the box of the broker that `app` consumes from; nothing is opened before it is used.
-
-    Raises:
-        UnsupportedError: this transport keeps no dead letters.
-    """
-    connection: Any = app.connection_for_read()
-    driver = connection.transport.driver_type
-    connection.release()
-    # Imported when needed: each needs a client library that the other does not.
-    if driver == "redis":
-        from celery_health.dead_letters.redis_box import RedisBox
-
-        return RedisBox(app, settings)
-    if driver == "amqp":
-        from celery_health.dead_letters.amqp_box import AmqpBox
-
-        return AmqpBox(app, settings)
-    raise UnsupportedError(
-        f"Dead letters are kept on Redis and RabbitMQ, not on the transport {driver!r} of this broker."
-    )

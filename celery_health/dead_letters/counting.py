@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from celery_health.conf import Settings
-from celery_health.dead_letters.boxes import Box, open_box
+from celery_health.dead_letters.boxes import Box
+from celery_health.dead_letters.opening import open_box
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, UnsupportedError
 from celery_health.monitoring import options_of

@@ -13,8 +13,9 @@ from typing import Final
 
 from celery_health.celery_app import find_app
 from celery_health.conf import Settings, get_settings
-from celery_health.dead_letters.boxes import Box, Stop, Stored, open_box
+from celery_health.dead_letters.boxes import Box, Stop, Stored
 from celery_health.dead_letters.envelope import decode_reason
+from celery_health.dead_letters.opening import open_box
 from celery_health.dead_letters.reading import names, read_letter
 from celery_health.dead_letters.records import DeadLetter, Filter, Page, Requeued
 from celery_health.dead_letters.resending import RequeueInterruptedError, Resending

@@ -15,8 +15,9 @@ from kombu import Queue
 
 from celery_health import reading
 from celery_health.conf import Settings, get_settings
-from celery_health.dead_letters.boxes import Batch, Box, open_box
+from celery_health.dead_letters.boxes import Batch, Box
 from celery_health.dead_letters.capture import Failure, capture
+from celery_health.dead_letters.opening import open_box
 from celery_health.dead_letters.records import Cause
 from celery_health.deadline import Deadline
 from celery_health.store import open_store

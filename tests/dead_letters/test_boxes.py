@@ -13,7 +13,7 @@ from celery import Celery
 
 from celery_health.conf import get_settings
 from celery_health.dead_letters import amqp_box, body, entries, letters, requeue
-from celery_health.dead_letters.boxes import open_box
+from celery_health.dead_letters.opening import open_box
 from celery_health.exceptions import BrokerError, UnsupportedError
 from tests.dead_letters.conftest import Post, make_current
 from tests.support import RabbitServer, RedisServer, unanswered_port

@@ -8,8 +8,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from celery_health.conf import Settings
-from celery_health.dead_letters.boxes import Stop, Stored, open_box
+from celery_health.dead_letters.boxes import Stop, Stored
 from celery_health.dead_letters.envelope import decode_reason
+from celery_health.dead_letters.opening import open_box
 from celery_health.deadline import Deadline
 from celery_health.records import Snapshot
 from celery_health.text.masking import describe_error
