@@ -5,12 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from celery_health.deadline import Deadline
-
-#: The message header with the time of publishing: a float, unix seconds by the producer's clock.
-PUBLISHED_AT_HEADER: Final = "celery_health_published_at"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from celery_health.brokers.base import PUBLISHED_AT_HEADER
+from celery_health.headers import PUBLISHED_AT_HEADER
 
 HEADERS = {"lang": "py", "task": "t", "id": "the-id", "eta": None, PUBLISHED_AT_HEADER: 1000.5}
 PROPERTIES = {"correlation_id": "the-id", "delivery_info": {"exchange": "", "routing_key": "q"}}

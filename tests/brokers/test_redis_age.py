@@ -12,7 +12,8 @@ import redis
 from celery import Celery
 
 from celery_health.brokers import redis as redis_reader
-from celery_health.brokers.base import PUBLISHED_AT_HEADER, Broker
+from celery_health.brokers.base import Broker
+from celery_health.headers import PUBLISHED_AT_HEADER
 from tests.brokers.conftest import queue, read
 from tests.brokers.messages import HEADERS, envelope
 from tests.support import RedisServer, eventually
