@@ -19,7 +19,7 @@ from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, UnsupportedError
 from celery_health.reporting.faults import Faults
 from celery_health.reporting.totals import Totals
-from celery_health.worker.letters.heap import MAX_WAITING, MAX_WAITING_BYTES, Heap
+from celery_health.worker.letters.heap import BATCH_BYTES, MAX_WAITING, MAX_WAITING_BYTES, Heap
 from celery_health.worker.letters.writer import LetterWriter
 from tests.support import eventually
 
@@ -98,7 +98,7 @@ def test_heap__takes_what_goes_together() -> None:
     heap.put(letter("other", "emails"))
     assert [len(heap.take()) for _ in range(3)] == [100, 50, 1]
     assert heap.take() == ()
-    large = "x" * (heap.BATCH_BYTES + 1)
+    large = "x" * (BATCH_BYTES + 1)
     for body in ("small", large, large):
         heap.put(letter(body))
     assert [len(heap.take()) for _ in range(3)] == [1, 1, 1]

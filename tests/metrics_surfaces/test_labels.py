@@ -268,7 +268,7 @@ def test_task__without_the_parameter_has_no_label_and_pays_nothing(app: Celery) 
     totals = Totals()
     faults = Faults(totals)
     labels = LabelRules(settings, totals, faults)
-    composer = Composer(Recording(totals=totals, queues=QueueNames(), faults=faults, labels=labels))
+    composer = Composer(Recording(totals=totals, queues=QueueNames(), faults=faults), labels)
     plain, own = app.task(any_argument), app.task(positional)
 
     assert composer.apply([plain, own]) == [plain.name, own.name]
