@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,15 +15,14 @@ import psutil
 import pytest
 
 import embedded
+from tests.packaging.makefile import ROOT, demo_command
 from tests.support.polling import eventually
 
-DEMO = Path(embedded.__file__).with_name("demo.py")
-ROOT = DEMO.parents[1]
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 class Run:
-    """One run of the demo; all its processes carry its mark in their environment."""
+    """One run of what `make demo` runs; all its processes carry its mark in their environment."""
 
     def __init__(self, folder: Path, *args: str, **variables: str) -> None:
         self.folder = folder
@@ -32,9 +30,9 @@ class Run:
         env = {name: value for name, value in os.environ.items() if name not in ("BROKER_URL", "REDIS_URL")}
         env |= {"DEMO_RUN": self.mark, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT), **variables}
         self.process = subprocess.Popen(
-            [sys.executable, str(DEMO), *args],
-            env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            start_new_session=True,
+            demo_command(*args),
+            cwd=ROOT, env=env, text=True, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
     def finish(self, seconds: float = 120) -> tuple[int, str, str]:
