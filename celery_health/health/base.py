@@ -3,22 +3,56 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, final
 
 from celery_health.conf import Settings
+from celery_health.health.needs import Lack, Need, tasks_are_sent
 from celery_health.records import CheckResult, CheckStatus, Snapshot
 
 
 class Check(ABC):
-    """One rule: from a snapshot to what it found, one result per subject. No I/O, no clock."""
+    """One rule: from a snapshot to what it found, one result per subject. No I/O, no clock.
+
+    A subclass has an `id`, names what it `needs`, and holds its rule, and nothing else, in `run`::
+
+        class QueuesFew(Check):
+            id = "queues.few"
+            needs = (tasks_are_sent, queues_are_read)
+
+            def run(self, snapshot, settings):
+                used = [queue.name for queue in snapshot.queues if queue.ready]
+                if len(used) > 20:
+                    yield self.result(CheckStatus.WARN, f"{len(used)} queues are in use.", observed=len(used))
+                else:
+                    yield self.result(CheckStatus.PASS, "Few queues are in use.", observed=len(used))
+
+    To get its results, call `judge`, in tests too: `run` alone does not ask for what it needs.
+    """
 
     id: ClassVar[str]
     """As in the contract; never changes."""
+    needs: ClassVar[Sequence[Need]] = (tasks_are_sent,)
+    """What must be known before `run` can judge: functions as those in `celery_health.health.needs`.
+
+    The first that is not met is all that the check says, so the most basic one stands first. A subclass that
+    gives its own names all of them.
+    """
 
     @abstractmethod
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
-        """Yield at least one result: what it could not know is ``unknown``, never nothing."""
+        """Yield at least one result: what it could not know is ``unknown``, never nothing.
+
+        Implement this. When `judge` calls it, all that the check needs is known.
+        """
+
+    @final
+    def judge(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
+        """Return what the check says: the first of its needs that is not met, else what `run` yields."""
+        for need in self.needs:
+            if lack := need(snapshot):
+                return [self.lacks(lack)]
+        return self.run(snapshot, settings)
 
     def result(
         self,
@@ -43,21 +77,9 @@ class Check(ABC):
             recommendation=recommendation,
         )
 
-    def eager(self) -> CheckResult:
-        """Return what every check of brokers and workers says of a project that runs its tasks in place."""
-        return self.result(
-            CheckStatus.UNSUPPORTED,
-            "task_always_eager is on: tasks run in the process that calls them, without broker and worker.",
-        )
-
-    def unread(self, snapshot: Snapshot) -> CheckResult | None:
-        """Return what a check of queues says where none of them could be read; None where one could."""
-        if not snapshot.queues or any(queue.ready is not None for queue in snapshot.queues):
-            return None
-        if snapshot.broker.reachable is None:
-            return self.result(CheckStatus.UNSUPPORTED, snapshot.broker.error or "No queue could be read.")
-        why = snapshot.broker.error or snapshot.queues[0].error or "the broker did not say"
-        return self.result(CheckStatus.UNKNOWN, f"No queue could be read: {why}")
+    def lacks(self, lack: Lack) -> CheckResult:
+        """Return what the check says where a need is not met."""
+        return self.result(lack.status, lack.message)
 
 
 def worker_command(app_name: str, queues: Iterable[str] = ()) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import combinations
 from typing import ClassVar, Final
 
 from celery_health.conf import Limits, Settings
 from celery_health.health.base import Check
+from celery_health.health.needs import Need, beats_are_seen, tasks_are_sent
 from celery_health.reading.schedules import last_beat, schedule_entries, sending_beats
 from celery_health.records import Beat, BeatState, CheckResult, CheckStatus, ScheduleEntryState, Snapshot
 
@@ -21,36 +22,15 @@ def beat_command(app_name: str) -> str:
     return f"celery -A {app_name} beat"
 
 
-class _BeatCheck(Check):
-    """What both checks say where nothing can be known."""
-
-    def unanswerable(self, snapshot: Snapshot) -> CheckResult | None:
-        """Return why nothing can be said of beats; None where something can."""
-        if snapshot.app.always_eager:
-            return self.eager()
-        if not snapshot.store.configured:
-            return self.result(
-                CheckStatus.UNSUPPORTED,
-                "Beats report themselves to a store, and there is none: set STORE_URL to a Redis.",
-            )
-        if snapshot.store.reachable is not True:
-            return self.result(
-                CheckStatus.UNKNOWN, f"Beats cannot be seen while the store is away: {snapshot.store.error}"
-            )
-        return None
-
-
-class BeatAlive(_BeatCheck):
+class BeatAlive(Check):
     """Warn when a beat should be there and none is, or when two send the same schedule."""
 
     id: ClassVar[str] = "beat.alive"
+    needs: ClassVar[Sequence[Need]] = (tasks_are_sent, beats_are_seen)
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result for the whole, and one for beats that are one too many."""
-        unanswerable = self.unanswerable(snapshot)
-        if unanswerable is not None:
-            yield unanswerable
-        elif settings.expect_beat is False and not sending_beats(snapshot.beats):
+        if settings.expect_beat is False and not sending_beats(snapshot.beats):
             yield self.result(CheckStatus.PASS, "No beat is expected (EXPECT_BEAT).")
         else:
             yield self._whole(snapshot, settings)
@@ -162,17 +142,14 @@ class BeatAlive(_BeatCheck):
             )
 
 
-class BeatOnTime(_BeatCheck):
+class BeatOnTime(Check):
     """Warn when an entry of the schedule is overdue."""
 
     id: ClassVar[str] = "beat.on_time"
+    needs: ClassVar[Sequence[Need]] = (tasks_are_sent, beats_are_seen)
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per entry that is overdue, else one for all."""
-        unanswerable = self.unanswerable(snapshot)
-        if unanswerable is not None:
-            yield unanswerable
-            return
         last = last_beat(snapshot.beats)
         if (
             not sending_beats(snapshot.beats)

@@ -17,9 +17,6 @@ class BrokerReachable(Check):
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result."""
-        if snapshot.app.always_eager:
-            yield self.eager()
-            return
         broker = snapshot.broker
         if broker.reachable is None and broker.error:
             yield self.result(CheckStatus.UNSUPPORTED, broker.error)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from celery_health.conf import Settings
 from celery_health.health.base import Check, worker_command
+from celery_health.health.needs import Need, queues_are_read, tasks_are_sent
 from celery_health.records import CheckResult, CheckStatus, QueueState, Snapshot, Worker, WorkerState
 
 
@@ -17,13 +18,14 @@ class QueuesConsumed(Check):
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per queue without a consumer, else one for all."""
-        if snapshot.app.always_eager:
-            yield self.eager()
-            return
         results = [result for queue in snapshot.queues for result in self._judge(queue, snapshot, settings)]
-        if not results and (unread := self.unread(snapshot)):
-            results = [unread]
-        yield from results or [self.result(CheckStatus.PASS, "Every queue that needs a consumer has one.")]
+        if results:
+            yield from results
+        # That a queue has no consumer is known without its depth; that none needs one is not.
+        elif lack := queues_are_read(snapshot):
+            yield self.lacks(lack)
+        else:
+            yield self.result(CheckStatus.PASS, "Every queue that needs a consumer has one.")
 
     def _judge(self, queue: QueueState, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         must_be_consumed = any(
@@ -58,15 +60,10 @@ class QueuesStalled(Check):
     """Fail when messages wait, their consumers have free slots, and none has taken anything for long."""
 
     id: ClassVar[str] = "queues.stalled"
+    needs: ClassVar[Sequence[Need]] = (tasks_are_sent, queues_are_read)
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per stalled queue, else one for all."""
-        if snapshot.app.always_eager:
-            yield self.eager()
-            return
-        if unread := self.unread(snapshot):
-            yield unread
-            return
         by_name = {worker.hostname: worker for worker in snapshot.workers}
         results: list[CheckResult] = []
         for queue in snapshot.queues:

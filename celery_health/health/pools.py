@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from celery_health.conf import Settings
 from celery_health.health.base import Check
+from celery_health.health.needs import Need, a_worker_lives, tasks_are_sent
 from celery_health.records import CheckResult, CheckStatus, Snapshot, Worker, WorkerState
 
 
@@ -14,12 +15,10 @@ class WorkersPool(Check):
     """Fail when no worker has a live pool process; warn of children that keep dying, and of stuck loops."""
 
     id: ClassVar[str] = "workers.pool"
+    needs: ClassVar[Sequence[Need]] = (tasks_are_sent, a_worker_lives("No worker is there to have a pool."))
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per worker in trouble, else one for all."""
-        if snapshot.app.always_eager:
-            yield self.eager()
-            return
         live = [worker for worker in snapshot.workers if worker.state.is_live]
         with_children = [worker for worker in live if worker.children is not None]
         childless = [worker for worker in with_children if self._is_childless(worker, settings)]
@@ -30,8 +29,6 @@ class WorkersPool(Check):
         ]
         if troubles:
             yield from troubles
-        elif not live:
-            yield self.result(CheckStatus.UNKNOWN, "No worker is there to have a pool.")
         elif not with_children:
             yield self.result(CheckStatus.PASS, "The pools in use have no processes that could die.")
         else:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from celery_health.conf import Settings
 from celery_health.health.base import Check, worker_command
+from celery_health.health.needs import Need, queues_are_read, queues_are_readable, tasks_are_sent
 from celery_health.records import CheckResult, CheckStatus, QueueState, Snapshot
 
 
@@ -14,15 +15,10 @@ class QueuesDepth(Check):
     """Warn when more messages are ready in a queue than its limit."""
 
     id: ClassVar[str] = "queues.depth"
+    needs: ClassVar[Sequence[Need]] = (tasks_are_sent, queues_are_readable)
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per queue over its limit or unreadable, else one for all."""
-        if snapshot.app.always_eager:
-            yield self.eager()
-            return
-        if snapshot.broker.reachable is None and (unread := self.unread(snapshot)):
-            yield unread
-            return
         troubled = False
         for queue in snapshot.queues:
             limit = settings.limit("depth", queue=queue.name)
@@ -68,15 +64,10 @@ class QueuesAge(Check):
     """Warn when the oldest ready message of a queue is older than its limit; ETA tasks are left out."""
 
     id: ClassVar[str] = "queues.age"
+    needs: ClassVar[Sequence[Need]] = (tasks_are_sent, queues_are_read)
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per queue that is late, or whose age is unknown while it holds messages."""
-        if snapshot.app.always_eager:
-            yield self.eager()
-            return
-        if unread := self.unread(snapshot):
-            yield unread
-            return
         results = [result for queue in snapshot.queues for result in self._judge(queue, snapshot, settings)]
         if results:
             yield from results

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from celery_health.conf import Settings
 from celery_health.health.base import Check
+from celery_health.health.needs import Need, dead_letters_are_on
 from celery_health.records import CheckResult, CheckStatus, Snapshot
 
 
@@ -18,9 +19,7 @@ class StoreReachable(Check):
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result."""
         store = snapshot.store
-        if snapshot.app.always_eager:
-            yield self.eager()
-        elif not store.configured:
+        if not store.configured:
             yield self.result(
                 CheckStatus.UNSUPPORTED,
                 "No store: neither broker nor result backend is a Redis. Set STORE_URL to have one.",
@@ -41,14 +40,13 @@ class DeadLettersSize(Check):
     """Warn when too many letters lie in one dead letter queue."""
 
     id: ClassVar[str] = "dead_letters.size"
+    needs: ClassVar[Sequence[Need]] = (dead_letters_are_on,)
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per queue over its limit or unreadable, else one for all."""
-        if snapshot.dead_letters is None:
-            yield self.result(CheckStatus.UNSUPPORTED, "Dead letters are off (DEAD_LETTERS).")
-            return
+        letters = snapshot.dead_letters or {}
         results = []
-        for queue, size in sorted(snapshot.dead_letters.items()):
+        for queue, size in sorted(letters.items()):
             limit = settings.limit("dead_letters", queue=queue)
             if size is None:
                 results.append(
@@ -73,7 +71,7 @@ class DeadLettersSize(Check):
                         ),
                     )
                 )
-        total = sum(size or 0 for size in snapshot.dead_letters.values())
+        total = sum(size or 0 for size in letters.values())
         yield from results or [
             self.result(
                 CheckStatus.PASS,

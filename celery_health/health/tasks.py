@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from celery_health.conf import Settings
 from celery_health.health.base import Check
+from celery_health.health.needs import Need, outcomes_are_kept, tasks_are_sent
 from celery_health.records import CheckResult, CheckStatus, RunningTask, Snapshot, TaskOutcomes
 
 
 class _RecentCheck(Check):
     """A check of the outcomes of the last ``recent_seconds``."""
 
+    needs: ClassVar[Sequence[Need]] = (tasks_are_sent, outcomes_are_kept)
     well: ClassVar[str]
+    """What it says when nothing is wrong."""
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per task in trouble, else one for all."""
-        if snapshot.app.always_eager:
-            yield self.eager()
-        elif snapshot.recent is None:
-            unsupported = not snapshot.store.configured
-            yield self.result(
-                CheckStatus.UNSUPPORTED if unsupported else CheckStatus.UNKNOWN,
-                "Without a store, outcomes are not kept." if unsupported else "The store could not be read.",
-            )
-        else:
-            results = [
-                result
-                for name, outcomes in sorted(snapshot.recent.items())
-                for result in self.judge(name, outcomes, settings)
-            ]
-            yield from results or [self.result(CheckStatus.PASS, self.well)]
+        results = [
+            result
+            for name, outcomes in sorted((snapshot.recent or {}).items())
+            for result in self._judge(name, outcomes, settings)
+        ]
+        yield from results or [self.result(CheckStatus.PASS, self.well)]
 
-    def judge(self, name: str, outcomes: TaskOutcomes, settings: Settings) -> Iterable[CheckResult]:
+    @abstractmethod
+    def _judge(self, name: str, outcomes: TaskOutcomes, settings: Settings) -> Iterable[CheckResult]:
         """Yield what is wrong with one task."""
-        raise NotImplementedError
 
 
 class TasksUnknown(_RecentCheck):
@@ -44,8 +39,7 @@ class TasksUnknown(_RecentCheck):
     id: ClassVar[str] = "tasks.unknown"
     well: ClassVar[str] = "Workers knew every task that they received."
 
-    def judge(self, name: str, outcomes: TaskOutcomes, settings: Settings) -> Iterable[CheckResult]:
-        """Yield a warning if the name was unknown."""
+    def _judge(self, name: str, outcomes: TaskOutcomes, settings: Settings) -> Iterable[CheckResult]:
         if outcomes.unknown:
             yield self.result(
                 CheckStatus.WARN,
@@ -67,8 +61,7 @@ class TasksFailing(_RecentCheck):
     id: ClassVar[str] = "tasks.failing"
     well: ClassVar[str] = "No task fails more often than it may."
 
-    def judge(self, name: str, outcomes: TaskOutcomes, settings: Settings) -> Iterable[CheckResult]:
-        """Yield a warning if it failed too often."""
+    def _judge(self, name: str, outcomes: TaskOutcomes, settings: Settings) -> Iterable[CheckResult]:
         runs = outcomes.succeeded + outcomes.failed
         ratio = settings.limit("failure_ratio", task=name)
         if runs and runs >= settings.limit("failure_floor", task=name) and outcomes.failed / runs > ratio:
@@ -91,9 +84,6 @@ class TasksStuck(Check):
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per stuck task, else one for all."""
-        if snapshot.app.always_eager:
-            yield self.eager()
-            return
         results = [
             result
             for worker in snapshot.workers

@@ -46,7 +46,7 @@ def judge(snapshot: Snapshot, settings: Settings, *, age_seconds: float = 0.0) -
     for check in CHECKS:
         severity = settings.checks.get(check.id)
         if severity != "off":
-            results += _with_severity(check.run(snapshot, settings), severity)
+            results += _with_severity(check.judge(snapshot, settings), severity)
     return HealthReport(
         status=fold(results), checks=tuple(results), snapshot=snapshot, age_seconds=age_seconds
     )

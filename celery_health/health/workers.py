@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import ClassVar
 
 from celery_health.conf import Settings
 from celery_health.health.base import Check, worker_command
+from celery_health.health.needs import Need, a_worker_lives, tasks_are_sent, workers_are_known
 from celery_health.records import CheckResult, CheckStatus, Snapshot, Worker, WorkerState
 
 NO_WORKERS = "No active Celery workers found"
@@ -17,16 +18,12 @@ class WorkersAlive(Check):
     """Fail when no worker lives; warn when fewer do than must, all just left, or one was lost."""
 
     id: ClassVar[str] = "workers.alive"
+    needs: ClassVar[Sequence[Need]] = (tasks_are_sent, workers_are_known)
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result for the whole, and one for each worker that was lost."""
-        if snapshot.app.always_eager:
-            yield self.eager()
-        elif snapshot.broker.reachable is False and not snapshot.workers:
-            yield self.result(CheckStatus.UNKNOWN, "The workers cannot be asked while the broker is away.")
-        else:
-            yield self._whole(snapshot, settings)
-            yield from self._lost(snapshot, settings)
+        yield self._whole(snapshot, settings)
+        yield from self._lost(snapshot, settings)
 
     def _whole(self, snapshot: Snapshot, settings: Settings) -> CheckResult:
         live = sum(worker.state.is_live for worker in snapshot.workers)
@@ -108,12 +105,10 @@ class WorkersConsuming(Check):
     """Fail when every worker has stopped reading its queues; warn when one has."""
 
     id: ClassVar[str] = "workers.consuming"
+    needs: ClassVar[Sequence[Need]] = (tasks_are_sent, a_worker_lives("No worker is there to read."))
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per worker that has stopped, else one for all."""
-        if snapshot.app.always_eager:
-            yield self.eager()
-            return
         live = [worker for worker in snapshot.workers if worker.state.is_live]
         deaf = [w for w in live if w.state in (WorkerState.NOT_CONSUMING, WorkerState.STUCK)]
         if not deaf:
@@ -126,8 +121,6 @@ class WorkersConsuming(Check):
             yield self._deaf(worker, CheckStatus.WARN if reading else CheckStatus.FAIL, settings)
 
     def _well(self, live: list[Worker]) -> CheckResult:
-        if not live:
-            return self.result(CheckStatus.UNKNOWN, "No worker is there to read.")
         known = [worker for worker in live if worker.read_age_seconds is not None]
         if not known:
             return self.result(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +10,17 @@ import pytest
 
 from celery_health.conf import Settings
 from celery_health.health.base import Check
+from celery_health.health.needs import Lack, tasks_are_sent
 from celery_health.health.verdict import CHECKS
-from celery_health.records import AppFacts, BrokerState, InspectionState, Snapshot, StoreState
+from celery_health.records import (
+    AppFacts,
+    BrokerState,
+    CheckResult,
+    CheckStatus,
+    InspectionState,
+    Snapshot,
+    StoreState,
+)
 from celery_health.testing import make_beat, make_queue, make_snapshot, make_worker
 
 Said = list[tuple[str, str | None, str]]
@@ -18,7 +28,7 @@ Said = list[tuple[str, str | None, str]]
 
 
 def said(check: Check, snapshot: Snapshot) -> Said:
-    return [(r.status.value, r.subject, r.message) for r in check.run(snapshot, Settings())]
+    return [(r.status.value, r.subject, r.message) for r in check.judge(snapshot, Settings())]
 
 
 def passes(message: str) -> Said:
@@ -252,3 +262,46 @@ def test_checks__say_why_they_cannot_judge(situation: str, check: Check) -> None
     expected = {**WELL, **differences}
 
     assert said(check, make_snapshot(**{**SOUND, **changes})) == expected[check.id]
+
+
+# A check of one's own ----------------------------------------------------------------------------------
+
+
+def a_beat_runs(snapshot: Snapshot) -> Lack | None:
+    return None if snapshot.beats else Lack(status=CheckStatus.UNKNOWN, message="No beat runs.")
+
+
+class OfOnesOwn(Check):
+    id = "proj.own"
+    needs = (tasks_are_sent, a_beat_runs)
+
+    def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
+        # Without a beat, this would raise.
+        yield self.result(CheckStatus.PASS, f"{snapshot.beats[0].name} runs.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        # All that it needs is known: the rule speaks.
+        ({}, passes("celerybeat@host-1 runs.")),
+        # One need is not met: the rule is not asked.
+        ({"beats": ()}, unknown("No beat runs.")),
+        # Two are not: the first one is said, and nothing else.
+        ({"beats": (), "app": EAGER}, IN_PLACE),
+    ],
+)
+def test_judge__says_the_first_need_that_is_not_met(changes: dict[str, Any], expected: Said) -> None:
+    assert said(OfOnesOwn(), make_snapshot(**{**SOUND, **changes})) == expected
+
+
+class WithoutNeeds(Check):
+    id = "proj.plain"
+
+    def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
+        yield self.result(CheckStatus.PASS, "Well.")
+
+
+def test_judge__a_check_that_names_no_needs_is_not_for_eager_apps() -> None:
+    assert said(WithoutNeeds(), make_snapshot()) == passes("Well.")
+    assert said(WithoutNeeds(), make_snapshot(app=EAGER)) == IN_PLACE

@@ -18,7 +18,7 @@ from celery_health.topology import Topology
 
 
 def results(check: Any, snapshot: Snapshot, settings: Settings | None = None) -> list[tuple[str | None, str]]:
-    return [(r.subject, r.status.value) for r in check.run(snapshot, settings or Settings())]
+    return [(r.subject, r.status.value) for r in check.judge(snapshot, settings or Settings())]
 
 
 LONELY = {"consumers": 0, "unconsumed_seconds": 61.0}

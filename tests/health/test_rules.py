@@ -49,11 +49,11 @@ BROKER_TABLE = [
 
 @pytest.mark.parametrize(("snapshot", "expected"), BROKER_TABLE)
 def test_broker_reachable__table(snapshot: Snapshot, expected: str) -> None:
-    assert statuses(BrokerReachable().run(snapshot, Settings())) == [(None, expected)]
+    assert statuses(BrokerReachable().judge(snapshot, Settings())) == [(None, expected)]
 
 
 def test_broker_reachable__names_the_broker_and_the_cause() -> None:
-    (result,) = BrokerReachable().run(make_snapshot(broker=DOWN), Settings())
+    (result,) = BrokerReachable().judge(make_snapshot(broker=DOWN), Settings())
 
     assert "redis://:**@db:6379/0" in result.message
     assert "Connection refused" in result.message
@@ -105,18 +105,18 @@ WORKERS_TABLE = [
 def test_workers_alive__table(
     snapshot: Snapshot, settings: Settings, expected: list[tuple[str | None, str]]
 ) -> None:
-    assert statuses(WorkersAlive().run(snapshot, settings)) == expected
+    assert statuses(WorkersAlive().judge(snapshot, settings)) == expected
 
 
 @pytest.mark.parametrize("state", [s for s in WorkerState if s.is_live])
 def test_workers_alive__every_live_state_counts(state: WorkerState) -> None:
-    (result,) = WorkersAlive().run(make_snapshot(workers=[make_worker(state=state)]), Settings())
+    (result,) = WorkersAlive().judge(make_snapshot(workers=[make_worker(state=state)]), Settings())
 
     assert result.status is CheckStatus.PASS
 
 
 def test_workers_alive__says_how_to_start_one() -> None:
-    (result,) = WorkersAlive().run(make_snapshot(workers=[]), Settings())
+    (result,) = WorkersAlive().judge(make_snapshot(workers=[]), Settings())
 
     assert result.recommendation == "No active Celery workers found. Start one: celery -A proj worker"
 
@@ -150,11 +150,11 @@ DEPTH_TABLE = [
 def test_queues_depth__table(
     snapshot: Snapshot, settings: Settings, expected: list[tuple[str | None, str]]
 ) -> None:
-    assert statuses(QueuesDepth().run(snapshot, settings)) == expected
+    assert statuses(QueuesDepth().judge(snapshot, settings)) == expected
 
 
 def test_queues_depth__message_has_number_limit_and_command() -> None:
-    (result,) = QueuesDepth().run(make_snapshot(queues=[make_queue("emails", ready=1204)]), Settings())
+    (result,) = QueuesDepth().judge(make_snapshot(queues=[make_queue("emails", ready=1204)]), Settings())
 
     assert result.recommendation == (
         "Queue 'emails' holds 1204 tasks (limit 1000). Add workers: celery -A proj worker -Q emails"

@@ -18,7 +18,7 @@ STORE = StoreState(configured=True, reachable=True, url="redis://localhost:6379/
 
 def statuses(check: Any, settings: Settings | None = None, **changes: Any) -> list[tuple[str | None, str]]:
     snapshot = make_snapshot(**{"store": STORE, **changes})
-    return [(r.subject, r.status.value) for r in check.run(snapshot, settings or Settings())]
+    return [(r.subject, r.status.value) for r in check.judge(snapshot, settings or Settings())]
 
 
 def test_tasks_unknown__is_never_green() -> None:

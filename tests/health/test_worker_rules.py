@@ -80,7 +80,7 @@ EMPTY = InspectionState(asked=True, complete=True, roster=())
 
 
 def results(check: Any, snapshot: Snapshot, settings: Settings | None = None) -> list[tuple[str | None, str]]:
-    return [(r.subject, r.status.value) for r in check.run(snapshot, settings or Settings())]
+    return [(r.subject, r.status.value) for r in check.judge(snapshot, settings or Settings())]
 
 
 ALIVE = [
