@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from celery_health.doctor.facts import EntryFacts
 from celery_health.records import ObservedRuntime, Snapshot
 from celery_health.topology import matches_topic
-
-if TYPE_CHECKING:
-    from celery_health.doctor.evidence import EntryFacts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

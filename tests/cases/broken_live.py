@@ -8,7 +8,7 @@ from typing import Any
 from celery.schedules import schedule
 from kombu import Exchange, Queue
 
-from celery_health.doctor.evidence import EntryFacts
+from celery_health.doctor.facts import EntryFacts
 from celery_health.doctor.live import (
     PIDBOX,
     BrokerBinding,

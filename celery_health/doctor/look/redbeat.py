@@ -12,7 +12,7 @@ from kombu import Connection
 
 from celery_health.connections.redis import RedisLink, is_redis
 from celery_health.deadline import Deadline
-from celery_health.doctor.evidence import EntryFacts
+from celery_health.doctor.facts import EntryFacts
 from celery_health.doctor.static.entries import entry_facts
 from celery_health.reading.schedules import sending_beats
 from celery_health.records import Snapshot

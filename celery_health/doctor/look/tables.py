@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.apps import apps
 from django.utils import timezone
 
-from celery_health.doctor.evidence import EntryFacts
+from celery_health.doctor.facts import EntryFacts
 from celery_health.doctor.static.entries import entry_facts
 from celery_health.reading.schedules import sending_beats
 from celery_health.records import Snapshot

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-from celery_health.doctor.evidence import EntryFacts, Evidence
+from celery_health.doctor.evidence import Evidence
+from celery_health.doctor.facts import EntryFacts
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import BOTH, Rule
 from celery_health.doctor.wording import listed, meant

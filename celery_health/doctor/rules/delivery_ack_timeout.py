@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
-from celery_health.doctor.evidence import Evidence, TaskFacts
+from celery_health.doctor.evidence import Evidence
+from celery_health.doctor.facts import TaskFacts
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
 

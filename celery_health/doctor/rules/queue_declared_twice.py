@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
-from celery_health.doctor.evidence import Evidence, QueueFacts
+from celery_health.doctor.evidence import Evidence
+from celery_health.doctor.facts import QueueFacts
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
 

@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterable
 from typing import ClassVar
 
-from celery_health.doctor.evidence import Evidence, RouteFacts
+from celery_health.doctor.evidence import Evidence
+from celery_health.doctor.facts import RouteFacts
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
 from celery_health.doctor.rules.route_misspelt import right_key

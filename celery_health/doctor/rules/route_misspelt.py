@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import ClassVar
 
-from celery_health.doctor.evidence import Evidence, RouteFacts
+from celery_health.doctor.evidence import Evidence
+from celery_health.doctor.facts import RouteFacts
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
 from celery_health.doctor.wording import is_typo

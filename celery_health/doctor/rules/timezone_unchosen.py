@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-from celery_health.doctor.evidence import CrontabFacts, Evidence
+from celery_health.doctor.evidence import Evidence
+from celery_health.doctor.facts import CrontabFacts
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
 from celery_health.doctor.wording import listed

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
-from celery_health.doctor.evidence import Evidence, TaskFacts
+from celery_health.doctor.evidence import Evidence
+from celery_health.doctor.facts import TaskFacts
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import BOTH, Rule
 

@@ -9,7 +9,8 @@ from django.conf import settings as django_settings
 
 from celery_health.celery_app import facts_of, settings_package
 from celery_health.conf import Settings
-from celery_health.doctor.evidence import Evidence, TaskFacts
+from celery_health.doctor.evidence import Evidence
+from celery_health.doctor.facts import TaskFacts
 from celery_health.doctor.static.conf import conf_facts
 from celery_health.doctor.static.entries import configured_entries
 from celery_health.doctor.static.modules import code_facts

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from kombu import serialization
 
-from celery_health.doctor.evidence import ConfFacts
+from celery_health.doctor.facts import ConfFacts
 from celery_health.topology import transport_of
 
 if TYPE_CHECKING:

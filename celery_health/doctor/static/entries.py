@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery.schedules import crontab, schedule
 
-from celery_health.doctor.evidence import CrontabFacts, EntryFacts
+from celery_health.doctor.facts import CrontabFacts, EntryFacts
 from celery_health.doctor.static.queues import queue_in
 from celery_health.doctor.static.tasks import route
 from celery_health.topology import Resolver, configured_schedule, entry_options

@@ -16,7 +16,7 @@ from celery.local import Proxy
 from celery.result import AsyncResult
 from django.apps import apps
 
-from celery_health.doctor.evidence import CodeFacts, TakenName, UnimportedTasks
+from celery_health.doctor.facts import CodeFacts, TakenName, UnimportedTasks
 from celery_health.doctor.static.source import tasks_in_file
 from celery_health.topology import is_own_module, is_own_path
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from celery.app import defaults
 from django.conf import LazySettings
 
-from celery_health.doctor.evidence import DjangoFacts, IgnoredSetting
+from celery_health.doctor.facts import DjangoFacts, IgnoredSetting
 
 if TYPE_CHECKING:
     from celery import Celery

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kombu import Queue
 from kombu.common import Broadcast
 
-from celery_health.doctor.evidence import QueueFacts
+from celery_health.doctor.facts import QueueFacts
 from celery_health.topology import bindings_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from celery_health.doctor.evidence import RouteFacts
+from celery_health.doctor.facts import RouteFacts
 from celery_health.doctor.static.queues import queue_in
 
 if TYPE_CHECKING:

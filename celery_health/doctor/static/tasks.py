@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from celery import Task as CeleryTask
 from kombu import Queue
 
-from celery_health.doctor.evidence import TaskFacts
+from celery_health.doctor.facts import TaskFacts
 from celery_health.doctor.static.queues import queue_facts
 from celery_health.monitoring import options_of
 from celery_health.text.masking import describe_error

@@ -1,0 +1,235 @@
+"""What code and settings say: tasks, entries, queues, routes, configuration. Frozen, without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from celery_health.topology import Binding, Destination
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskFacts:
+    """One registered task."""
+
+    name: str
+    module: str
+    is_own: bool
+    """Defined by the project: not Celery's, not a library's."""
+    destination: Destination | None = None
+    """Where it goes when it is sent without options; None when its routing raises."""
+    routing_error: str | None = None
+    priority: int | None = None
+    serializer: str | None = None
+    acks_late: bool = False
+    survives_lost_worker: bool = False
+    """Sent again when its pool process is lost (``reject_on_worker_lost``, ``retry_on_worker_lost``)."""
+    time_limit_seconds: float | None = None
+    """The hard limit, its own or the app's; None without one."""
+    soft_time_limit_seconds: float | None = None
+    ignores_result: bool = False
+    longest_retry_seconds: float | None = None
+    """The longest wait before a retry that its options ask for; None when it may retry by nothing of them."""
+    expected_seconds: float | None = None
+    """How long a run may take by its own word (``expected=``)."""
+    queue_declaration: QueueFacts | None = None
+    """The ``kombu.Queue`` that its options bring along."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CrontabFacts:
+    """When a crontab is due, as sets of numbers."""
+
+    minute: frozenset[int]
+    hour: frozenset[int]
+    day_of_week: frozenset[int]
+    day_of_month: frozenset[int]
+    month_of_year: frozenset[int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EntryFacts:
+    """One entry of a schedule."""
+
+    name: str
+    source: str
+    """``settings`` (``add_periodic_task`` included), ``django_celery_beat`` or ``redbeat``."""
+    task: str
+    schedule: str
+    """For people."""
+    interval_seconds: float | None = None
+    """Between two runs; None for crontabs and others."""
+    crontab: CrontabFacts | None = None
+    destination: Destination | None = None
+    routing_error: str | None = None
+    misfit: str | None = None
+    """Why its arguments do not fit the task's signature."""
+    signature: str | None = None
+    """``(days, recipient)``: what the task takes; told of a misfit alone."""
+    option_names: tuple[str, ...] = ()
+    countdown_seconds: float | None = None
+    priority: int | None = None
+    queue_declaration: QueueFacts | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueueFacts:
+    """One declaration of a queue."""
+
+    name: str
+    where: str
+    """``task_queues``, ``task_default_queue``, ``route 'x'``, ``task 'x'`` or ``beat entry 'x'``."""
+    exchange: str
+    exchange_type: str
+    routing_key: str
+    bindings: tuple[Binding, ...] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """As the broker gets them: ``x-max-priority``, ``x-queue-type``, ..."""
+    durable: bool = True
+    auto_delete: bool = False
+    is_bare: bool = False
+    """It names no exchange and no key, and so has those of the default queue."""
+    is_broadcast: bool = False
+
+    @property
+    def is_quorum(self) -> bool:
+        """Say whether it is a quorum queue."""
+        return self.arguments.get("x-queue-type") == "quorum"
+
+    @property
+    def max_priority(self) -> int | None:
+        """Return ``x-max-priority``, if it has one."""
+        value = self.arguments.get("x-max-priority")
+        return value if isinstance(value, int) else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RouteFacts:
+    """One key of ``task_routes``."""
+
+    key: str
+    """As written; of a compiled pattern, its source."""
+    router: int
+    """Which router it belongs to, in the order in which they are asked."""
+    is_pattern: bool
+    target: str
+    """What it gives, for people."""
+    matches: tuple[str, ...] = ()
+    """Registered tasks whose name it matches."""
+    wins: tuple[str, ...] = ()
+    """Those of `matches` that really go where it says."""
+    beaten_by: Mapping[str, str] = field(default_factory=dict)
+    """Another key → its target, of those that win a match of this one."""
+    broader: tuple[str, ...] = ()
+    """Those keys of `beaten_by` that match all that this one does, and more."""
+    is_first_unsure: bool = False
+    """A router before it is code: what comes of it cannot be told by keys."""
+    option_names: tuple[str, ...] = ()
+    priority: int | None = None
+    queue_declaration: QueueFacts | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConfFacts:
+    """What ``app.conf`` effectively holds: judged instead of names in settings, which may not count."""
+
+    always_eager: bool = False
+    default_queue: str = "celery"
+    declares_queues: bool = False
+    """``task_queues`` is set."""
+    creates_missing_queues: bool = True
+    default_priority: int | None = None
+    task_serializer: str = "json"
+    result_serializer: str = "json"
+    accepted: frozenset[str] = frozenset({"json"})
+    """Names of the serializers whose content workers accept."""
+    accepted_results: frozenset[str] = frozenset({"json"})
+    known_serializers: frozenset[str] = frozenset({"json", "pickle", "yaml", "msgpack", "raw"})
+    """Names that kombu can encode with here."""
+    task_time_limit_seconds: float | None = None
+    task_soft_time_limit_seconds: float | None = None
+    prefetch_multiplier: int = 4
+    visibility_timeout_seconds: float | None = None
+    """Of transports that have one; None elsewhere."""
+    socket_timeout_seconds: float | None = None
+    confirms_publishes: bool = False
+    """``broker_transport_options["confirm_publish"]``."""
+    result_backend: str | None = None
+    """The scheme of its URL, or its name; None without one."""
+    result_expires_seconds: float | None = 86400.0
+    """None or 0: never."""
+    ignores_results: bool = False
+    beat_scheduler: str = "celery.beat:PersistentScheduler"
+    timezone: str = "UTC"
+    timezone_is_explicit: bool = False
+    timezone_differs: bool = False
+    """From Django's: the two zones have different clocks at some time of the year."""
+    publishes_elsewhere: bool = False
+    """``broker_write_url`` and ``broker_read_url`` differ."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IgnoredSetting:
+    """A name in Django's settings that looks like Celery's, and that ``app.conf`` does not follow."""
+
+    name: str
+    key: str
+    """The option of Celery that it means."""
+    right_name: str
+    """The name under which this app would read it."""
+    is_assigned: bool = False
+    """Assigned on ``app.conf`` (``app.conf.x = ...``), not in Django's settings."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DjangoFacts:
+    """What Django's settings say."""
+
+    debug: bool = False
+    time_zone: str | None = None
+    is_testing: bool = False
+    namespace: str | None = None
+    """Of ``config_from_object``; None: names are used as they are."""
+    reads_django_settings: bool = True
+    """The app takes its configuration from them."""
+    ignored: tuple[IgnoredSetting, ...] = ()
+    masked_entries: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Where a schedule stands → those of its entries that beat never sees."""
+    schedule_source: str = "app.conf.beat_schedule"
+    """Where the schedule stands that does count."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TakenName:
+    """A task name that two functions ask for."""
+
+    name: str
+    kept: str
+    """``module.function`` that the name reaches."""
+    lost: tuple[str, ...]
+    """Those that it does not."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnimportedTasks:
+    """A module of the project that defines tasks and that a worker does not import."""
+
+    module: str
+    tasks: tuple[str, ...]
+    """Names that its tasks would have."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CodeFacts:
+    """What the project's modules show."""
+
+    taken: tuple[TakenName, ...] = ()
+    imported_twice: tuple[tuple[str, ...], ...] = ()
+    """Modules with tasks that are one file under several names."""
+    unimported: tuple[UnimportedTasks, ...] = ()
+    uses_chord: tuple[str, ...] = ()
+    """Own modules that import ``chord``."""
+    uses_async_result: tuple[str, ...] = ()
+    tasks_at: Mapping[str, str] = field(default_factory=dict)
+    """Dotted path of an entry that names no task → the real name of the task that lives there."""
