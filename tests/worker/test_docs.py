@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from celery_health.reporting import admission, totals
 from celery_health.reporting.agent import JITTER
-from celery_health.worker.recorder import MAX_TASKS
+from celery_health.worker.held import MAX_TASKS
 from tests.support import ROOT, Worker
 from tests.worker.conftest import Ledger, patiently
 from tests.worker.ends import ENDS, SPECIAL
