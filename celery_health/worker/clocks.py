@@ -25,6 +25,11 @@ def age(stamp: float | None, now: float) -> float | None:
     return None if stamp is None else max(0.0, now - stamp)
 
 
+def rounded(seconds: float | None) -> float | None:
+    """Return `seconds` as records hold them: to the millisecond."""
+    return None if seconds is None else round(seconds, 3)
+
+
 class Clocks:
     """The clocks of one worker. `attach` starts the first two anew at each (re)connect of its consumer."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from celery.worker.control import inspect_command
 
 from celery_health.headers import REPORT_COMMAND
-from celery_health.worker.held import Recorder
+from celery_health.worker.recorder import Recorder
 
 
 def register(recorder: Recorder) -> None:

@@ -1,174 +1,50 @@
-"""The whole state of a worker as one record: what the store keeps and everybody else reads.
+"""The tasks that a worker has taken, as its record tells of them: running, waiting for a slot or their ETA.
 
-Built in the agent's thread while the worker works on: it only looks, at copies taken in one step of the
-interpreter, and never asks kombu or Celery for anything that could open a connection.
+Looked at from the agent's thread while the worker changes them: at copies taken in one step of the
+interpreter, and without a call that could open a connection.
 """
 
 from __future__ import annotations
 
-import os
-import platform
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
-from time import monotonic
 from typing import Any, Final
 
 from celery.worker import state as worker_state
 
-from celery_health import __version__
 from celery_health.conf import Settings
 from celery_health.monitoring import options_of
 from celery_health.reporting.faults import Faults
 from celery_health.text.arguments import shown
-from celery_health.worker.clocks import Clocks, age
-from celery_health.worker.pools import Children, live_children, pool_name, runs_tasks_in_loop, slots
+from celery_health.worker.clocks import age, rounded
 from celery_health.worker.queues import QueueNames
 
 #: Tasks of each kind in a record; `*_count` says how many there are.
 MAX_TASKS: Final = 100
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Identity:
-    """What does not change while a worker runs."""
-
-    hostname: str
-    app_id: str
-    config: str
-    """Fingerprint of what decides over routing."""
-    broker: str
-    """Fingerprint of the broker's place."""
-    limits: Mapping[str, float | None]
-    """Time limits of the whole worker, in seconds."""
-
-
-class Recorder:
-    """Builds the records of one worker."""
+class HeldTasks:
+    """Tells of the tasks that one worker holds."""
 
     def __init__(
         self,
-        identity: Identity,
+        worker_limits: Mapping[str, float | None],
         *,
         settings: Settings,
-        clocks: Clocks,
         queues: QueueNames,
-        children: Children,
         faults: Faults,
     ) -> None:
-        self._identity = identity
+        self._worker_limits = worker_limits
+        """Of the whole worker, in seconds: ``time_limit`` and ``soft_time_limit``."""
         self._settings = settings
-        self._clocks = clocks
         self._queues = queues
-        self._children = children
         self._faults = faults
-        self._started_at = time.time()
-        self._had_children_at = monotonic()
-        self._versions = _versions()
         self._limits: dict[str, float | None] = {}
-        self.consumer: Any = None
-        """Celery's, from its first start on."""
-        self.fingerprint = ""
-        self.ready = False
-        self.draining = False
-        self.goodbye = False
+        """Task name → how long a run may take by the task's own word, in seconds."""
 
-    # What changes -----------------------------------------------------------------------------------
-
-    @property
-    def connected(self) -> bool:
-        """Say whether the consumer has a connection, as far as it knows."""
-        return self._clocks.attached and getattr(self.consumer, "connection", None) is not None
-
-    def consumed_queues(self) -> tuple[str, ...]:
-        """Return the queues that the consumer is subscribed to."""
-        task_consumer: Any = getattr(self.consumer, "task_consumer", None)
-        if task_consumer is None:
-            return ()
-        return tuple(str(queue.name) for queue in _copy(lambda: task_consumer.queues))
-
-    def is_looping(self) -> bool:
-        """Say whether the event loop should be turning now.
-
-        Not while it reconnects or drains. A solo worker runs its task inside the loop, and greenlets share
-        it, so a busy one may stand still.
-        """
-        if not self.connected or self.draining or self.goodbye:
-            return False
-        return not (runs_tasks_in_loop(self.consumer.pool) and _members(worker_state.active_requests))
-
-    def can_consume(self) -> bool | None:
-        """Say whether the worker may take another message now; None where nobody can say."""
-        consumer = self.consumer
-        task_consumer: Any = getattr(consumer, "task_consumer", None)
-        qos: Any = getattr(consumer, "qos", None)
-        if task_consumer is None or qos is None:
-            return None
-        channel_qos = getattr(task_consumer.channel, "qos", None)
-        if channel_qos is not None and hasattr(channel_qos, "can_consume"):
-            return bool(channel_qos.can_consume())
-        # AMQP: the broker pushes as long as fewer are unacknowledged than the prefetch count.
-        if not qos.value:
-            return True
-        held = [*_members(worker_state.reserved_requests), *_rate_limited(consumer), *_scheduled(consumer)]
-        unacknowledged = {id(request) for request in held if not request.acknowledged}
-        return len(unacknowledged) < int(qos.value)
-
-    def record(self) -> dict[str, Any]:
-        """Return the record, as JSON can hold it."""
-        now = monotonic()
-        self._clocks.look_at_progress(now)
-        consumer = self.consumer
-        pool = getattr(consumer, "pool", None)
-        queues = self.consumed_queues()
-        held = self._held(consumer, now)
-        connected = self.connected
-        return {
-            "v": 1,
-            "hostname": self._identity.hostname,
-            "pid": os.getpid(),
-            "app_id": self._identity.app_id,
-            "queues": list(queues),
-            "fingerprint": self.fingerprint,
-            "pool": pool_name(pool),
-            "concurrency": slots(pool),
-            **self._pool_processes(pool, now),
-            **self._children.record(now),
-            **held,
-            "processed": worker_state.all_total_count[0],
-            "prefetch_count": getattr(getattr(consumer, "qos", None), "value", None),
-            "can_consume": self.can_consume() if connected else None,
-            "paused": connected and not queues,
-            "connected": connected,
-            "looping": self.is_looping(),
-            "loop_age_seconds": _rounded(self._clocks.loop_age(now)),
-            "read_age_seconds": _rounded(self._clocks.read_age(now)),
-            "progress_age_seconds": _rounded(self._clocks.progress_age(now)),
-            "draining": self.draining,
-            "goodbye": self.goodbye,
-            "ready": self.ready,
-            "started_at": self._started_at,
-            "versions": self._versions,
-            "config": self._identity.config,
-            "broker": self._identity.broker,
-            "limits": dict(self._identity.limits),
-            "restart_count": max(0, getattr(consumer, "restart_count", 0)),
-        }
-
-    def _pool_processes(self, pool: Any, now: float) -> dict[str, Any]:
-        """Return the live pool processes, and how long there has been none: they come and go one by one."""
-        children = live_children(pool)
-        if children != 0:
-            self._had_children_at = now
-        return {"children": children, "childless_seconds": _rounded(now - self._had_children_at)}
-
-    # Tasks ------------------------------------------------------------------------------------------
-
-    def _held(self, consumer: Any, now: float) -> dict[str, Any]:
-        """Return the tasks that the worker has taken: running, waiting for a slot, waiting for their ETA."""
+    def record(self, consumer: Any, now: float) -> dict[str, Any]:
+        """Return rows, counts and counts by queue, of those that run, wait for a slot, wait for their ETA."""
         active = [r for r in _members(worker_state.active_requests) if not _is_over(r)]
         running = {id(request) for request in active}
         waiting = [*_members(worker_state.reserved_requests), *_rate_limited(consumer)]
@@ -216,7 +92,7 @@ class Recorder:
         return {
             **self._row(request),
             "time_start": request.time_start,
-            "runtime_seconds": _rounded(age(accepted_at, now)),
+            "runtime_seconds": rounded(age(accepted_at, now)),
             "limit_seconds": self._limit(request),
         }
 
@@ -234,7 +110,7 @@ class Recorder:
         if expected is not None:
             return expected
         hard, soft = request.time_limits or (None, None)
-        task, whole = request.task, self._identity.limits
+        task, whole = request.task, self._worker_limits
         limit: float | None = (
             hard or task.time_limit or whole.get("time_limit")
             or soft or task.soft_time_limit or whole.get("soft_time_limit")
@@ -242,16 +118,7 @@ class Recorder:
         return limit
 
 
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)
-
-
-def _is_over(request: Any) -> bool:
-    # Celery keeps some that have ended: a task in the threads pool that called sys.exit, for one.
-    return getattr(request, "health_outcome", None) is not None
-
-
-def _copy(source: Callable[[], Iterable[Any]]) -> list[Any]:
+def copied(source: Callable[[], Iterable[Any]]) -> list[Any]:
     """Return what `source()` yields, tried again when the worker changes it meanwhile."""
     for _ in range(5):
         try:
@@ -259,6 +126,22 @@ def _copy(source: Callable[[], Iterable[Any]]) -> list[Any]:
         except RuntimeError:  # changed size during iteration
             continue
     return []
+
+
+def any_runs() -> bool:
+    """Say whether the worker runs a task now."""
+    return bool(_members(worker_state.active_requests))
+
+
+def unacknowledged(consumer: Any) -> int:
+    """Return how many messages the worker has taken and not yet acknowledged."""
+    held = [*_members(worker_state.reserved_requests), *_rate_limited(consumer), *_scheduled(consumer)]
+    return len({id(request) for request in held if not request.acknowledged})
+
+
+def _is_over(request: Any) -> bool:
+    # Celery keeps some that have ended: a task in the threads pool that called sys.exit, for one.
+    return getattr(request, "health_outcome", None) is not None
 
 
 def _members(requests: Any) -> list[Any]:
@@ -271,8 +154,8 @@ def _members(requests: Any) -> list[Any]:
 def _rate_limited(consumer: Any) -> list[Any]:
     """Return what waits for its rate limit: taken from the queue, and in none of Celery's sets."""
     buckets: Any = getattr(consumer, "task_buckets", None) or {}
-    limited = [bucket.contents for bucket in _copy(buckets.values) if bucket is not None]
-    return [item[0] for contents in limited for item in _copy(partial(iter, contents))]
+    limited = [bucket.contents for bucket in copied(buckets.values) if bucket is not None]
+    return [item[0] for contents in limited for item in copied(partial(iter, contents))]
 
 
 def _scheduled(consumer: Any) -> Sequence[Any]:
@@ -284,18 +167,8 @@ def _scheduled(consumer: Any) -> Sequence[Any]:
     timer = getattr(consumer, "timer", None)
     queue = getattr(getattr(timer, "schedule", timer), "_queue", None) or ()
     found = []
-    for item in _copy(partial(iter, queue)):
+    for item in copied(partial(iter, queue)):
         args = getattr(getattr(item, "entry", None), "args", None) or ()
         if args and hasattr(args[0], "request_dict"):
             found.append(args[0])
     return found
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version(), "celery_health": __version__}
-    for package in ("celery", "kombu", "redis"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions

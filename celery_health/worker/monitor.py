@@ -23,12 +23,12 @@ from celery_health.store.opening import open_store
 from celery_health.worker import control, fingerprints
 from celery_health.worker.clocks import Clocks
 from celery_health.worker.composer import Composer
-from celery_health.worker.held import Identity, Recorder
 from celery_health.worker.labels.rules import LabelRules
 from celery_health.worker.letters import DeadLetters
 from celery_health.worker.messages import watch_refusals, watch_strategies
 from celery_health.worker.pools import Children
 from celery_health.worker.queues import QueueNames
+from celery_health.worker.recorder import Identity, Recorder
 from celery_health.worker.requests import MonitoredRequest, Recording
 
 #: A consumer that has not come back from reading for this long does not count as consuming.

@@ -1,0 +1,163 @@
+"""The whole state of a worker as one record: what the store keeps and everybody else reads.
+
+Built in the agent's thread while the worker works on: it only looks, at copies taken in one step of the
+interpreter, and never asks kombu or Celery for anything that could open a connection.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from time import monotonic
+from typing import Any
+
+from celery.worker import state as worker_state
+
+from celery_health import __version__
+from celery_health.conf import Settings
+from celery_health.reporting.faults import Faults
+from celery_health.worker.clocks import Clocks, rounded
+from celery_health.worker.held import HeldTasks, any_runs, copied, unacknowledged
+from celery_health.worker.pools import Children, live_children, pool_name, runs_tasks_in_loop, slots
+from celery_health.worker.queues import QueueNames
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Identity:
+    """What does not change while a worker runs."""
+
+    hostname: str
+    app_id: str
+    config: str
+    """Fingerprint of what decides over routing."""
+    broker: str
+    """Fingerprint of the broker's place."""
+    limits: Mapping[str, float | None]
+    """Time limits of the whole worker, in seconds."""
+
+
+class Recorder:
+    """Builds the records of one worker."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        *,
+        settings: Settings,
+        clocks: Clocks,
+        queues: QueueNames,
+        children: Children,
+        faults: Faults,
+    ) -> None:
+        self._identity = identity
+        self._clocks = clocks
+        self._children = children
+        self._held = HeldTasks(identity.limits, settings=settings, queues=queues, faults=faults)
+        self._started_at = time.time()
+        self._had_children_at = monotonic()
+        self._versions = _versions()
+        self.consumer: Any = None
+        """Celery's, from its first start on."""
+        self.fingerprint = ""
+        self.ready = False
+        self.draining = False
+        self.goodbye = False
+
+    @property
+    def connected(self) -> bool:
+        """Say whether the consumer has a connection, as far as it knows."""
+        return self._clocks.attached and getattr(self.consumer, "connection", None) is not None
+
+    def consumed_queues(self) -> tuple[str, ...]:
+        """Return the queues that the consumer is subscribed to."""
+        task_consumer: Any = getattr(self.consumer, "task_consumer", None)
+        if task_consumer is None:
+            return ()
+        return tuple(str(queue.name) for queue in copied(lambda: task_consumer.queues))
+
+    def is_looping(self) -> bool:
+        """Say whether the event loop should be turning now.
+
+        Not while it reconnects or drains. A solo worker runs its task inside the loop, and greenlets share
+        it, so a busy one may stand still.
+        """
+        if not self.connected or self.draining or self.goodbye:
+            return False
+        return not (runs_tasks_in_loop(self.consumer.pool) and any_runs())
+
+    def can_consume(self) -> bool | None:
+        """Say whether the worker may take another message now; None where nobody can say."""
+        consumer = self.consumer
+        task_consumer: Any = getattr(consumer, "task_consumer", None)
+        qos: Any = getattr(consumer, "qos", None)
+        if task_consumer is None or qos is None:
+            return None
+        channel_qos = getattr(task_consumer.channel, "qos", None)
+        if channel_qos is not None and hasattr(channel_qos, "can_consume"):
+            return bool(channel_qos.can_consume())
+        # AMQP: the broker pushes as long as fewer are unacknowledged than the prefetch count.
+        if not qos.value:
+            return True
+        return unacknowledged(consumer) < int(qos.value)
+
+    def record(self) -> dict[str, Any]:
+        """Return the record, as JSON can hold it."""
+        now = monotonic()
+        self._clocks.look_at_progress(now)
+        consumer = self.consumer
+        pool = getattr(consumer, "pool", None)
+        queues = self.consumed_queues()
+        held = self._held.record(consumer, now)
+        connected = self.connected
+        return {
+            "v": 1,
+            "hostname": self._identity.hostname,
+            "pid": os.getpid(),
+            "app_id": self._identity.app_id,
+            "queues": list(queues),
+            "fingerprint": self.fingerprint,
+            "pool": pool_name(pool),
+            "concurrency": slots(pool),
+            **self._pool_processes(pool, now),
+            **self._children.record(now),
+            **held,
+            "processed": worker_state.all_total_count[0],
+            "prefetch_count": getattr(getattr(consumer, "qos", None), "value", None),
+            "can_consume": self.can_consume() if connected else None,
+            "paused": connected and not queues,
+            "connected": connected,
+            "looping": self.is_looping(),
+            "loop_age_seconds": rounded(self._clocks.loop_age(now)),
+            "read_age_seconds": rounded(self._clocks.read_age(now)),
+            "progress_age_seconds": rounded(self._clocks.progress_age(now)),
+            "draining": self.draining,
+            "goodbye": self.goodbye,
+            "ready": self.ready,
+            "started_at": self._started_at,
+            "versions": self._versions,
+            "config": self._identity.config,
+            "broker": self._identity.broker,
+            "limits": dict(self._identity.limits),
+            "restart_count": max(0, getattr(consumer, "restart_count", 0)),
+        }
+
+    def _pool_processes(self, pool: Any, now: float) -> dict[str, Any]:
+        """Return the live pool processes, and how long there has been none: they come and go one by one."""
+        children = live_children(pool)
+        if children != 0:
+            self._had_children_at = now
+        return {"children": children, "childless_seconds": rounded(now - self._had_children_at)}
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version(), "celery_health": __version__}
+    for package in ("celery", "kombu", "redis"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
