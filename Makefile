@@ -2,25 +2,36 @@
 PY := $(or $(PYTHON),python3)
 BIN := .venv/bin
 ARGS ?=
-# The tests mostly wait for processes of their own, so that more of them than there are cores go well together.
-# On a busy machine a process may miss its time: such a test is run once more, and the end of the run says so.
-PARALLEL ?= -n 5 --dist worksteal --reruns 1 -rsR
+# Most tests wait for processes of their own: more of them at once than there are cores keep those busy. One that
+# waited for another process may run again, twice at most, and the end of the run lists it (tests/support/runs.py).
+PYTEST := $(BIN)/pytest -n 6 --reruns 2 --durations 20 --ignore=tests/benchmarks
+QUICK := smoke or not (live or slow)
+# Who names tests wants those, however long they take.
+NAMED = $(filter tests/% ./tests/% -k%,$(ARGS))
 ENVIRONMENT := $(PY) example_project/environment.py
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test bench soak lint format types layers docs clean
+.PHONY: help demo test test-all bench soak lint format types layers docs clean
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Run the example project with all it needs (ARGS=--once: check it and end)
 	@$(ENVIRONMENT) demo
 	@exec $(BIN)/python example_project/demo.py $(ARGS)
 
-test: ## Run the tests (ARGS="tests/reading -k flight" for some)
+# Each process that a test starts would compile the package anew.
+test test-all: export PYTHONDONTWRITEBYTECODE =
+
+test: ## Run the tests that prove most, in minutes (ARGS="tests/store -k lock": those, however long)
 	@bash .ci/services
 	@$(ENVIRONMENT) test
-	@$(BIN)/pytest -m "not soak" --ignore=tests/benchmarks $(PARALLEL) $(ARGS)
+	@$(PYTEST) -m "not soak$(if $(NAMED),, and ($(QUICK)))" $(ARGS)
+
+test-all: ## Run all other tests: with `make test` that is everything but soak (ARGS for some)
+	@bash .ci/services
+	@$(ENVIRONMENT) test
+	@$(PYTEST) -m "not soak and not ($(QUICK))" $(ARGS)
 
 bench: ## Measure the figures that DESIGN promises, each beside its floor
 	@bash .ci/services

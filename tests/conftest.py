@@ -23,6 +23,7 @@ from tests.support import (
     find_rabbitmq_server,
 )
 from tests.support.processes import RUNNING
+from tests.support.runs import OneByOne, sort_into_runs, tell_reruns
 
 # A run in the background of a shell is born deaf to Ctrl-C, as is each process that a test would interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -107,7 +108,12 @@ def rabbit_url(rabbit: RabbitServer, rabbit_vhost: str) -> str:
     return rabbit.url(rabbit_vhost)
 
 
-@pytest.fixture(params=["redis", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
+@pytest.fixture(
+    params=[
+        pytest.param("redis", marks=pytest.mark.redis),
+        pytest.param("rabbitmq", marks=pytest.mark.rabbitmq),
+    ]
+)
 def broker_url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty broker: each test that asks for it runs on Redis and on RabbitMQ."""
     url: str = request.getfixturevalue("redis_url" if request.param == "redis" else "rabbit_url")
@@ -203,8 +209,6 @@ def web_server() -> Iterator[Callable[..., WebServer]]:
 
 # The run ---------------------------------------------------------------------------------------------
 
-_MARKS_BY_FIXTURE = {"redis_server": "redis", "rabbit": "rabbitmq"}
-
 
 def pytest_configure(config: pytest.Config) -> None:
     # By default SIGTERM ends Python without cleaning up; a cancelled CI job sends it.
@@ -212,15 +216,16 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
+# Before xdist sends the order to its controller, and before -m chooses.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        needed = set(getattr(item, "fixturenames", ()))
-        # Parametrised over both brokers: the marks stand on the parameters.
-        if "broker_url" in needed:
-            needed.discard("rabbit")
-        for fixture, mark in _MARKS_BY_FIXTURE.items():
-            if fixture in needed:
-                item.add_marker(mark)
+    sort_into_runs(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand the tests out one by one; another ``--dist`` than the default is left alone."""
+    return OneByOne(config, log) if config.getoption("dist") == "load" else None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -244,6 +249,15 @@ def _no_process_left() -> Iterator[None]:
     for one in left:
         one.close()
     assert not left, f"Left running: {', '.join(one.name for one in left)}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List the tests that ran again: a run that is green must not hide them."""
+    lines = tell_reruns(terminalreporter.stats)
+    if lines:
+        terminalreporter.section("ran again", yellow=True)
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

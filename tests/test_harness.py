@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
@@ -26,6 +27,7 @@ from tests.support import (
     eventually,
     unanswered_port,
 )
+from tests.support.runs import marks_of
 
 
 def test_eventually__returns_the_value() -> None:
@@ -225,3 +227,91 @@ def test_beat__starts(redis_url: str, beat_factory: Callable[..., Beat]) -> None
 def test_web_server__answers(server: str, redis_url: str, web_server: Callable[..., WebServer]) -> None:
     response = web_server(redis_url, server=server, plain=True).request("/empty/")
     assert (response.status, response.text) == (200, "ok")
+
+
+# Runs ------------------------------------------------------------------------------------------------
+
+TESTS_OF_A_RUN = """
+from pathlib import Path
+
+import pytest
+
+
+def attempts(name):
+    with (Path(__file__).parent / name).open("a+") as file:
+        file.write(".")
+        file.seek(0)
+        return len(file.read())
+
+
+@pytest.mark.live
+def test_late():
+    assert attempts("late") == 3, "the worker said nothing"
+
+
+@pytest.mark.live
+def test_broken():
+    raise RuntimeError("no such queue")
+
+
+@pytest.mark.slow
+def test_long():
+    pass
+
+
+def test_wrong():
+    assert attempts("wrong") == 2
+"""
+
+
+@pytest.fixture
+def run_of(tmp_path: Path) -> Callable[..., str]:
+    """Run pytest with this harness over a module of four tests; return what it says."""
+    (tmp_path / "test_of_a_run.py").write_text(TESTS_OF_A_RUN)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n  live\n  slow\n")
+
+    def run(*options: str) -> str:
+        argv = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", *options]
+        path = f"{ROOT}{os.pathsep}{ROOT / 'example_project'}"
+        ended = subprocess.run(
+            argv, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
+        )
+        return ended.stdout + ended.stderr
+
+    return run
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_run__tells_which_tests_ran_again(processes: str, run_of: Callable[..., str]) -> None:
+    said = run_of("-n", processes, "--reruns", "2")
+    _, _, told = said.partition(" ran again ===")
+    assert [line.strip() for line in told.splitlines()[1:5]] == [
+        "test_of_a_run.py::test_broken ran again twice and failed all the same. At first:",
+        "test_of_a_run.py:21: RuntimeError: no such queue",
+        "test_of_a_run.py::test_late ran again twice and passed. At first:",
+        "test_of_a_run.py:16: AssertionError: the worker said nothing",
+    ], said
+    # What waits for no process has no second chance.
+    assert "FAILED test_of_a_run.py::test_wrong" in said
+    assert "2 failed, 2 passed, 4 rerun" in said
+
+
+def test_run__starts_with_what_takes_longest(run_of: Callable[..., str]) -> None:
+    said = run_of("--collect-only", "-q")
+    names = [line.rpartition("::")[2] for line in said.splitlines() if "::" in line]
+    assert names == ["test_long", "test_late", "test_broken", "test_wrong"]
+
+
+@pytest.mark.parametrize(
+    ("fixtures", "marks"),
+    [
+        ((), []),
+        (("tmp_path", "redis_url", "redis_server"), ["redis"]),
+        (("rabbit_vhost", "rabbit", "worker_factory"), ["live", "rabbitmq"]),
+        # On both brokers: each of the two tests has the mark of its own.
+        (("broker_url", "rabbit"), []),
+        (("exporter_factory",), ["live"]),
+    ],
+)
+def test_run__tells_from_its_fixtures_what_a_test_needs(fixtures: tuple[str, ...], marks: list[str]) -> None:
+    assert marks_of(fixtures) == marks

@@ -94,7 +94,12 @@ def rabbit_target(rabbit: RabbitServer, rabbit_vhost: str, proxy: Callable[[int]
     rabbit.resume()
 
 
-@pytest.fixture(params=["redis", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
+@pytest.fixture(
+    params=[
+        pytest.param("redis", marks=pytest.mark.redis),
+        pytest.param("rabbitmq", marks=pytest.mark.rabbitmq),
+    ]
+)
 def target(request: pytest.FixtureRequest) -> Target:
     found: Target = request.getfixturevalue("redis_target" if request.param == "redis" else "rabbit_target")
     return found

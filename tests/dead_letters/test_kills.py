@@ -59,7 +59,12 @@ def rabbit_broker() -> Iterator[Restartable]:
         server.close()
 
 
-@pytest.fixture(params=["redis", pytest.param("rabbitmq", marks=[pytest.mark.rabbitmq, pytest.mark.slow])])
+@pytest.fixture(
+    params=[
+        pytest.param("redis", marks=pytest.mark.redis),
+        pytest.param("rabbitmq", marks=[pytest.mark.rabbitmq, pytest.mark.slow]),
+    ]
+)
 def broker(request: pytest.FixtureRequest) -> Restartable:
     """A broker of each kind, of this test's own."""
     name = "redis_broker" if request.param == "redis" else "rabbit_broker"

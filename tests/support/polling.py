@@ -8,12 +8,22 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+#: A pause grows with what was waited already: who waits long leaves the processor to what it waits for.
+_SHARE = 0.05
+_LONGEST_PAUSE = 0.25
+
+
+def pause_after(waited: float, interval: float) -> float:
+    """Return how many seconds to pause after having waited for `waited`: at least `interval`."""
+    return max(interval, min(_LONGEST_PAUSE, waited * _SHARE))
+
 
 def eventually(
     predicate: Callable[[], T], timeout: float = 10.0, *, interval: float = 0.02, what: str | None = None
 ) -> T:
-    """Return the first truthy value of `predicate`, asked every `interval` seconds for `timeout` seconds.
+    """Return the first truthy value of `predicate`, asked again and again for `timeout` seconds.
 
+    Between two questions are `interval` seconds, and more when it takes long: see `pause_after`.
     An AssertionError inside `predicate` means "not yet"; any other exception ends the wait.
 
     Raises:
@@ -33,7 +43,7 @@ def eventually(
         if elapsed >= timeout:
             name = what or getattr(predicate, "__name__", repr(predicate))
             raise AssertionError(f"Not within {timeout:g} s: {name}. Last seen: {last!r}")
-        time.sleep(min(interval, max(0.0, timeout - elapsed)))
+        time.sleep(min(pause_after(elapsed, interval), max(0.0, timeout - elapsed)))
 
 
 def always(predicate: Callable[[], object], seconds: float, *, interval: float = 0.05) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from tests.support.polling import eventually
+from tests.support.polling import eventually, pause_after
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -206,20 +206,21 @@ class ManagedProcess:
         Raises:
             AssertionError: the process ended, or did not write it in time; the message shows the log's end.
         """
-        deadline = time.monotonic() + timeout
+        started = time.monotonic()
         while True:
             ended = not self.running
             log = self.log
             if text in log:
                 return log
-            if ended or time.monotonic() > deadline:
+            waited = time.monotonic() - started
+            if ended or waited > timeout:
                 why = (
                     f"ended with status {self.returncode}"
                     if ended
                     else f"said nothing of it for {timeout:g} s"
                 )
                 raise AssertionError(f"{self.name} {why}: {text!r}. Its log ends:\n{log[-4000:]}")
-            time.sleep(0.02)
+            time.sleep(pause_after(waited, 0.02))
 
     def wait_until(self, answers: object, timeout: float = 30.0) -> None:
         """Wait until `answers()` is true; fail at once, with the log, when the process ends before."""
