@@ -22,7 +22,7 @@ from tests.support import (
     Worker,
     find_rabbitmq_server,
 )
-from tests.support.processes import RUNNING
+from tests.support.processes import RUNNING, STARTED
 from tests.support.runs import OneByOne, sort_into_runs, tell_reruns
 
 # A run in the background of a shell is born deaf to Ctrl-C, as is each process that a test would interrupt.
@@ -241,10 +241,18 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(autouse=True)
-def _no_process_left() -> Iterator[None]:
-    """Fail the test that started a process and did not end it; servers of the run may stay."""
-    before = set(RUNNING)
+def _no_process_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail the test that started a process and did not end it; servers of the run may stay.
+
+    And the one that started a process of Celery or of the web, and is not marked as ``live``.
+    """
+    before, started = set(RUNNING), len(STARTED)
     yield
+    if request.node.get_closest_marker("live") is None:
+        live = [
+            name for name in STARTED[started:] if name.startswith(("worker ", "beat", "web ", "exporter"))
+        ]
+        assert not live, f"Mark this test as live: it starts {', '.join(live)}."
     left = [one for one in RUNNING if one not in before and not one.shared]
     for one in left:
         one.close()

@@ -204,6 +204,7 @@ def test_celery_app__publishes_and_counts(celery_app: Celery) -> None:
             assert channel.queue_declare("q", passive=True).message_count == 1
 
 
+@pytest.mark.smoke
 def test_worker__runs_tasks(
     broker_url: str, worker_factory: Callable[..., Worker], celery_app: Celery
 ) -> None:
@@ -219,10 +220,12 @@ def test_worker__prefork_has_children(redis_url: str, worker_factory: Callable[.
     assert len(worker.child_pids()) == 2
 
 
+@pytest.mark.smoke
 def test_beat__starts(redis_url: str, beat_factory: Callable[..., Beat]) -> None:
     assert beat_factory(redis_url, plain=True).stop() == 0
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("server", ["gunicorn", "uvicorn", "runserver"])
 def test_web_server__answers(server: str, redis_url: str, web_server: Callable[..., WebServer]) -> None:
     response = web_server(redis_url, server=server, plain=True).request("/empty/")

@@ -21,6 +21,8 @@ from kombu import Queue
 from tests.api.conftest import PREFIX
 from tests.support import ROOT, RabbitServer, RedisServer, Response, WebServer, Worker, eventually, free_port
 
+pytestmark = pytest.mark.live
+
 HEALTH = PREFIX + "health/"
 #: Every rank may read: who may is shown in `test_permissions`.
 OPEN = {"PERMISSIONS": {"read": "rest_framework.permissions.AllowAny"}}
@@ -46,6 +48,7 @@ def answers(web: WebServer, path: str, wanted: Callable[[Any], bool]) -> Any:
     return eventually(ask, timeout=20, interval=0.1)
 
 
+@pytest.mark.smoke
 def test_health__worker_comes_and_goes(broker_url: str, worker_factory: Start, web_server: Start) -> None:
     web = web_server(broker_url, health=NO_GRACE)
     worker = worker_factory(broker_url)
@@ -92,6 +95,7 @@ def test_health__depth_over_all_priorities(
     assert "Queue 'celery' holds 1001 tasks (limit 1000)" in " ".join(body["recommendations"])
 
 
+@pytest.mark.smoke
 def test_tasks_stats_workers_queues__of_a_busy_worker(
     broker_url: str,
     worker_factory: Start,

@@ -28,6 +28,7 @@ def only_beat(stage: Stage) -> Any:
     return beat
 
 
+@pytest.mark.smoke
 def test_beat__on_time(stage: Stage) -> None:
     stage.schedule = {
         "often": OFTEN,

@@ -126,6 +126,7 @@ def test_url__is_masked(target: Target, make_app: Callable[..., Celery], reader:
     assert broker.transport in target.url or broker.transport == "redis"
 
 
+@pytest.mark.smoke
 def test_read__works_on_while_a_worker_consumes(
     broker_url: str, celery_app: Celery, reader: Reader, worker_factory: Callable[..., Worker]
 ) -> None:

@@ -68,6 +68,7 @@ PREFORK: dict[tuple[str, str], tuple[str, str] | None] = {
 }
 
 
+@pytest.mark.smoke
 def test_ends__prefork(yard: Yard) -> None:
     worker = yard.worker(concurrency=3, letters={"enabled": True, "max_redeliveries": 2})
     ends_of(yard, {**ANYWHERE, **PREFORK}, RUNS + len(PREFORK) + 1 + 2, worker)

@@ -24,6 +24,8 @@ from tests.support import (
     project_env,
 )
 
+pytestmark = pytest.mark.live
+
 SEED = 20261121
 
 

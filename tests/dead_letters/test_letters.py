@@ -150,6 +150,7 @@ def test_purge__counts(post: Post) -> None:
     assert dead_letters.sizes()["celery"] == 0
 
 
+@pytest.mark.smoke
 def test_requeue__runs_as_it_was_published(post: Post, recorded: Callable[..., Any]) -> None:
     """Same id, arguments, headers, priority and queue."""
     options = {"priority": 4, "headers": {"x-trace": "abc", "x-number": 7}}

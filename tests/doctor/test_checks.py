@@ -29,6 +29,7 @@ def test_check__is_registered_once() -> None:
     assert checks.check_deployment not in registry.registered_checks
 
 
+@pytest.mark.smoke
 def test_check__of_the_example_says_nothing(shop: Shop) -> None:
     done = shop.manage("check", "--fail-level", "INFO")
 
@@ -36,6 +37,7 @@ def test_check__of_the_example_says_nothing(shop: Shop) -> None:
     assert "no issues" in done.stdout + done.stderr
 
 
+@pytest.mark.smoke
 def test_check__warns_with_the_fix_and_never_fails(shop: Shop) -> None:
     shop.change(BROKEN)
 

@@ -20,6 +20,8 @@ import redis
 
 from tests.support import ROOT, ManagedProcess, RedisServer, Worker, eventually, project_env, unanswered_port
 
+pytestmark = pytest.mark.live
+
 COMMAND = [sys.executable, "-m", "django", "celery_health"]
 NO_WORKERS = "No active Celery workers found"
 
@@ -63,6 +65,7 @@ def start_seconds(broker_url: str) -> float:
     return time.monotonic() - started
 
 
+@pytest.mark.smoke
 def test_process__healthy_with_a_worker(redis_url: str, worker_factory: Callable[..., Worker]) -> None:
     worker = worker_factory(redis_url)
     ran = run(redis_url)
@@ -74,6 +77,7 @@ def test_process__healthy_with_a_worker(redis_url: str, worker_factory: Callable
     assert (body["status"], body["workers"]["active_workers"]) == ("healthy", [worker.hostname])
 
 
+@pytest.mark.smoke
 def test_process__unhealthy_without_a_worker(redis_url: str) -> None:
     ran = run(redis_url)
     assert ran.status == 1, ran.err
@@ -153,6 +157,7 @@ def test_process__app_that_nobody_configured_exits_2_with_the_fix(tmp_path: Path
     assert '"CELERY_APP": "proj.celery:app"' in ran.err
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     ("health", "message"),
     [
@@ -284,6 +289,7 @@ def on_a_terminal() -> Iterator[Callable[..., OnATerminal]]:
         one.close()
 
 
+@pytest.mark.smoke
 def test_watch__on_a_terminal_sees_a_worker_come(
     redis_url: str, worker_factory: Callable[..., Worker], on_a_terminal: Callable[..., OnATerminal]
 ) -> None:

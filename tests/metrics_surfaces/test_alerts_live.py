@@ -27,7 +27,7 @@ from tests.metrics_surfaces.prometheus import Prometheus
 from tests.situations.system import System
 from tests.support import Proxy, RedisServer, eventually, project_env
 
-pytestmark = [pytest.mark.prometheus, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.live, pytest.mark.prometheus, pytest.mark.slow, pytest.mark.timeout(240)]
 
 PACE = 0.02
 RECENT_SECONDS = 600

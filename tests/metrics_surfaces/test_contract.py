@@ -20,7 +20,7 @@ from tests.metrics_surfaces.scraping import get
 from tests.situations.system import System
 from tests.support import ROOT, RedisServer, eventually, free_port
 
-pytestmark = [pytest.mark.prometheus, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.live, pytest.mark.prometheus, pytest.mark.slow, pytest.mark.timeout(240)]
 
 Wanted = dict[str, tuple[str, str]]
 TASK = "name, queue_name"
@@ -150,6 +150,7 @@ OBJECTION = '{} non-histogram and non-summary metrics should not have "_count" s
 KNOWN = [f"celery_active_{what}_count" for what in ("consumer", "process", "worker")]
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(("dialects", "wanted"), DIALECTS)
 def test_contract__promtool_is_content(exporter: Exporter, wanted: Wanted) -> None:
     def known_only() -> bool:

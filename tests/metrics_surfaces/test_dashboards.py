@@ -200,6 +200,7 @@ def without_data(live: Live, wanted: dict[str, str]) -> list[str]:
 pytestmark = pytest.mark.timeout(240)
 
 
+@pytest.mark.live
 @pytest.mark.slow
 @pytest.mark.prometheus
 def test_dashboards__every_expression_shows_something(live: Live) -> None:
@@ -212,6 +213,7 @@ def test_dashboards__every_expression_shows_something(live: Live) -> None:
     eventually(all_shown, timeout=90, interval=1.0)
 
 
+@pytest.mark.live
 @pytest.mark.slow
 @pytest.mark.prometheus
 def test_dashboards__two_replicas_double_nothing(live: Live) -> None:
@@ -243,6 +245,7 @@ def test_dashboards__two_replicas_double_nothing(live: Live) -> None:
     assert live.asked(filled('sum(celery_workers{job=~"$job"})', "two")) == {frozenset(): 2}
 
 
+@pytest.mark.live
 @pytest.mark.slow
 @pytest.mark.prometheus
 def test_docs__rules_for_replicas_put_them_together(live: Live) -> None:
@@ -302,6 +305,7 @@ CHOICES = [
 ]  # fmt: skip
 
 
+@pytest.mark.live
 @pytest.mark.slow
 @pytest.mark.prometheus
 def test_dashboards__of_the_community_show_something(live: Live) -> None:

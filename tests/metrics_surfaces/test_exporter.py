@@ -20,6 +20,7 @@ from tests.metrics_surfaces.scraping import PROMETHEUS_ACCEPT, get, value
 from tests.support import Worker, eventually, free_port
 
 
+@pytest.mark.smoke
 def test_exporter__serves_metrics_and_the_way_there(
     redis_url: str, exporter_factory: Callable[..., Exporter], worker_factory: Callable[..., Worker]
 ) -> None:

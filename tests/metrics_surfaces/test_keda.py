@@ -16,7 +16,7 @@ from tests.metrics_surfaces.conftest import Exporter
 from tests.metrics_surfaces.prometheus import Prometheus
 from tests.support import ROOT, RedisServer, WebServer, Worker, eventually
 
-pytestmark = [pytest.mark.prometheus, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.live, pytest.mark.prometheus, pytest.mark.slow, pytest.mark.timeout(180)]
 
 SCALED: dict[str, Any] = yaml.safe_load((ROOT / "docs/manifests/keda.yaml").read_text())["spec"]
 TRIGGER: dict[str, str] = SCALED["triggers"][0]["metadata"]

@@ -20,7 +20,7 @@ from tests.metrics_surfaces.prometheus import JOB, Prometheus
 from tests.situations.system import System
 from tests.support import RedisServer, WebServer, Worker, eventually
 
-pytestmark = [pytest.mark.prometheus, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.live, pytest.mark.prometheus, pytest.mark.slow, pytest.mark.timeout(240)]
 
 PATH = "/api/celery/metrics/"
 TASKS = "tests.project.tasks"

@@ -20,6 +20,7 @@ SEEN = {
 }
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
 def test_worker__sees_every_option_and_runs_every_task(
     pool: str,

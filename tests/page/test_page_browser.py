@@ -61,6 +61,7 @@ def keep_screenshot(browser: Any, name: str) -> None:
         browser.save_screenshot(str(Path(folder) / f"{name}.png"))
 
 
+@pytest.mark.smoke
 @pytest.mark.slow
 def test_page__follows_what_happens(
     browser: Any,

@@ -140,6 +140,7 @@ def test_probe__stopped_worker_is_red(
     probe.turns_green()
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("pool", POOLS)
 def test_probe__killed_worker_is_red(
     pool: str, probe: Prober, line: Line, worker_factory: Callable[..., Worker]
@@ -251,6 +252,7 @@ def test_probe__stopped_beat_is_red(probe: Prober, beat: Callable[..., Beat]) ->
     probe.turns_green("beat")
 
 
+@pytest.mark.smoke
 def test_probe__killed_beat_is_red(probe: Prober, beat: Callable[..., Beat]) -> None:
     process = beat()
     probe.turns_green("beat")

@@ -143,6 +143,7 @@ def test_sent__pool_children_count_nothing_and_connect_nowhere(
     assert sent(redis_url, make_app) == {}
 
 
+@pytest.mark.smoke
 def test_sent__tasks_in_the_worker_itself_are_counted_by_its_agent(
     redis_url: str,
     redis_client: redis.Redis,

@@ -107,7 +107,7 @@ def eager_web_only(system: System) -> Iterator[None]:
     yield from stay(system, 1)
 
 
-@situation("unhealthy", "workers.alive", "fail", within="worker_lost_seconds")
+@situation("unhealthy", "workers.alive", "fail", within="worker_lost_seconds", marks=("smoke",))
 def worker_sigkilled(system: System) -> Iterator[None]:
     worker = system.worker(name="prod")
     system.healthy()

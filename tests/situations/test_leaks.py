@@ -13,6 +13,8 @@ import redis
 
 from tests.support import RedisServer, WebServer, Worker, eventually
 
+pytestmark = pytest.mark.live
+
 #: What grows by design, and has a stated life span: docs/reference/store.md.
 BY_DESIGN = re.compile(rb"celery_health:[^:]+:(seq:|ring:)")
 

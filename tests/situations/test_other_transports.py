@@ -16,6 +16,8 @@ from celery_health.records import CheckStatus, Status
 from tests.situations.system import System, describe, has
 from tests.support import RedisServer
 
+pytestmark = pytest.mark.live
+
 #: What needs the store says that it has none; the rest is found out by asking.
 NEEDS_A_STORE = {"store.reachable", "tasks.unknown", "tasks.failing"}
 
@@ -43,6 +45,7 @@ def statuses(report: Any) -> dict[str, CheckStatus]:
     return {check.id: check.status for check in report.checks}
 
 
+@pytest.mark.smoke
 def test_filesystem__all_well_without_a_redis(system: System) -> None:
     worker = system.worker()
     report = system.until(lambda report: has(report, "workers.alive", "pass"), 30, "a worker is found")

@@ -9,11 +9,13 @@ from tests.situations.table import SITUATIONS
 from tests.situations.test_situations import play
 from tests.support import RedisServer
 
+pytestmark = pytest.mark.live
+
 BY_NAME = {row.name: row for row in SITUATIONS}
 
 WITH_STORE = [
     "all_well",
-    "worker_sigkilled",
+    pytest.param("worker_sigkilled", marks=pytest.mark.smoke),
     "worker_sigstopped",
     "consumer_cancelled",
     "worker_without_q",
@@ -38,7 +40,6 @@ WITHOUT_STORE = [
 ]
 
 
-@pytest.mark.rabbitmq
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", WITH_STORE)
 def test_rabbitmq__with_a_store(name: str, rabbit_url: str, redis_server: RedisServer) -> None:
@@ -47,7 +48,6 @@ def test_rabbitmq__with_a_store(name: str, rabbit_url: str, redis_server: RedisS
         play(BY_NAME[name], system)
 
 
-@pytest.mark.rabbitmq
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", WITHOUT_STORE)
 def test_rabbitmq__without_a_store(name: str, rabbit_url: str, redis_server: RedisServer) -> None:

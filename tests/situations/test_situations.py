@@ -19,6 +19,8 @@ from tests.situations.system import System, describe, has, now
 from tests.situations.table import SITUATIONS, Situation
 from tests.support import RedisServer
 
+pytestmark = pytest.mark.live
+
 #: What a reading, a heartbeat and a slow machine may add to a limit.
 SLACK_SECONDS = 12.0
 #: Between two looks at what must stay well: the processor is for what is looked at.

@@ -21,6 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Every process this run started and has not closed: for the logs of a failed test, and for the end.
 RUNNING: list[ManagedProcess] = []
 
+#: The name of every process that this run started.
+STARTED: list[str] = []
+
 # The guard reads "+<group>" and "-<group>" from a pipe that only this process holds. When the pipe ends,
 # however this process ended, it kills the groups that are left.
 _GUARD = """
@@ -111,6 +114,7 @@ class ManagedProcess:
             os.close(descriptor)
         guard(self.pid)
         RUNNING.append(self)
+        STARTED.append(self.name)
         return self
 
     @property

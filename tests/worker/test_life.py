@@ -28,6 +28,7 @@ def fields(path: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in path.read_text().splitlines()[1:])
 
 
+@pytest.mark.smoke
 def test_record__is_there_when_the_worker_is_ready(
     ledger: Ledger, truth_worker: Callable[..., Worker], tmp_path: Path
 ) -> None:
@@ -101,6 +102,7 @@ def test_record__arguments_are_not_shown_unless_asked(
     worker.stop()
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("pool", ["prefork", "threads", "gevent"])
 def test_warm_shutdown__drains_and_says_goodbye(
     pool: str, ledger: Ledger, truth_worker: Callable[..., Worker], tmp_path: Path
@@ -144,6 +146,7 @@ def test_remote_shutdown__is_a_goodbye(ledger: Ledger, truth_worker: Callable[..
     assert ledger.record(worker.hostname)["goodbye"]
 
 
+@pytest.mark.smoke
 def test_killed__leaves_its_last_word_and_is_replaced_under_its_name(
     ledger: Ledger, truth_worker: Callable[..., Worker], tmp_path: Path
 ) -> None:

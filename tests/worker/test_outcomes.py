@@ -50,6 +50,7 @@ def test_outcomes__pools_without_processes(
     run_matrix(ledger, truth_worker(pool=pool, concurrency=1 if pool == "solo" else 4), calls, runs)
 
 
+@pytest.mark.smoke
 def test_outcomes__prefork(ledger: Ledger, truth_worker: Callable[..., Worker]) -> None:
     calls, runs = calls_of([*ANYWHERE, "sys_exit", "os_exit"])
     # Put back when its child is lost, a task would be lost again for ever: this one is lost once.
