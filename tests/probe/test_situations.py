@@ -65,13 +65,14 @@ def test_probe__worker_whose_broker_is_away_is_alive(
 
 
 def test_probe__draining_worker_is_alive(
-    pace: Pace, probe: Prober, line: Line, worker_factory: Callable[..., Worker]
+    pace: Pace, probe: Prober, line: Line, worker_factory: Callable[..., Worker], tmp_path: Path
 ) -> None:
     worker = worker_factory(line.url)
-    line.send("sleep", pace.hold / 2)
-    worker.wait_for_log("Task tests.project.tasks.sleep")
+    line.send("wait_for_file", str(tmp_path / "go"), pace.hold * 10)
+    worker.wait_for_log("Task tests.project.tasks.wait_for_file")
     worker.signal(signal.SIGTERM)
     probe.stays_green(seconds=pace.hold / 2 - 2, state="draining")
+    (tmp_path / "go").touch()
     assert worker.wait(30) == 0
     assert probe() == 1
     assert "no worker has written to" in probe.text
