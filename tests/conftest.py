@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import redis
-from celery import Celery
+from celery import Celery, _state
 
 from embedded import RedisNotFoundError, find_redis_server
 from tests.support import (
@@ -157,6 +157,17 @@ def make_app() -> Iterator[Callable[..., Celery]]:
 def celery_app(broker_url: str, make_app: Callable[..., Celery]) -> Celery:
     """A fresh Celery app on `broker_url`."""
     return make_app(broker_url)
+
+
+@pytest.fixture(autouse=True)
+def _no_task_left() -> Iterator[None]:
+    """Forget the tasks that functions of this test made: all later apps of this process would have them."""
+    before = set(_state._on_app_finalizers)
+    yield
+    for made in _state._on_app_finalizers - before:
+        inside = [cell.cell_contents for cell in made.__closure__ or ()]
+        if any("<locals>" in getattr(one, "__qualname__", "") for one in inside):
+            _state._on_app_finalizers.discard(made)
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.doctor.shop import Answer, Shop
 from tests.support import eventually
 
@@ -86,6 +88,7 @@ def test_tables__that_are_missing_are_a_note(make_shop: Make, redis_url: str) ->
     assert answer.status == 0
 
 
+@pytest.mark.smoke
 def test_redbeat__entries_are_found_live_alone(make_shop: Make, redis_url: str) -> None:
     shop = make_shop(redis_url)
     shop.change(REDBEAT)

@@ -116,6 +116,7 @@ def test_exporter__wrong_settings_end_it(settings: Any) -> None:
         call_command("celery_health", "exporter", "--port=0")
 
 
+@pytest.mark.live
 def test_exporter__says_where_and_ends_with_ctrl_c(redis_url: str) -> None:
     port = free_port()
     exporter = Exporter(redis_url, port=port)

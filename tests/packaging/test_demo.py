@@ -102,6 +102,7 @@ def verdicts(printed: str) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.smoke
 def test_once__prints_a_healthy_and_an_unhealthy_verdict(demo: Callable[..., Run]) -> None:
     run = demo("--once")
     status, out, err = run.finish()

@@ -33,7 +33,7 @@ class Pace:
         return self.max_age + 10.0
 
 
-QUICK = Pace(max_age=6.0, hold=14.0, import_seconds=5.0)
+QUICK = Pace(max_age=6.0, hold=10.0, import_seconds=5.0)
 DEFAULT = Pace(max_age=60.0, hold=120.0, import_seconds=20.0)
 
 
