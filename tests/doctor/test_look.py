@@ -291,6 +291,7 @@ def test_keys__as_kombu_names_them(app: Celery) -> None:
 # Dead letters --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_letters__the_oldest_is_looked_at_where_it_is(
     make_shop: Callable[[str], Shop], redis_url: str
 ) -> None:

@@ -52,6 +52,7 @@ ENTRIES = """
 QUEUES = ["celery", "emails", "reports"]
 
 
+@pytest.mark.slow
 def test_tables__stale_rows_are_found_live_alone(make_shop: Make, redis_url: str) -> None:
     shop = make_shop(redis_url)
     shop.change(TABLES)

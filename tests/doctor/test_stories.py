@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from celery import Celery
 
 from tests.doctor.shop import Shop
 from tests.support import eventually
+
+pytestmark = pytest.mark.slow
 
 Make = Callable[[str], Shop]
 RENAMED = """

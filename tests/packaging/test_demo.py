@@ -149,7 +149,7 @@ def test_stay__killed_outright_leaves_nothing(demo: Callable[..., Run]) -> None:
 
     run.process.kill()
 
-    eventually(run.has_left_nothing, 10)
+    eventually(run.has_left_nothing, 60)
 
 
 def test_start__a_worker_that_cannot_start_is_named_with_its_reason(demo: Callable[..., Run]) -> None:

@@ -178,7 +178,7 @@ def single_worker_restarted(system: System) -> Iterator[None]:
     yield from stay(system, patience(system))
 
 
-@situation("healthy", allows=("degraded",))
+@situation("healthy", allows=("degraded",), marks=("slow",))
 def rolling_restart_of_four_under_load(system: System) -> Iterator[None]:
     workers = [system.worker(name=f"old{n}") for n in range(4)]
     system.healthy()
@@ -300,7 +300,9 @@ def worker_without_q(system: System) -> Iterator[None]:
     yield
 
 
-@situation("unhealthy", "queues.consumed", "fail", subject="celrey", within="unconsumed_seconds")
+@situation(
+    "unhealthy", "queues.consumed", "fail", subject="celrey", within="unconsumed_seconds", marks=("slow",)
+)
 def typing_error_in_a_queue_name(system: System) -> Iterator[None]:
     system.worker()
     system.healthy()
