@@ -329,3 +329,15 @@ def test_run__starts_with_what_takes_longest(run_of: Callable[..., str]) -> None
 )
 def test_run__tells_from_its_fixtures_what_a_test_needs(fixtures: tuple[str, ...], marks: list[str]) -> None:
     assert marks_of(fixtures) == marks
+
+
+@pytest.mark.parametrize(
+    "surface",
+    [
+        "api", "beat", "brokers", "dead_letters", "doctor", "management", "metrics_surfaces", "monitoring",
+        "packaging", "page", "probe", "producers", "situations", "worker",
+    ],
+)  # fmt: skip
+def test_smoke__there_is_one_for_each_surface(surface: str) -> None:
+    modules = (ROOT / "tests" / surface).glob("test_*.py")
+    assert any("pytest.mark.smoke" in module.read_text() for module in modules)
