@@ -208,10 +208,10 @@ class Stage:
         app.close()
 
     def alive(self) -> list[CheckResult]:
-        return list(BeatAlive().run(self.quick(), self.settings))
+        return list(BeatAlive().judge(self.quick(), self.settings))
 
     def on_time(self) -> list[CheckResult]:
-        return list(BeatOnTime().run(self.quick(), self.settings))
+        return list(BeatOnTime().judge(self.quick(), self.settings))
 
     def sees(self, what: str, look: Callable[[], Any], factor: float = 1.0) -> Any:
         """Wait until `look` finds something, and note how long that took."""

@@ -27,11 +27,11 @@ def statuses(results: Any) -> list[tuple[str | None, str]]:
 
 
 def alive(shot: Snapshot, settings: Settings | None = None) -> list[CheckResult]:
-    return list(BeatAlive().run(shot, settings or Settings()))
+    return list(BeatAlive().judge(shot, settings or Settings()))
 
 
 def on_time(shot: Snapshot, settings: Settings | None = None) -> list[CheckResult]:
-    return list(BeatOnTime().run(shot, settings or Settings()))
+    return list(BeatOnTime().judge(shot, settings or Settings()))
 
 
 A, B = "celerybeat@a-1", "celerybeat@b-1"
