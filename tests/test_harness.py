@@ -25,7 +25,6 @@ from tests.support import (
     Worker,
     always,
     eventually,
-    in_time,
     unanswered_port,
 )
 from tests.support.runs import marks_of
@@ -45,16 +44,6 @@ def test_always__says_how_long_it_held() -> None:
     values = iter([True, False])
     with pytest.raises(AssertionError, match=r"Held for 0\.\d+ s of 5 only: False"):
         always(lambda: next(values), 5, interval=0.01)
-
-
-def test_in_time__late_once_is_late_now_and_then() -> None:
-    pauses = iter([0.2, 0.0, 0.0])
-    assert in_time(lambda: time.sleep(next(pauses)), 0.1) is None
-
-
-def test_in_time__late_each_time_says_by_how_much() -> None:
-    with pytest.raises(AssertionError, match=r"Not once within 0\.01 s: it took (0\.\d\d(, | s\.)){3}"):
-        in_time(lambda: time.sleep(0.02), 0.01)
 
 
 def test_process__log_is_shown_when_it_ends_early() -> None:

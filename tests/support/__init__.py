@@ -1,7 +1,7 @@
 """The test harness: real servers, real workers, and networks that fail on demand."""
 
 from tests.support.celery import Beat, Response, WebServer, Worker, project_env
-from tests.support.polling import always, eventually, in_time
+from tests.support.polling import always, eventually
 from tests.support.ports import free_port, is_listening, unanswered_port
 from tests.support.processes import ROOT, ManagedProcess
 from tests.support.proxy import Proxy
@@ -23,7 +23,6 @@ __all__ = [
     "eventually",
     "find_rabbitmq_server",
     "free_port",
-    "in_time",
     "is_listening",
     "project_env",
     "unanswered_port",

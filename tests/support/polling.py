@@ -46,25 +46,6 @@ def eventually(
         time.sleep(min(pause_after(elapsed, interval), max(0.0, timeout - elapsed)))
 
 
-def in_time(ask: Callable[[], T], seconds: float, *, attempts: int = 3) -> T:
-    """Return what `ask` gives the first time that it takes less than `seconds`.
-
-    A busy machine makes it late now and then. What does not keep to its deadline is late each time.
-
-    Raises:
-        AssertionError: it was late each time; the message says by how much.
-    """
-    taken = []
-    for _ in range(attempts):
-        started = time.monotonic()
-        answer = ask()
-        taken.append(time.monotonic() - started)
-        if taken[-1] < seconds:
-            return answer
-    told = ", ".join(f"{one:.2f}" for one in taken)
-    raise AssertionError(f"Not once within {seconds:g} s: it took {told} s.")
-
-
 def always(predicate: Callable[[], object], seconds: float, *, interval: float = 0.05) -> None:
     """Check that `predicate` stays truthy for `seconds`.
 
