@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 from celery_health.exceptions import DeadlineExceeded
 
@@ -46,3 +47,14 @@ class Deadline:
         if left <= 0.0:
             raise DeadlineExceeded(f"No answer within {self.budget_seconds:.3g} s.")
         return left
+
+
+class Allowance(Protocol):
+    """Whoever says, before each wait of a connection, how long that may be."""
+
+    def seconds_left(self) -> float:
+        """Return what the next wait on the network may take.
+
+        Raises:
+            TimeoutError: nothing is left; an OSError, which every client library cleans up after.
+        """

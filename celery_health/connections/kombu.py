@@ -13,7 +13,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from kombu import Connection
 
-from celery_health.deadline import Deadline
+from celery_health.connections.redis import bounded_channel, sentinel_options
+from celery_health.deadline import Allowance, Deadline
 from celery_health.exceptions import DeadlineExceeded
 from celery_health.text.masking import mask
 
@@ -54,7 +55,7 @@ class BoundedConnection(Connection):
         """Return kombu's transport for the current URL, its sockets bounded."""
         transport: Any = cast(Any, super()).create_transport()
         if transport.driver_type == "redis":
-            transport.Channel = _bounded_redis_channel(transport.Channel, self)
+            transport.Channel = bounded_channel(transport.Channel, self)
         elif transport.driver_type == "amqp" and hasattr(transport, "Connection"):
             transport.Connection = _bounded_amqp(transport.Connection, self)
         return transport
@@ -68,58 +69,7 @@ class BoundedConnection(Connection):
             poller.close()
 
 
-def _bounded_redis_channel(channel_class: Any, owner: BoundedConnection) -> Any:
-    """Return kombu's Redis channel, which pings while it is made, with bounded sockets from the start."""
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
-
-    class BoundedChannel(channel_class):  # type: ignore[misc]
-        def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
-            params: dict[str, Any] = super()._connparams(asynchronous)
-            params.update(
-                retry=Retry(NoBackoff(), 0),
-                retry_on_timeout=False,
-                socket_timeout=owner.seconds_left(),
-                connection_class=_bounded_redis(params["connection_class"], owner),
-            )
-            # A PING before a command on an idle connection: one more round trip, and we notice anyway.
-            if "health_check_interval" in params:
-                params["health_check_interval"] = 0
-            return params
-
-    return BoundedChannel
-
-
-def _bounded_redis(connection_class: Any, owner: BoundedConnection) -> Any:
-    """Return a redis-py connection class that asks `owner` before it blocks."""
-    from redis.exceptions import TimeoutError as RedisTimeoutError
-
-    class BoundedRedis(connection_class):  # type: ignore[misc]
-        def _connect(self) -> Any:
-            self.socket_timeout = self.socket_connect_timeout = owner.seconds_left()
-            return super()._connect()
-
-        def _bound(self) -> None:
-            try:
-                seconds = owner.seconds_left()
-            except TimeoutError as error:
-                self.disconnect()
-                raise RedisTimeoutError(str(error)) from None
-            if self._sock is not None:
-                self._sock.settimeout(seconds)
-
-        def send_packed_command(self, *args: Any, **kwargs: Any) -> Any:
-            self._bound()
-            return super().send_packed_command(*args, **kwargs)
-
-        def read_response(self, *args: Any, **kwargs: Any) -> Any:
-            self._bound()
-            return super().read_response(*args, **kwargs)
-
-    return BoundedRedis
-
-
-def _bounded_amqp(connection_class: Any, owner: BoundedConnection) -> Any:
+def _bounded_amqp(connection_class: Any, owner: Allowance) -> Any:
     """Return a py-amqp connection class that asks `owner` before it blocks on a read."""
 
     class BoundedAmqp(connection_class):  # type: ignore[misc]
@@ -181,16 +131,7 @@ def _bound_options(kombu: Any, seconds: float) -> None:
         kombu.connect_timeout = seconds
         options.update(connect_timeout=seconds, read_timeout=seconds, write_timeout=seconds)
     elif kombu.transport_cls == "sentinel":
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
-
-        each = seconds / max(1, len(kombu.alt))
-        options["sentinel_kwargs"] = {
-            **(options.get("sentinel_kwargs") or {}),
-            "retry": Retry(NoBackoff(), 0),
-            "socket_timeout": each,
-            "socket_connect_timeout": each,
-        }
+        options["sentinel_kwargs"] = sentinel_options(kombu, seconds)
 
 
 def discard(connection: Connection) -> None:

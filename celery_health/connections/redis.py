@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, Final
 
 from kombu import Connection
 
-from celery_health.deadline import Deadline
+from celery_health.deadline import Allowance, Deadline
 from celery_health.exceptions import DeadlineExceeded
 
 #: What a reused connection may take of a deadline before it is taken for dead and opened anew: a firewall
@@ -58,7 +57,7 @@ class RedisLink:
 
         Raises:
             redis.ResponseError: the server said no; the connection stays open.
-            redis.RedisError, OSError, DeadlineExceeded: it did not answer; the connection is closed.
+            redis.RedisError, OSError: it did not answer, or not in time; the connection is closed.
         """
         from redis.exceptions import ResponseError
 
@@ -88,6 +87,18 @@ class RedisLink:
             for sentinel in pool.sentinel_manager.sentinels if pool is not None else ():
                 sentinel.connection_pool.disconnect()
 
+    def seconds_left(self) -> float:
+        """Return what the next wait on the network may take.
+
+        Raises:
+            TimeoutError: nothing is left.
+        """
+        try:
+            left = self._deadline.timeout()
+        except DeadlineExceeded as error:
+            raise TimeoutError(str(error)) from None
+        return left if self._step_seconds is None else min(left, self._step_seconds)
+
     def _exchange(self, command: tuple[str | bytes | int, ...]) -> Any:
         from redis.exceptions import ReadOnlyError, ResponseError
 
@@ -103,17 +114,15 @@ class RedisLink:
             self.close()  # a late reply would be taken for the next command's
             raise
 
-    def _seconds_left(self) -> float:
-        left = self._deadline.timeout()
-        return left if self._step_seconds is None else min(left, self._step_seconds)
-
     def _open(self) -> None:
         # After a fork the socket is the parent's too: dropping our copy closes it here only.
         self.close()
         self._pid = os.getpid()
-        channel = self._channel()
+        channel_class = bounded_channel(self._source.get_transport_cls().Channel, self)
+        channel = bare_channel(self._source, channel_class)
         try:
             if hasattr(channel, "_sentinel_managed_pool"):
+                channel.sentinel_kwargs = sentinel_options(self._source, self.seconds_left())
                 self._pool = channel._sentinel_managed_pool()
                 self._connection = self._pool.make_connection()
             else:
@@ -126,53 +135,53 @@ class RedisLink:
             self.close()
             raise
 
-    def _channel(self) -> Any:
-        """Return kombu's channel with its options and without a connection, for what it knows of them."""
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
 
-        link, source = self, self._source
-        transport = source.get_transport_cls()
-        never: Any = Retry(NoBackoff(), 0)
-        seconds = self._seconds_left()
-
-        channel_class: Any = transport.Channel
-
-        class Channel(channel_class):  # type: ignore[misc]
-            def __init__(self) -> None:
-                """Skip kombu's, which connects."""
-
-            def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
-                options: dict[str, Any] = super()._connparams(asynchronous)
-                options.update(
-                    connection_class=_bounded(options["connection_class"], link),
-                    retry=never,
-                    retry_on_timeout=False,
-                    socket_timeout=seconds,
-                )
-                if "health_check_interval" in options:  # a PING before a command; we notice anyway
-                    options["health_check_interval"] = 0
-                return options
-
-        channel: Any = Channel()
-        channel.connection = SimpleNamespace(client=source, default_port=transport.default_port)
-        given: Mapping[str, Any] = source.transport_options or {}
-        for name in channel_class.from_transport_options:
-            if name in given:
-                setattr(channel, name, given[name])
-        if hasattr(channel, "_sentinel_managed_pool"):
-            each = seconds / max(1, len(source.alt))
-            channel.sentinel_kwargs = {
-                **(given.get("sentinel_kwargs") or {}),
-                "retry": never,
-                "socket_timeout": each,
-                "socket_connect_timeout": each,
-            }
-        return channel
+# How kombu's own ways to a Redis are bounded, for a link and for a kombu connection alike -----------------
 
 
-def _bounded(connection_class: Any, link: RedisLink) -> Any:
-    """Return a redis-py connection class that asks `link` how long it may wait, before it does."""
+def bare_channel(source: Connection, channel_class: Any = None) -> Any:
+    """Return kombu's channel with the options of `source` and no connection, for what it knows of them.
+
+    Args:
+        source: leads to a Redis; it is not opened.
+        channel_class: instead of its transport's own.
+    """
+    kombu: Any = source
+    transport = kombu.get_transport_cls()
+    cls: Any = channel_class or transport.Channel
+    channel = cls.__new__(cls)  # kombu's constructor connects
+    channel.connection = SimpleNamespace(client=kombu, default_port=transport.default_port)
+    given = kombu.transport_options or {}
+    for name in cls.from_transport_options:
+        if name in given:
+            setattr(channel, name, given[name])
+    return channel
+
+
+def bounded_channel(channel_class: Any, owner: Allowance) -> Any:
+    """Return kombu's Redis channel class, every wait bounded by `owner`, also while it connects."""
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    class BoundedChannel(channel_class):  # type: ignore[misc]
+        def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+            options: dict[str, Any] = super()._connparams(asynchronous)
+            options.update(
+                connection_class=bounded(options["connection_class"], owner),
+                retry=Retry(NoBackoff(), 0),
+                retry_on_timeout=False,
+                socket_timeout=owner.seconds_left(),
+            )
+            # A PING before a command on an idle connection: one more round trip, and we notice anyway.
+            if "health_check_interval" in options:
+                options["health_check_interval"] = 0
+            return options
+
+    return BoundedChannel
+
+
+def bounded(connection_class: Any, owner: Allowance) -> Any:
+    """Return a redis-py connection class that asks `owner` how long it may wait, before it does."""
     from redis.exceptions import TimeoutError as RedisTimeoutError
 
     class Bounded(connection_class):  # type: ignore[misc]
@@ -182,21 +191,37 @@ def _bounded(connection_class: Any, link: RedisLink) -> Any:
 
         def _seconds_left(self) -> float:
             try:
-                return link._seconds_left()
-            except DeadlineExceeded as error:
+                return owner.seconds_left()
+            except TimeoutError as error:
                 self.disconnect()
                 raise RedisTimeoutError(str(error)) from None
 
-        def send_packed_command(self, *args: Any, **kwargs: Any) -> Any:
+        def _bound(self) -> None:
             seconds = self._seconds_left()
             if self._sock is not None:
                 self._sock.settimeout(seconds)
+
+        def send_packed_command(self, *args: Any, **kwargs: Any) -> Any:
+            self._bound()
             return super().send_packed_command(*args, **kwargs)
 
         def read_response(self, *args: Any, **kwargs: Any) -> Any:
-            seconds = self._seconds_left()
-            if self._sock is not None:
-                self._sock.settimeout(seconds)
+            self._bound()
             return super().read_response(*args, **kwargs)
 
     return Bounded
+
+
+def sentinel_options(source: Connection, seconds: float) -> dict[str, Any]:
+    """Return what kombu hands to the clients of the sentinels of `source`: all of them within `seconds`."""
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    kombu: Any = source
+    each = seconds / max(1, len(kombu.alt))
+    return {
+        **((kombu.transport_options or {}).get("sentinel_kwargs") or {}),
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": each,
+        "socket_connect_timeout": each,
+    }

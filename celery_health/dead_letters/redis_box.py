@@ -24,7 +24,7 @@ from celery_health.dead_letters.capture import Captured
 from celery_health.dead_letters.envelope import HEADER, encode_reason
 from celery_health.dead_letters.scripts import Script
 from celery_health.deadline import Deadline
-from celery_health.exceptions import BrokerError, DeadlineExceeded
+from celery_health.exceptions import BrokerError
 from celery_health.text.masking import describe_error
 
 if TYPE_CHECKING:
@@ -154,13 +154,13 @@ class RedisBox(Box):
             return self._link.call("EVALSHA", script.sha, *rest, deadline=deadline)
         except NoScriptError:
             return self._call("EVAL", script.source, *rest, deadline=deadline)
-        except (RedisError, OSError, DeadlineExceeded) as error:
+        except (RedisError, OSError) as error:
             self._fail(error)
 
     def _call(self, *command: Any, deadline: Deadline) -> Any:
         try:
             return self._link.call(*command, deadline=deadline)
-        except (RedisError, OSError, DeadlineExceeded) as error:
+        except (RedisError, OSError) as error:
             self._fail(error)
 
     def _fail(self, error: Exception) -> NoReturn:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from celery_health.connections.redis import RedisLink
 from celery_health.deadline import Deadline
-from celery_health.exceptions import DeadlineExceeded, StoreError
+from celery_health.exceptions import StoreError
 from celery_health.store import keys as limits
 from celery_health.store.base import Acknowledgement, Publication, Store, StoredRecord, StoreReading
 from celery_health.store.keys import Keys
@@ -120,7 +120,7 @@ class RedisStore(Store):
                 return self._link.call(
                     "EVAL", script.text, *rest, deadline=deadline, step_seconds=step_seconds
                 )
-        except (RedisError, OSError, DeadlineExceeded, ValueError) as error:
+        except (RedisError, OSError, ValueError) as error:
             raise self._failed(error) from error
 
     def _failed(self, error: BaseException) -> StoreError:
