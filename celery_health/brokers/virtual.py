@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from celery_health.brokers.base import Broker, BrokerReading, Capabilities, QueueReading
-from celery_health.connections.kombu import masked_url, unconnected
+from celery_health.connections.kombu import unconnected
+from celery_health.connections.urls import masked_url
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, UnsupportedError
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 import contextlib
 import socket
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote, unquote, urlsplit
 
 from kombu import Connection
 
 from celery_health.connections.redis import bounded_channel, sentinel_options
+from celery_health.connections.urls import try_each_url
 from celery_health.deadline import Allowance, Deadline
 from celery_health.exceptions import DeadlineExceeded
-from celery_health.text.masking import mask
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -108,20 +107,17 @@ def establish(connection: BoundedConnection, deadline: Deadline) -> None:
         Exception: whatever the transport raises; nothing stays open.
     """
     kombu: Any = connection
-    # The URLs of a sentinel broker are its sentinels: redis-py asks them all in one attempt.
-    attempts = 1 if kombu.transport_cls == "sentinel" else max(1, len(kombu.alt))
-    for left in range(attempts, 0, -1):
-        connection.allow(deadline if left == 1 else deadline.within(deadline.remaining() / left))
+
+    def attempt(within: Deadline) -> None:
+        connection.allow(within)
         try:
             _bound_options(kombu, connection.seconds_left())
             kombu.ensure_connection(max_retries=0, reraise_as_library_errors=False)
         except Exception:
             discard(connection)
-            if left == 1 or deadline.expired:
-                raise
-            kombu.maybe_switch_next()
-        else:
-            return
+            raise
+
+    try_each_url(connection, deadline, attempt)
 
 
 def _bound_options(kombu: Any, seconds: float) -> None:
@@ -153,21 +149,3 @@ def connect(app: Celery, deadline_seconds: float) -> BoundedConnection:
     establish(connection, Deadline.after(deadline_seconds))
     connection.allow(deadline_seconds)
     return connection
-
-
-def secrets_of(connection: Connection) -> tuple[str, ...]:
-    """Return the passwords in a connection's configuration, quoted and unquoted: for masking only."""
-    kombu: Any = connection
-    found = [kombu.password, (kombu.transport_options.get("sentinel_kwargs") or {}).get("password")]
-    for url in kombu.alt or ():
-        with contextlib.suppress(ValueError):
-            found.append(urlsplit(url).password)
-    texts = [text for text in found if isinstance(text, str) and text]
-    return tuple(dict.fromkeys([*texts, *map(unquote, texts), *(quote(text, safe="") for text in texts)]))
-
-
-def masked_url(connection: Connection) -> str:
-    """Return the broker's URL, or all of them joined by ``;``, without passwords."""
-    kombu: Any = connection
-    urls = kombu.alt or [kombu.as_uri()]
-    return ";".join(map(mask, urls))

@@ -1,4 +1,4 @@
-"""The one connection that a reader keeps between its readings."""
+"""The one connection to an AMQP broker that a reader keeps between its readings."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from celery_health.connections.kombu import (
-    BoundedConnection,
-    discard,
-    establish,
-    masked_url,
-    secrets_of,
-    unconnected,
-)
+from celery_health.connections.kombu import BoundedConnection, discard, establish, unconnected
+from celery_health.connections.redis import REUSED_SHARE
+from celery_health.connections.urls import masked_url, secrets_of
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError
 from celery_health.text.masking import describe_error
@@ -23,9 +18,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: What a reused connection may take of a deadline before it is taken for dead and opened anew: a firewall
-#: that forgot the flow lets it hang for ever.
-REUSED_SHARE: Final = 0.5
 #: How long a polite farewell to the broker may take.
 CLOSE_SECONDS: Final = 0.25
 

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, Final
 
 from kombu import Connection
 
+from celery_health.connections.urls import secrets_of, try_each_url
 from celery_health.deadline import Allowance, Deadline
 from celery_health.exceptions import DeadlineExceeded
 
 #: What a reused connection may take of a deadline before it is taken for dead and opened anew: a firewall
 #: that forgot the flow lets it hang for ever.
 REUSED_SHARE: Final = 0.5
+
+#: A command's name and its arguments.
+Command = Sequence[str | bytes | int]
 
 
 def is_redis(connection: Connection) -> bool:
@@ -35,14 +40,25 @@ class RedisLink:
     Survives a fork by opening a new connection. One thread at a time uses it.
     """
 
-    def __init__(self, source: Connection) -> None:
-        """Take the address and the options from `source`, which is never opened."""
+    def __init__(self, source: Connection, *, every_url: bool = False) -> None:
+        """Take the address and the options from `source`, which is never opened.
+
+        Args:
+            source: this link's own, since it is switched to the URL that answers.
+            every_url: try each of its failover URLs, once within the deadline, not the first alone.
+        """
         self._source: Any = source
+        self._every_url = every_url
         self._connection: Any = None
         self._pool: Any = None
         self._pid = os.getpid()
         self._deadline = Deadline.after(0)
         self._step_seconds: float | None = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return the passwords that no error may show."""
+        return secrets_of(self._source)
 
     def call(self, *command: str | bytes | int, deadline: Deadline, step_seconds: float | None = None) -> Any:
         """Send a command that may safely be sent twice, and return the reply: bytes, int, list or None.
@@ -59,21 +75,28 @@ class RedisLink:
             redis.ResponseError: the server said no; the connection stays open.
             redis.RedisError, OSError: it did not answer, or not in time; the connection is closed.
         """
-        from redis.exceptions import ResponseError
+        (reply,) = self.call_many([command], deadline=deadline, step_seconds=step_seconds)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
 
+    def call_many(
+        self, commands: Sequence[Command], *, deadline: Deadline, step_seconds: float | None = None
+    ) -> list[Any]:
+        """Send commands in one round trip, and return the reply to each: the error where the server said no.
+
+        Otherwise like `call`.
+        """
         self._step_seconds = step_seconds
         if self._connection is not None and self._pid == os.getpid():
             self._deadline = deadline.within(deadline.remaining() * REUSED_SHARE)
             try:
-                return self._exchange(command)
-            except ResponseError:
-                raise
+                return self._exchange(commands)
             except Exception:
                 if deadline.expired:
                     raise
-        self._deadline = deadline
-        self._open()
-        return self._exchange(command)
+        self._open(deadline)
+        return self._exchange(commands)
 
     def close(self) -> None:
         """Close the connection, if one is open."""
@@ -99,25 +122,36 @@ class RedisLink:
             raise TimeoutError(str(error)) from None
         return left if self._step_seconds is None else min(left, self._step_seconds)
 
-    def _exchange(self, command: tuple[str | bytes | int, ...]) -> Any:
+    def _exchange(self, commands: Sequence[Command]) -> list[Any]:
         from redis.exceptions import ReadOnlyError, ResponseError
 
+        connection, replies = self._connection, []
         try:
-            self._connection.send_command(*command)
-            return self._connection.read_response()
-        except ReadOnlyError:
-            self.close()  # the master has moved: the next call looks the address up again
-            raise
-        except ResponseError:
-            raise
+            connection.send_packed_command(connection.pack_commands(commands))
+            for _ in commands:
+                try:
+                    replies.append(connection.read_response())
+                except ResponseError as error:
+                    replies.append(error)
         except BaseException:
             self.close()  # a late reply would be taken for the next command's
             raise
+        if any(isinstance(reply, ReadOnlyError) for reply in replies):
+            self.close()  # the master has moved: the next call looks the address up again
+        return replies
 
-    def _open(self) -> None:
+    def _open(self, deadline: Deadline) -> None:
         # After a fork the socket is the parent's too: dropping our copy closes it here only.
         self.close()
         self._pid = os.getpid()
+        if self._every_url:
+            try_each_url(self._source, deadline, self._connect)
+        else:
+            self._connect(deadline)
+        self._deadline = deadline
+
+    def _connect(self, deadline: Deadline) -> None:
+        self._deadline = deadline
         channel_class = bounded_channel(self._source.get_transport_cls().Channel, self)
         channel = bare_channel(self._source, channel_class)
         try:

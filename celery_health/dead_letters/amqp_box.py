@@ -16,8 +16,9 @@ from amqp.exceptions import AMQPError, MessageNacked
 
 from celery_health.brokers.amqp import AmqpBroker
 from celery_health.conf import Settings
-from celery_health.connections.kombu import BoundedConnection, discard, establish, secrets_of, unconnected
+from celery_health.connections.kombu import BoundedConnection, discard, establish, unconnected
 from celery_health.connections.link import Link
+from celery_health.connections.urls import secrets_of
 from celery_health.dead_letters.amqp_writing import NOT_SENT, AmqpWriting
 from celery_health.dead_letters.boxes import Batch, Box, Sending, Stop, Stored, UnwritableError, Visit, Walk
 from celery_health.deadline import Deadline

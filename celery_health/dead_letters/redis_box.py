@@ -53,7 +53,6 @@ class RedisBox(Box):
         super().__init__(app, settings)
         connection: Any = app.connection_for_read()
         options: Mapping[str, Any] = connection.transport_options or {}
-        self._secrets = (connection.password,)
         self._link = RedisLink(connection)
         self._prefix = str(options.get("global_keyprefix") or "")
         self._separator = str(options.get("sep") or _SEPARATOR)
@@ -165,7 +164,7 @@ class RedisBox(Box):
 
     def _fail(self, error: Exception) -> NoReturn:
         # "from None": a traceback that is logged prints its causes, and their messages are not masked.
-        raise BrokerError(describe_error(error, self._secrets)) from None
+        raise BrokerError(describe_error(error, self._link.secrets)) from None
 
 
 # The format of the list: kombu's (kombu/transport/virtual/base.py) -------------------------------------

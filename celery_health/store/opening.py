@@ -49,8 +49,8 @@ def open_store(app: Celery, settings: Settings | None = None) -> Store | None:
     from celery_health.store.redis import RedisStore
 
     prefix = settings.store_prefix or f"{place.key_prefix}{NAMESPACE}:{app_id(app, settings)}:"
-    connection: Any = place.connection
-    return RedisStore(RedisLink(connection), prefix, url=place.url, secrets=(connection.password,))
+    link = RedisLink(place.connection)
+    return RedisStore(link, prefix, url=place.url, secrets=link.secrets)
 
 
 def _configured(app: Celery, settings: Settings) -> _Place | None:

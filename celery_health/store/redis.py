@@ -41,9 +41,7 @@ _Parsed = dict[str, tuple[int, str, Mapping[str, Any]]]
 class RedisStore(Store):
     """Keeps everything under one prefix of one Redis database."""
 
-    def __init__(
-        self, link: RedisLink, prefix: str, *, url: str, secrets: tuple[str | None, ...] = ()
-    ) -> None:
+    def __init__(self, link: RedisLink, prefix: str, *, url: str, secrets: tuple[str, ...] = ()) -> None:
         """Take over `link`; `url` is masked already, and `secrets` never appear in an error."""
         self.url = url
         self.keys = Keys(prefix)

@@ -1,0 +1,53 @@
+"""The URLs of a connection: several to fail over between, and the passwords in them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from kombu import Connection
+
+from celery_health.deadline import Deadline
+from celery_health.text.masking import mask
+
+
+def try_each_url(connection: Connection, deadline: Deadline, attempt: Callable[[Deadline], None]) -> None:
+    """Call `attempt` till it succeeds, once for each URL of `connection`, which is switched in between.
+
+    Each gets an equal part of what is then left of `deadline`.
+
+    Raises:
+        Exception: what the last attempt raised.
+    """
+    kombu: Any = connection
+    # The URLs of a sentinel broker are its sentinels: redis-py asks them all in one attempt.
+    attempts = 1 if kombu.transport_cls == "sentinel" else max(1, len(kombu.alt))
+    for left in range(attempts, 0, -1):
+        try:
+            attempt(deadline if left == 1 else deadline.within(deadline.remaining() / left))
+        except Exception:
+            if left == 1 or deadline.expired:
+                raise
+            kombu.maybe_switch_next()
+        else:
+            return
+
+
+def secrets_of(connection: Connection) -> tuple[str, ...]:
+    """Return the passwords in a connection's configuration, quoted and unquoted: for masking only."""
+    kombu: Any = connection
+    found = [kombu.password, (kombu.transport_options.get("sentinel_kwargs") or {}).get("password")]
+    for url in kombu.alt or ():
+        with contextlib.suppress(ValueError):
+            found.append(urlsplit(url).password)
+    texts = [text for text in found if isinstance(text, str) and text]
+    return tuple(dict.fromkeys([*texts, *map(unquote, texts), *(quote(text, safe="") for text in texts)]))
+
+
+def masked_url(connection: Connection) -> str:
+    """Return the broker's URL, or all of them joined by ``;``, without passwords."""
+    kombu: Any = connection
+    urls = kombu.alt or [kombu.as_uri()]
+    return ";".join(map(mask, urls))
