@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-import redis
 from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
 from celery_health.brokers.base import Broker, BrokerReading, Capabilities, QueueReading
 from celery_health.brokers.unacked import Binding, UnackedCount, count_unacked
-from celery_health.connections.kombu import BoundedConnection
-from celery_health.connections.link import Link
+from celery_health.connections.kombu import unconnected
+from celery_health.connections.redis import RedisLink, bare_channel
+from celery_health.connections.urls import masked_url
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError
-from celery_health.text.masking import mask
+from celery_health.text.masking import describe_error, mask
 
 if TYPE_CHECKING:
     from celery import Celery
+
+T = TypeVar("T")
 
 #: Over so many unacknowledged messages, they are not told apart by queue.
 MAX_UNACKED_ENTRIES: Final = 1000
@@ -59,8 +61,12 @@ class RedisBroker(Broker):
     transport = "redis"
 
     def __init__(self, app: Celery, deadline_seconds: float) -> None:
-        self._link = Link(app, deadline_seconds)
-        self.url = self._link.url
+        source: Any = unconnected(app)
+        self.url = masked_url(source)
+        source.release()  # asking for the URL has made a transport
+        self._source = source
+        self._link = RedisLink(source, every_url=True)
+        self._limit_seconds = deadline_seconds
         control: Any = app.control
         self._mailbox: str = control.mailbox.exchange.name
         self._mailbox_suffix = f".{self._mailbox}"
@@ -76,7 +82,7 @@ class RedisBroker(Broker):
         }
         skip = [number for number, name in enumerate(names, start=1) if name in self._remembered]
         try:
-            fetched = self._link.run(lambda connection: _fetch(_Keys(connection), names, skip), deadline)
+            fetched = self._run(lambda redis: _fetch(redis, names, skip), deadline)
         except BrokerError as error:
             latency = time.monotonic() - started
             return BrokerReading(reachable=False, error=str(error), latency_seconds=latency)
@@ -115,9 +121,16 @@ class RedisBroker(Broker):
         Raises:
             BrokerError: the broker did not answer.
         """
-        bound = self._link.run(lambda connection: _bindings(_Keys(connection), self._mailbox), deadline)
+        bound = self._run(lambda redis: _bindings(redis, self._mailbox), deadline)
         names = {b.queue.removesuffix(self._mailbox_suffix) for b in bound if self._is_mailbox(b.queue)}
         return tuple(sorted(names))
+
+    def _run(self, operation: Callable[[_Asked], T], deadline: Deadline) -> T:
+        try:
+            return operation(_Asked(self._link, self._source, deadline.within(self._limit_seconds)))
+        except Exception as error:
+            # "from None": a traceback that is logged prints its causes, and their messages are not masked.
+            raise BrokerError(describe_error(error, self._link.secrets)) from None
 
     def _is_mailbox(self, queue: str) -> bool:
         return queue.endswith(self._mailbox_suffix)
@@ -128,26 +141,32 @@ class RedisBroker(Broker):
         Raises:
             BrokerError: the broker did not answer within `deadline`.
         """
-        self._link.run(lambda connection: _Keys(connection).client.ping(), deadline)
+        self._run(lambda redis: redis.call("PING"), deadline)
 
     def close(self) -> None:
         """Close the connection, if one is open."""
         self._link.close()
 
 
-class _Keys:
-    """How kombu names things on this connection, and a plain client that adds no prefix of its own."""
+class _Asked:
+    """The server within one deadline, and how kombu names things on it."""
 
-    def __init__(self, connection: BoundedConnection) -> None:
-        kombu: Any = connection
-        channel = kombu.default_channel
-        self.client: Any = redis.Redis(connection_pool=channel.async_pool)
+    def __init__(self, link: RedisLink, source: Any, deadline: Deadline) -> None:
+        self._link = link
+        self._deadline = deadline
+        channel = bare_channel(source)
         self.prefix: str = channel.global_keyprefix
         self.unacked: str = channel.unacked_key
         self.separator: str = channel.sep
         self.binding_key: str = channel.keyprefix_queue
         # Two steps may share a key: kombu rounds a priority down to the nearest step.
         self.suffixes = list(dict.fromkeys(channel._q_for_pri("", step) for step in channel.priority_steps))
+
+    def call(self, *command: str | int) -> Any:
+        return self._link.call(*command, deadline=self._deadline)
+
+    def call_many(self, commands: Sequence[tuple[str, ...]]) -> list[Any]:
+        return self._link.call_many(commands, deadline=self._deadline)
 
 
 _NO_HEAD = _Head(0, None, None, False)
@@ -183,24 +202,24 @@ def _waiting(name: str, length: int, unacked: int | None, heads: list[_Head]) ->
     )
 
 
-# What runs on the open connection, and raises what redis-py raises ---------------------------------------
+# What is asked of the server, and raises what the link raises --------------------------------------------
 
 
-def _fetch(keys: _Keys, queues: list[str], skip: list[int]) -> _Fetched:
+def _fetch(redis: _Asked, queues: list[str], skip: list[int]) -> _Fetched:
     try:
-        clock, lengths, errors, heads, unacked, entries = _run_script(keys, queues, skip)
+        clock, lengths, errors, heads, unacked, entries = _run_script(redis, queues, skip)
     except NoPermissionError:
-        return _fetch_without_script(keys, queues)
+        return _fetch_without_script(redis, queues)
     except ResponseError as error:
         if _NO_SCRIPTING in str(error):
-            return _fetch_without_script(keys, queues)
+            return _fetch_without_script(redis, queues)
         raise
     heads_by_queue: dict[int, list[_Head]] = {}
     for i in range(0, len(heads), 5):
         heads_by_queue.setdefault(heads[i], []).append(_head(*heads[i + 1 : i + 5]))
     counted = None
     if unacked == 0 or entries:
-        counted = count_unacked(map(_text, entries), lambda exchange: _bindings(keys, exchange))
+        counted = count_unacked(map(_text, entries), lambda exchange: _bindings(redis, exchange))
     return _Fetched(
         clock=clock,
         lengths=lengths,
@@ -210,26 +229,22 @@ def _fetch(keys: _Keys, queues: list[str], skip: list[int]) -> _Fetched:
     )
 
 
-def _run_script(keys: _Keys, queues: list[str], skip: list[int]) -> Any:
-    unacked = keys.prefix + keys.unacked
-    counts = [MAX_UNACKED_ENTRIES, len(keys.suffixes), len(skip)]
-    arguments = [keys.prefix, unacked, *counts, *keys.suffixes, *skip, *queues]
+def _run_script(redis: _Asked, queues: list[str], skip: list[int]) -> Any:
+    unacked = redis.prefix + redis.unacked
+    counts = [MAX_UNACKED_ENTRIES, len(redis.suffixes), len(skip)]
+    arguments = [redis.prefix, unacked, *counts, *redis.suffixes, *skip, *queues]
     try:
-        return keys.client.execute_command("EVALSHA", SCRIPT_SHA, 0, *arguments)
+        return redis.call("EVALSHA", SCRIPT_SHA, 0, *arguments)
     except NoScriptError:  # a server that we have not asked before
-        return keys.client.execute_command("EVAL", SCRIPT, 0, *arguments)
+        return redis.call("EVAL", SCRIPT, 0, *arguments)
 
 
-def _fetch_without_script(keys: _Keys, queues: list[str]) -> _Fetched:
+def _fetch_without_script(redis: _Asked, queues: list[str]) -> _Fetched:
     """Read lengths by a plain pipeline; ages stay unknown, since a message could be of any size."""
-    pipeline = keys.client.pipeline(transaction=False)
-    pipeline.time()
-    for name in queues:
-        for suffix in keys.suffixes:
-            pipeline.llen(f"{keys.prefix}{name}{suffix}")
-    clock, *replies = pipeline.execute(raise_on_error=False)
+    lists = [f"{redis.prefix}{name}{suffix}" for name in queues for suffix in redis.suffixes]
+    clock, *replies = redis.call_many([("TIME",), *(("LLEN", key) for key in lists)])
     lengths, errors = [], {}
-    steps = len(keys.suffixes)
+    steps = len(redis.suffixes)
     for number in range(1, len(queues) + 1):
         parts = replies[(number - 1) * steps : number * steps]
         failures = [part for part in parts if isinstance(part, Exception)]
@@ -239,10 +254,10 @@ def _fetch_without_script(keys: _Keys, queues: list[str]) -> _Fetched:
     return _Fetched(clock=() if isinstance(clock, Exception) else clock, lengths=lengths, errors=errors)
 
 
-def _bindings(keys: _Keys, exchange: str) -> list[Binding]:
+def _bindings(redis: _Asked, exchange: str) -> list[Binding]:
     found = []
-    for member in sorted(map(_text, keys.client.smembers(keys.prefix + keys.binding_key % exchange))):
-        parts = member.split(keys.separator)
+    for member in sorted(map(_text, redis.call("SMEMBERS", redis.prefix + redis.binding_key % exchange))):
+        parts = member.split(redis.separator)
         if len(parts) >= 3:  # routing key, pattern, queue; anything else is not kombu's
             found.append(Binding(routing_key=parts[0], queue=parts[-1]))
     return found
