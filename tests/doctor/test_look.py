@@ -14,11 +14,11 @@ from celery import Celery
 from kombu import Connection, Exchange, Queue
 
 from celery_health.connections.redis import RedisLink
+from celery_health.connections.redis_keys import RedisKeys
 from celery_health.deadline import Deadline
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.live import BrokerBinding, LiveEvidence, ReplyQueues, UnackedMessages
 from celery_health.doctor.look.redis import look_at_backend, look_at_broker
-from celery_health.doctor.look.redis_keys import RedisKeys
 from celery_health.doctor.look.redis_parts import Look
 from celery_health.headers import PUBLISHED_AT_HEADER
 from celery_health.testing import make_queue, make_snapshot, make_worker

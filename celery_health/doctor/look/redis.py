@@ -11,10 +11,10 @@ from kombu import Connection
 from redis.exceptions import ResponseError
 
 from celery_health.connections.redis import RedisLink, is_redis
+from celery_health.connections.redis_keys import RedisKeys
 from celery_health.deadline import Deadline
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.live import PIDBOX, LiveEvidence, RedisServer
-from celery_health.doctor.look.redis_keys import RedisKeys
 from celery_health.doctor.look.redis_parts import Look
 from celery_health.text.masking import describe_error, mask
 

@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Any, Final
 
 from celery_health.connections.redis import RedisLink
+from celery_health.connections.redis_keys import RedisKeys
 from celery_health.deadline import Deadline
 from celery_health.doctor.live import (
     BrokerBinding,
@@ -16,7 +17,6 @@ from celery_health.doctor.live import (
     UnackedMessages,
     WaitingMessages,
 )
-from celery_health.doctor.look.redis_keys import RedisKeys
 
 #: Messages looked at per list, and queues looked into.
 MOST_MESSAGES: Final = 20
