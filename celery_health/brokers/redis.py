@@ -6,15 +6,17 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
 from celery_health.brokers.base import Broker, BrokerReading, Capabilities, QueueReading
-from celery_health.brokers.unacked import Binding, UnackedCount, count_unacked
+from celery_health.brokers.unacked import UnackedCount, count_unacked
 from celery_health.connections.kombu import unconnected
-from celery_health.connections.redis import RedisLink, bare_channel
+from celery_health.connections.redis import RedisLink
+from celery_health.connections.redis_keys import Binding, RedisKeys
 from celery_health.connections.urls import masked_url
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError
@@ -127,10 +129,15 @@ class RedisBroker(Broker):
 
     def _run(self, operation: Callable[[_Asked], T], deadline: Deadline) -> T:
         try:
-            return operation(_Asked(self._link, self._source, deadline.within(self._limit_seconds)))
+            return operation(_Asked(self._link, self._keys, deadline.within(self._limit_seconds)))
         except Exception as error:
             # "from None": a traceback that is logged prints its causes, and their messages are not masked.
             raise BrokerError(describe_error(error, self._link.secrets)) from None
+
+    @cached_property
+    def _keys(self) -> RedisKeys:
+        # Not before something is asked: options that kombu cannot use are an error of the reading.
+        return RedisKeys(self._source)
 
     def _is_mailbox(self, queue: str) -> bool:
         return queue.endswith(self._mailbox_suffix)
@@ -151,16 +158,10 @@ class RedisBroker(Broker):
 class _Asked:
     """The server within one deadline, and how kombu names things on it."""
 
-    def __init__(self, link: RedisLink, source: Any, deadline: Deadline) -> None:
+    def __init__(self, link: RedisLink, keys: RedisKeys, deadline: Deadline) -> None:
+        self.keys = keys
         self._link = link
         self._deadline = deadline
-        channel = bare_channel(source)
-        self.prefix: str = channel.global_keyprefix
-        self.unacked: str = channel.unacked_key
-        self.separator: str = channel.sep
-        self.binding_key: str = channel.keyprefix_queue
-        # Two steps may share a key: kombu rounds a priority down to the nearest step.
-        self.suffixes = list(dict.fromkeys(channel._q_for_pri("", step) for step in channel.priority_steps))
 
     def call(self, *command: str | int) -> Any:
         return self._link.call(*command, deadline=self._deadline)
@@ -230,9 +231,9 @@ def _fetch(redis: _Asked, queues: list[str], skip: list[int]) -> _Fetched:
 
 
 def _run_script(redis: _Asked, queues: list[str], skip: list[int]) -> Any:
-    unacked = redis.prefix + redis.unacked
-    counts = [MAX_UNACKED_ENTRIES, len(redis.suffixes), len(skip)]
-    arguments = [redis.prefix, unacked, *counts, *redis.suffixes, *skip, *queues]
+    keys = redis.keys
+    counts = [MAX_UNACKED_ENTRIES, len(keys.suffixes), len(skip)]
+    arguments: list[str | int] = [keys.prefix, keys.unacked, *counts, *keys.suffixes, *skip, *queues]
     try:
         return redis.call("EVALSHA", SCRIPT_SHA, 0, *arguments)
     except NoScriptError:  # a server that we have not asked before
@@ -241,10 +242,10 @@ def _run_script(redis: _Asked, queues: list[str], skip: list[int]) -> Any:
 
 def _fetch_without_script(redis: _Asked, queues: list[str]) -> _Fetched:
     """Read lengths by a plain pipeline; ages stay unknown, since a message could be of any size."""
-    lists = [f"{redis.prefix}{name}{suffix}" for name in queues for suffix in redis.suffixes]
+    lists = [key for name in queues for key in redis.keys.lists(name)]
     clock, *replies = redis.call_many([("TIME",), *(("LLEN", key) for key in lists)])
     lengths, errors = [], {}
-    steps = len(redis.suffixes)
+    steps = len(redis.keys.suffixes)
     for number in range(1, len(queues) + 1):
         parts = replies[(number - 1) * steps : number * steps]
         failures = [part for part in parts if isinstance(part, Exception)]
@@ -255,12 +256,7 @@ def _fetch_without_script(redis: _Asked, queues: list[str]) -> _Fetched:
 
 
 def _bindings(redis: _Asked, exchange: str) -> list[Binding]:
-    found = []
-    for member in sorted(map(_text, redis.call("SMEMBERS", redis.prefix + redis.binding_key % exchange))):
-        parts = member.split(redis.separator)
-        if len(parts) >= 3:  # routing key, pattern, queue; anything else is not kombu's
-            found.append(Binding(routing_key=parts[0], queue=parts[-1]))
-    return found
+    return redis.keys.bound(redis.call("SMEMBERS", redis.keys.bindings(exchange)))
 
 
 def _head(size_bytes: int, task_id: bytes, stamp: bytes, eta: bytes) -> _Head:

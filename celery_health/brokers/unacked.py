@@ -12,16 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from celery_health.connections.redis_keys import Binding
+
 #: The end of an entry. The message before it may have been cut off, and is not needed.
 _ADDRESS = re.compile(r',\s*("(?:[^"\\]|\\.)*")\s*,\s*("(?:[^"\\]|\\.)*")\s*\]$')
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Binding:
-    """One member of a ``_kombu.binding.<exchange>`` set."""
-
-    routing_key: str
-    queue: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

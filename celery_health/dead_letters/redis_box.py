@@ -10,14 +10,14 @@ import binascii
 import json
 import secrets
 import uuid
-from bisect import bisect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 from redis.exceptions import NoScriptError, RedisError
 
 from celery_health.conf import Settings
 from celery_health.connections.redis import RedisLink
+from celery_health.connections.redis_keys import RedisKeys
 from celery_health.dead_letters import scripts
 from celery_health.dead_letters.boxes import Batch, Box, Sending, Stop, Stored, UnwritableError, Visit, Walk
 from celery_health.dead_letters.capture import Captured
@@ -35,11 +35,6 @@ PAGE_LETTERS: Final = 100
 PAGE_BYTES: Final = 8 * 1024 * 1024
 #: How long a writer's last batch is remembered: longer than any outage over which it would try again.
 SEQUENCE_SECONDS: Final = 86400
-#: kombu's own defaults (kombu/transport/redis.py) where the transport options say nothing.
-_SEPARATOR: Final = "\x06\x16"
-_PRIORITY_STEPS: Final = (0, 3, 6, 9)
-_MAX_PRIORITY: Final = 9
-_BINDINGS: Final = "_kombu.binding.%s"
 #: Answers that come again however often one asks: the key is no list, or this user may not touch it.
 _REFUSALS: Final = ("WRONGTYPE", "NOPERM", "NoPermissionError")
 
@@ -52,22 +47,18 @@ class RedisBox(Box):
     def __init__(self, app: Celery, settings: Settings) -> None:
         super().__init__(app, settings)
         connection: Any = app.connection_for_read()
-        options: Mapping[str, Any] = connection.transport_options or {}
         self._link = RedisLink(connection)
-        self._prefix = str(options.get("global_keyprefix") or "")
-        self._separator = str(options.get("sep") or _SEPARATOR)
-        self._steps: Sequence[int] = options.get("priority_steps") or _PRIORITY_STEPS
+        self._keys = RedisKeys(connection)
         # An exchange of our own, in kombu's format: its bindings name every dead letter queue there is.
-        self._exchange = f"celery_health.{self.app_id}.dead_letters"
-        self._registry = self._prefix + _BINDINGS % self._exchange
-        self._sequence = f"{self._prefix}celery_health:dead_letters:writer:{secrets.token_hex(8)}"
+        self._registry = self._keys.bindings(f"celery_health.{self.app_id}.dead_letters")
+        self._sequence = f"{self._keys.prefix}celery_health:dead_letters:writer:{secrets.token_hex(8)}"
 
     def write(self, batch: Batch, deadline: Deadline) -> int:
         """Add letters, and return how many of the oldest went for them; see the base class."""
         dead = self.dead(batch.queue)
         letters = [encode(letter, dead) for letter in batch.letters]
-        member = self._separator.join((dead, "", dead))
-        keys = (self._prefix + dead, self._sequence, self._registry)
+        member = self._keys.binding(dead, dead)
+        keys = (self._keys.prefix + dead, self._sequence, self._registry)
         arguments = [batch.number, self.max_length, SEQUENCE_SECONDS, member, *letters]
         try:
             return int(self._script(scripts.WRITE, keys, arguments, deadline))
@@ -88,12 +79,12 @@ class RedisBox(Box):
 
     def _sizes(self, queues: Sequence[str], deadline: Deadline) -> dict[str, int | None]:
         members = self._call("SMEMBERS", self._registry, deadline=deadline)
-        known = {_text(member).rpartition(self._separator)[2] for member in members}
+        known = {binding.queue for binding in self._keys.bound(members)}
         asked = {self.dead(queue): queue for queue in queues}
         names = sorted(asked.keys() | {name for name in known if name.endswith(self.suffix)})
         if not names:
             return {}
-        found = self._script(scripts.SIZES, [self._prefix + name for name in names], [], deadline)
+        found = self._script(scripts.SIZES, [self._keys.prefix + name for name in names], [], deadline)
         return {
             asked.get(name, name.removesuffix(self.suffix)): None if size < 0 else size
             for name, size in zip(names, found, strict=True)
@@ -107,7 +98,7 @@ class RedisBox(Box):
         sent: Callable[[bool], None] = lambda _: None,
     ) -> Walk:
         """Show the letters of `queue`, all of them if need be; see the base class."""
-        key = self._prefix + self.dead(queue)
+        key = self._keys.prefix + self.dead(queue)
         kept = shown = 0
         first_size: int | None = None
         while True:
@@ -130,14 +121,13 @@ class RedisBox(Box):
                 return Walk(size=first_size, shown=shown, complete=True)
 
     def _send(self, dead_key: str, stored: Stored, sending: Sending, deadline: Deadline) -> bool:
-        message, priority = _message(stored, sending)
-        step = self._steps[bisect(self._steps, priority) - 1]
-        key = f"{self._prefix}{sending.queue}{f'{self._separator}{step}' if step else ''}"
+        key = self._keys.list_for(sending.queue, stored.properties.get("priority"))
+        message = _message(stored, sending)
         return bool(self._script(scripts.SEND, [dead_key, key], [stored.token, message], deadline))
 
     def purge(self, queue: str, deadline: Deadline) -> int:
         """Remove all letters of `queue`, and return how many there were."""
-        key = self._prefix + self.dead(queue)
+        key = self._keys.prefix + self.dead(queue)
         source = "local n = redis.call('LLEN', KEYS[1]) redis.call('DEL', KEYS[1]) return n"
         return int(self._call("EVAL", source, 1, key, deadline=deadline))
 
@@ -220,8 +210,8 @@ def decode(letter: bytes) -> Stored:
     )
 
 
-def _message(stored: Stored, sending: Sending) -> tuple[bytes, int]:
-    """Return the message to send, and its priority, clamped as kombu does."""
+def _message(stored: Stored, sending: Sending) -> bytes:
+    """Return the message to send."""
     raw = json.loads(stored.token)
     raw["headers"] = dict(sending.headers)
     raw["properties"] = {
@@ -230,11 +220,7 @@ def _message(stored: Stored, sending: Sending) -> tuple[bytes, int]:
         # A tag of its own: the first delivery may still be among the unacknowledged.
         "delivery_tag": str(uuid.uuid4()),
     }
-    try:
-        priority = max(0, min(int(stored.properties["priority"]), _MAX_PRIORITY))
-    except (TypeError, ValueError, KeyError, OverflowError):
-        priority = 0
-    return json.dumps(raw).encode(), priority
+    return json.dumps(raw).encode()
 
 
 def _body(body: object, encoding: object) -> bytes:
@@ -249,7 +235,3 @@ def _body(body: object, encoding: object) -> bytes:
 
 def _string(value: object) -> str:
     return value[:200] if isinstance(value, str) else ""
-
-
-def _text(value: Any) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis
 from celery import Celery
-from kombu import Connection, Exchange, Queue
+from kombu import Exchange, Queue
 
 from celery_health.connections.redis import RedisLink
 from celery_health.connections.redis_keys import RedisKeys
@@ -38,7 +38,7 @@ def app(request: pytest.FixtureRequest, redis_url: str, make_app: Callable[..., 
 def look(app: Celery) -> Iterator[Look]:
     """A look at its broker."""
     with closing(RedisLink(app.connection_for_read())) as link:
-        yield Look(link, RedisKeys.of(app), Deadline.after(10))
+        yield Look(link, RedisKeys(app.connection_for_read()), Deadline.after(10))
 
 
 def dump(client: redis.Redis) -> dict[Any, Any]:
@@ -272,20 +272,6 @@ def test_look__no_redis_keeps_the_results(redis_url: str, make_app: Callable[...
     for backend in (None, "rpc://", "django-db", "cache+memory://"):
         app = make_app(redis_url, result_backend=backend)
         assert look_at_backend(app, live, Deadline.after(5), []) is live
-
-
-def test_keys__as_kombu_names_them(app: Celery) -> None:
-    keys = RedisKeys.of(app)
-
-    with Connection(app.conf.broker_url, transport_options=app.conf.broker_transport_options) as connection:
-        channel: Any = connection.default_channel
-        steps = [channel._q_for_pri("celery", step) for step in channel.priority_steps]
-        assert [key.removeprefix(keys.prefix) for key in keys.lists("celery")] == steps
-        assert keys.separator == channel.sep
-        assert keys.unacked == keys.prefix + channel.unacked_key
-        assert keys.unacked_index == keys.prefix + channel.unacked_index_key
-        assert keys.bindings("x") == keys.prefix + channel.keyprefix_queue % "x"
-        assert keys.prefix == (channel.global_keyprefix or "")
 
 
 # Dead letters --------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def look_at_broker(
     url = mask(source.as_uri(), secrets)
     try:
         with closing(RedisLink(source)) as link:
-            look = Look(link, RedisKeys.of(app), deadline.within(LOOK_SECONDS))
+            look = Look(link, RedisKeys(source), deadline.within(LOOK_SECONDS))
             for what, part in _parts(evidence, look, url):
                 try:
                     live = part(live)
@@ -98,9 +98,8 @@ def look_at_backend(app: Celery, live: LiveEvidence, deadline: Deadline, notes: 
     shown = mask(source.as_uri(), [source.password])
     try:
         with closing(RedisLink(source)) as link:
-            server = Look(link, RedisKeys.of(app), deadline.within(LOOK_SECONDS)).server(
-                "result backend", shown
-            )
+            look = Look(link, RedisKeys(source), deadline.within(LOOK_SECONDS))
+            server = look.server("result backend", shown)
     except Exception as error:
         notes.append(f"the result backend at {shown}: {describe_error(error, [source.password])}")
         return live

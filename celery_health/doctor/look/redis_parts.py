@@ -94,10 +94,8 @@ class Look:
         return found
 
     def _members(self, key: str) -> Iterator[BrokerBinding]:
-        for member in sorted(_text(one) for one in self._call("SMEMBERS", key)):
-            parts = member.split(self.keys.separator)
-            if len(parts) >= 3:  # routing key, pattern, queue; anything else is not kombu's
-                yield BrokerBinding(queue=parts[-1], routing_key=parts[0])
+        for binding in self.keys.bound(self._call("SMEMBERS", key)):
+            yield BrokerBinding(queue=binding.queue, routing_key=binding.routing_key)
 
     def control_names(self, exchange: str) -> tuple[str, ...]:
         """Return the workers that are bound for remote control."""
@@ -135,8 +133,8 @@ class Look:
         """Return what callers of remote control left behind."""
         key = self.keys.bindings(exchange)
         bound = int(self._call("SCARD", key))
-        picked = [_text(one) for one in self._call("SRANDMEMBER", key, MOST_REPLY_QUEUES)] if bound else []
-        queues = [member.split(self.keys.separator)[-1] for member in picked]
+        picked = self._call("SRANDMEMBER", key, MOST_REPLY_QUEUES) if bound else []
+        queues = [binding.queue for binding in self.keys.bound(picked)]
         lists, messages = (
             self._call("EVAL", _LASTING, 0, *(self.keys.prefix + queue for queue in queues))
             if queues
