@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from celery_health.connections.exchanges import matches_topic
 from celery_health.connections.redis_keys import Binding
 
 #: The end of an entry. The message before it may have been cut off, and is not needed.
@@ -45,7 +46,7 @@ def count_unacked(entries: Iterable[str], bindings: Callable[[str], Sequence[Bin
             continue
         if exchange not in known:
             known[exchange] = bindings(exchange)
-        queues = {b.queue for b in known[exchange] if matches(b.routing_key, routing_key)}
+        queues = {b.queue for b in known[exchange] if _takes(b.routing_key, routing_key)}
         if len(queues) == 1:
             by_queue[queues.pop()] += count
         else:
@@ -62,21 +63,6 @@ def address_of(entry: str) -> tuple[str, str]:
         return "", ""
 
 
-def matches(pattern: str, routing_key: str) -> bool:
-    """Say whether an AMQP binding key takes a routing key: ``*`` is one word, ``#`` any number of them.
-
-    Words are compared one by one: the pattern comes from the broker and never becomes a regular expression.
-    """
-    if pattern == routing_key:
-        return True
-    words = routing_key.split(".")
-    # Which numbers of words the pattern so far can have taken.
-    taken = {0}
-    for part in pattern.split("."):
-        if part == "#":
-            taken = set(range(min(taken), len(words) + 1))
-        else:
-            taken = {n + 1 for n in taken if n < len(words) and part in ("*", words[n])}
-        if not taken:
-            return False
-    return len(words) in taken
+def _takes(pattern: str, routing_key: str) -> bool:
+    # The exchange's type is known to those alone who declare it.
+    return pattern == routing_key or matches_topic(pattern, routing_key, is_virtual=True)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
+from celery_health.connections.exchanges import AMQP_TRANSPORTS, matches_topic
 from celery_health.topology.imports import import_tasks, is_own_module, is_own_path, own_tasks
 from celery_health.topology.model import Binding, Destination, Topology
 from celery_health.topology.reading import TopologyCache, read_topology
-from celery_health.topology.routing import (
-    AMQP_TRANSPORTS,
-    Resolver,
-    bindings_of,
-    matches_topic,
-    transport_of,
-)
+from celery_health.topology.routing import Resolver, bindings_of
 from celery_health.topology.schedule import configured_schedule, entry_fields, entry_options
 
 __all__ = [
@@ -31,5 +26,4 @@ __all__ = [
     "matches_topic",
     "own_tasks",
     "read_topology",
-    "transport_of",
 ]

@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from kombu.common import Broadcast
 
+from celery_health.connections.exchanges import is_virtual, takes
 from celery_health.topology.model import Binding, Destination
 
 if TYPE_CHECKING:
     from celery import Celery
-
-#: Names in a broker URL that mean AMQP; every other transport of kombu emulates exchanges by itself.
-AMQP_TRANSPORTS: Final = frozenset({"amqp", "amqps", "pyamqp", "librabbitmq"})
-
-
-def transport_of(app: Celery) -> str:
-    """Return kombu's name of the transport that the app publishes with, without connecting."""
-    # Not by a connection: that imports the transport's library, which a machine that only checks may lack.
-    conf: Any = app.conf
-    url = conf.broker_write_url
-    if isinstance(url, list | tuple):
-        url = url[0] if url else None
-    scheme, has_scheme, _ = str(url or "").partition("://")
-    if not has_scheme:
-        return str(conf.broker_transport or "amqp")
-    return scheme.partition("+")[0].lower()
 
 
 class Resolver:
@@ -42,7 +25,7 @@ class Resolver:
         self._app: Any = app
         self.queues: Any = _copy_of_queues(app)
         self._router: Any = app.amqp.Router(queues=self.queues)
-        self._is_virtual = transport_of(app) not in AMQP_TRANSPORTS
+        self._is_virtual = is_virtual(app)
         self._bindings: tuple[int, tuple[Binding, ...]] = (-1, ())
         self._plain: dict[str, Destination] = {}
 
@@ -110,11 +93,7 @@ class Resolver:
 
     def matches(self, binding: Binding, key: str) -> bool:
         """Say whether a message with `key` goes through `binding`, as this app's transport has it."""
-        if binding.exchange_type == "fanout":
-            return True
-        if binding.exchange_type == "topic":
-            return matches_topic(binding.routing_key, key, is_virtual=self._is_virtual)
-        return binding.routing_key == key
+        return takes(binding.exchange_type, binding.routing_key, key, is_virtual=self._is_virtual)
 
     def bindings(self) -> tuple[Binding, ...]:
         """Return every binding of every queue that the app knows by now."""
@@ -142,33 +121,6 @@ def bindings_of(queue: Any) -> Iterable[Binding]:
                 exchange_type=str(exchange.type),
                 routing_key=str(key or ""),
             )
-
-
-def matches_topic(pattern: str, key: str, *, is_virtual: bool) -> bool:
-    """Say whether a topic binding takes a routing key.
-
-    On RabbitMQ ``#`` is zero or more words; kombu's own exchanges (``kombu/transport/virtual/exchange.py``)
-    keep the dot before it, so that ``a.#`` takes no ``a``, and ``*`` takes several words in some versions.
-    """
-    if is_virtual:
-        return _virtual_topic(pattern).match(key) is not None
-    return _amqp_topic(pattern).fullmatch("." + key) is not None
-
-
-@lru_cache(maxsize=1024)
-def _virtual_topic(pattern: str) -> re.Pattern[str]:
-    # Imported here: few apps have topic exchanges, and the transports' module takes a while.
-    from kombu.transport.virtual.exchange import TopicExchange
-
-    exchange: Any = TopicExchange(None)
-    return re.compile(exchange.key_to_pattern(pattern))
-
-
-@lru_cache(maxsize=1024)
-def _amqp_topic(pattern: str) -> re.Pattern[str]:
-    # Each word takes the dot before it, since "#" may stand for no word at all.
-    wildcards = {"*": r"\.[^.]+", "#": r"(?:\.[^.]*)*"}
-    return re.compile("".join(wildcards.get(word, r"\." + re.escape(word)) for word in pattern.split(".")))
 
 
 def _copy_of_queues(app: Celery) -> Any:

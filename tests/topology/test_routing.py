@@ -10,7 +10,7 @@ from celery import Celery
 from kombu import Exchange, Queue
 from kombu.common import Broadcast
 
-from celery_health.topology import Destination, Resolver, matches_topic, read_topology, transport_of
+from celery_health.topology import Destination, Resolver, read_topology
 
 MEDIA = Exchange("media", type="topic")
 QUEUES = [
@@ -97,57 +97,3 @@ def test_topology__a_message_that_reaches_nobody_is_said(app: Celery) -> None:
     }
 
     assert "exchange 'media' (topic) with routing key 'picture'" in read_topology(app).unrouted["beat:lost"]
-
-
-#: (pattern, key, on RabbitMQ, in kombu's own exchanges: None where its versions differ)
-TOPICS = [
-    ("a.b", "a.b", True, True),
-    ("a.*", "a.b", True, True),
-    ("a.*", "a", False, False),
-    ("a.*", "a.b.c", False, None),
-    ("a.#", "a.b.c", True, True),
-    # "#" is zero or more words to AMQP; kombu wants the dot.
-    ("a.#", "a", True, False),
-    ("#", "a.b", True, True),
-    ("#", "", True, True),
-    ("#.z", "z", True, False),
-    ("a.*.c", "a.b.c", True, True),
-    # A dot is no wildcard.
-    ("a.b", "axb", False, False),
-]
-
-
-@pytest.mark.parametrize(("pattern", "key", "amqp", "virtual"), TOPICS)
-def test_topic__table(pattern: str, key: str, amqp: bool, virtual: bool | None) -> None:
-    assert matches_topic(pattern, key, is_virtual=False) is amqp
-    assert virtual is None or matches_topic(pattern, key, is_virtual=True) is virtual
-
-
-@pytest.mark.parametrize(("pattern", "key", "amqp", "virtual"), TOPICS)
-def test_topic__agrees_with_kombu(pattern: str, key: str, amqp: bool, virtual: bool | None) -> None:
-    from kombu.transport.virtual.exchange import TopicExchange
-
-    exchange: Any = TopicExchange(None)
-
-    found = bool(exchange._match(exchange.key_to_pattern(pattern), key))
-    assert matches_topic(pattern, key, is_virtual=True) is found
-
-
-@pytest.mark.parametrize(
-    ("url", "transport"),
-    [
-        ("redis://h/0", "redis"),
-        ("rediss://h/0", "rediss"),
-        ("sentinel://h:26379;sentinel://i:26379/0", "sentinel"),
-        ("amqp://h//", "amqp"),
-        # Its library need not be installed where the doctor runs.
-        ("sqs://", "sqs"),
-        ("redis+socket:///tmp/redis.sock", "redis"),
-        ("memory://", "memory"),
-    ],
-)
-def test_transport__is_named_without_connecting(url: str, transport: str) -> None:
-    app = Celery("shop", broker=url, set_as_current=False)
-
-    assert transport_of(app) == transport
-    app.close()

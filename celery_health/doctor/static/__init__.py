@@ -9,6 +9,7 @@ from django.conf import settings as django_settings
 
 from celery_health.celery_app import facts_of, settings_package
 from celery_health.conf import Settings
+from celery_health.connections.exchanges import transport_of
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.facts import TaskFacts
 from celery_health.doctor.static.conf import conf_facts
@@ -20,7 +21,7 @@ from celery_health.doctor.static.routes import route_facts
 from celery_health.doctor.static.tasks import task_facts
 from celery_health.exceptions import ConfigurationError
 from celery_health.text.masking import describe_error
-from celery_health.topology import Resolver, import_tasks, is_own_path, transport_of
+from celery_health.topology import Resolver, import_tasks, is_own_path
 
 if TYPE_CHECKING:
     from celery import Celery

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from kombu import serialization
 
+from celery_health.connections.exchanges import transport_of
 from celery_health.doctor.facts import ConfFacts
-from celery_health.topology import transport_of
 
 if TYPE_CHECKING:
     from celery import Celery
