@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery.signals import after_task_publish, before_task_publish
 
+from celery_health.connections.exchanges import is_virtual
 from celery_health.headers import PUBLISHED_AT_HEADER
 from celery_health.reporting import process
 from celery_health.reporting.agent import Agent
-from celery_health.worker.queues import reached
+from celery_health.reporting.queue_names import reached
 
 if TYPE_CHECKING:
     from celery_health.store.base import Store
@@ -83,7 +84,8 @@ class _Sender:
         if name is None:
             from celery import current_app
 
-            name = reached(current_app.amqp.queues.values(), exchange, routing_key)
+            queues = current_app.amqp.queues.values()
+            name = reached(queues, exchange, routing_key, is_virtual=is_virtual(current_app))
             if len(self._queues) < _MAX_ROUTES:
                 self._queues[key] = name
         return name

@@ -6,15 +6,13 @@ deliver by queue, AMQP by consumer tag. The bindings of the consumed queues are 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
+
+from celery_health.reporting.queue_names import reached
 
 #: Exchange and routing key pairs to remember; a topic's routing keys are without bound.
 _MAX_BINDINGS: Final = 1000
-
-#: The queue is not known. Never a routing key in its place.
-UNKNOWN_QUEUE: Final = ""
 
 
 class QueueNames:
@@ -23,6 +21,7 @@ class QueueNames:
     def __init__(self) -> None:
         self._delivering: str | None = None
         self._consumer: Any = None
+        self._is_virtual = False
         self._by_tag: dict[str, str] = {}
         self._by_binding: dict[tuple[str, str], str] = {}
 
@@ -32,6 +31,7 @@ class QueueNames:
         self._by_tag, self._by_binding = {}, {}
         transport = consumer.connection.transport
         deliver: Callable[..., Any] | None = getattr(transport, "_deliver", None)
+        self._is_virtual = deliver is not None
         if deliver is not None and not getattr(deliver, "_celery_health", False):
             transport._deliver = self._noting(deliver)
 
@@ -50,7 +50,7 @@ class QueueNames:
         return noting
 
     def of(self, message: Any) -> str:
-        """Return the queue that this kombu message, in delivery now, came from, or `UNKNOWN_QUEUE`."""
+        """Return the queue that this kombu message, just delivered, came from; empty when it is not known."""
         if self._delivering is not None:
             return self._delivering
         info = message.delivery_info or {}
@@ -68,7 +68,7 @@ class QueueNames:
         return self._by_tag.get(tag)
 
     def bound_to(self, exchange: str | None, routing_key: str | None) -> str:
-        """Return the one consumed queue that such a message reaches, or `UNKNOWN_QUEUE`."""
+        """Return the one consumed queue that such a message reaches; empty when it is not known."""
         exchange, routing_key = exchange or "", routing_key or ""
         if not exchange:
             return routing_key  # the default exchange: the routing key is the queue's name
@@ -83,31 +83,6 @@ class QueueNames:
     def _match(self, exchange: str, routing_key: str) -> str:
         consumer = getattr(self._consumer, "task_consumer", None)
         queues = list(consumer.queues) if consumer is not None else []
-        return str(queues[0].name) if len(queues) == 1 else reached(queues, exchange, routing_key)
-
-
-def reached(queues: Iterable[Any], exchange: str, routing_key: str) -> str:
-    """Return the one of the kombu `queues` that such a message reaches by its binding, or `UNKNOWN_QUEUE`."""
-    names = {str(queue.name) for queue in queues if _reaches(queue, exchange, routing_key)}
-    return names.pop() if len(names) == 1 else UNKNOWN_QUEUE
-
-
-def _reaches(queue: Any, exchange: str, routing_key: str) -> bool:
-    pairs = [(queue.exchange, queue.routing_key)]
-    pairs += [(binding.exchange, binding.routing_key) for binding in queue.bindings or ()]
-    return any(
-        bound is not None and bound.name == exchange and _matches(bound.type, key or "", routing_key)
-        for bound, key in pairs
-    )
-
-
-def _matches(exchange_type: str, pattern: str, routing_key: str) -> bool:
-    if exchange_type == "fanout":
-        return True
-    if exchange_type != "topic":
-        return pattern == routing_key
-    words = {"*": r"[^.]+", "#": r".*"}
-    regex = r"\.".join(words.get(word, re.escape(word)) for word in pattern.split("."))
-    # "#" stands for no word, too: "a.#" takes "a".
-    regex = regex.replace(r"\..*", r"(\..*)?").replace(r".*\.", r"(.*\.)?")
-    return re.fullmatch(regex, routing_key) is not None
+        if len(queues) == 1:
+            return str(queues[0].name)
+        return reached(queues, exchange, routing_key, is_virtual=self._is_virtual)
