@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from celery_health.connections.exchanges import AMQP_TRANSPORTS
 from celery_health.doctor.facts import (
     CodeFacts,
     ConfFacts,
@@ -16,7 +17,7 @@ from celery_health.doctor.facts import (
 )
 from celery_health.doctor.live import LiveEvidence
 from celery_health.records import Worker
-from celery_health.topology import AMQP_TRANSPORTS, Binding
+from celery_health.topology import Binding
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

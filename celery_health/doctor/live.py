@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from celery_health.connections.exchanges import takes
 from celery_health.doctor.facts import EntryFacts
 from celery_health.records import ObservedRuntime, Snapshot
-from celery_health.topology import matches_topic
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,16 +107,8 @@ class LiveEvidence:
         bindings = (self.bindings or {}).get(exchange)
         if bindings is None:
             return None
-        return tuple(b.queue for b in bindings if _takes(b, exchange_type, key))
+        return tuple(b.queue for b in bindings if takes(exchange_type, b.routing_key, key, is_virtual=True))
 
 
 #: The exchange of Celery's remote control (``celery.app.control``, with the default ``control_exchange``).
 PIDBOX = "celery.pidbox"
-
-
-def _takes(binding: BrokerBinding, exchange_type: str, key: str) -> bool:
-    if exchange_type == "fanout":
-        return True
-    if exchange_type == "topic":
-        return matches_topic(binding.routing_key, key, is_virtual=True)
-    return binding.routing_key == key

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from celery_health.connections.exchanges import AMQP_TRANSPORTS, matches_topic
 from celery_health.topology.imports import import_tasks, is_own_module, is_own_path, own_tasks
 from celery_health.topology.model import Binding, Destination, Topology
 from celery_health.topology.reading import TopologyCache, read_topology
@@ -10,7 +9,6 @@ from celery_health.topology.routing import Resolver, bindings_of
 from celery_health.topology.schedule import configured_schedule, entry_fields, entry_options
 
 __all__ = [
-    "AMQP_TRANSPORTS",
     "Binding",
     "Destination",
     "Resolver",
@@ -23,7 +21,6 @@ __all__ = [
     "import_tasks",
     "is_own_module",
     "is_own_path",
-    "matches_topic",
     "own_tasks",
     "read_topology",
 ]
