@@ -1,58 +1,17 @@
 """What a worker says of itself, its own record or Celery's built-in replies, as a `Worker`.
 
-Every value comes from another process, maybe of another version: what has the wrong type is unknown.
+Every value comes from another process: see `fields`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
+from celery_health.reading.fields import counts, moment, names, number, of_type, plus, rows, texts
 from celery_health.reading.worker_states import load_state
 from celery_health.records import ReservedTask, RunningTask, ScheduledTask, Source, Worker, WorkerState
-
-T = TypeVar("T")
-
-
-def _as(kind: type[T], value: object) -> T | None:
-    return value if isinstance(value, kind) and not isinstance(value, bool) else None
-
-
-def _number(value: object) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _names(value: object) -> tuple[str, ...] | None:
-    if not isinstance(value, list | tuple):
-        return None
-    return tuple(item for item in value if isinstance(item, str))
-
-
-def _moment(value: object) -> datetime | None:
-    try:
-        if isinstance(value, str):
-            moment = datetime.fromisoformat(value)
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        seconds = _number(value)
-        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-def _counts(value: object) -> Mapping[str, int]:
-    rows = value.items() if isinstance(value, Mapping) else ()
-    return {queue: count for queue, count in rows if isinstance(queue, str) and isinstance(count, int)}
-
-
-def _rows(value: object) -> Iterable[Mapping[str, Any]]:
-    return (row for row in value if isinstance(row, Mapping)) if isinstance(value, list | tuple) else ()
-
-
-def _plus(seconds: object, age: float) -> float | None:
-    number = _number(seconds)
-    return None if number is None else number + age
 
 
 def worker_from_report(
@@ -68,47 +27,43 @@ def worker_from_report(
 
     Ages in it grow by `age_seconds`: they were true when it was sent.
     """
-    names = _names(report.get("registered"))
+    own_names = names(report.get("registered"))
     return Worker(
         hostname=hostname,
         state=state,
         source=source,
-        pid=_as(int, report.get("pid")),
-        app_id=_as(str, report.get("app_id")),
-        queues=_names(report.get("queues")),
-        registered=registered if names is None else frozenset(names),
-        pool=_as(str, report.get("pool")),
-        concurrency=_as(int, report.get("concurrency")),
-        children=_as(int, report.get("children")),
-        childless_seconds=_number(report.get("childless_seconds")),
-        children_restarted=_as(int, report.get("children_restarted")),
-        children_lost_per_minute=_number(report.get("children_lost_per_minute")),
-        active=tuple(_running(hostname, row, age_seconds) for row in _rows(report.get("active"))),
-        reserved=tuple(_reserved(hostname, row) for row in _rows(report.get("reserved"))),
-        scheduled=tuple(_scheduled(hostname, row) for row in _rows(report.get("scheduled"))),
-        active_count=_as(int, report.get("active_count")),
-        reserved_count=_as(int, report.get("reserved_count")),
-        scheduled_count=_as(int, report.get("scheduled_count")),
-        active_by_queue=_counts(report.get("active_by_queue")),
-        reserved_by_queue=_counts(report.get("reserved_by_queue")),
-        scheduled_by_queue=_counts(report.get("scheduled_by_queue")),
-        processed=_as(int, report.get("processed")),
-        prefetch_count=_as(int, report.get("prefetch_count")),
+        pid=of_type(int, report.get("pid")),
+        app_id=of_type(str, report.get("app_id")),
+        queues=names(report.get("queues")),
+        registered=registered if own_names is None else frozenset(own_names),
+        pool=of_type(str, report.get("pool")),
+        concurrency=of_type(int, report.get("concurrency")),
+        children=of_type(int, report.get("children")),
+        childless_seconds=number(report.get("childless_seconds")),
+        children_restarted=of_type(int, report.get("children_restarted")),
+        children_lost_per_minute=number(report.get("children_lost_per_minute")),
+        active=tuple(_running(hostname, row, age_seconds) for row in rows(report.get("active"))),
+        reserved=tuple(_reserved(hostname, row) for row in rows(report.get("reserved"))),
+        scheduled=tuple(_scheduled(hostname, row) for row in rows(report.get("scheduled"))),
+        active_count=of_type(int, report.get("active_count")),
+        reserved_count=of_type(int, report.get("reserved_count")),
+        scheduled_count=of_type(int, report.get("scheduled_count")),
+        active_by_queue=counts(report.get("active_by_queue")),
+        reserved_by_queue=counts(report.get("reserved_by_queue")),
+        scheduled_by_queue=counts(report.get("scheduled_by_queue")),
+        processed=of_type(int, report.get("processed")),
+        prefetch_count=of_type(int, report.get("prefetch_count")),
         is_paused=report.get("paused") is True,
         is_draining=report.get("draining") is True,
         said_goodbye=report.get("goodbye") is True,
-        loop_age_seconds=_plus(report.get("loop_age_seconds"), age_seconds),
-        read_age_seconds=_plus(report.get("read_age_seconds"), age_seconds),
-        progress_age_seconds=_plus(report.get("progress_age_seconds"), age_seconds),
+        loop_age_seconds=plus(report.get("loop_age_seconds"), age_seconds),
+        read_age_seconds=plus(report.get("read_age_seconds"), age_seconds),
+        progress_age_seconds=plus(report.get("progress_age_seconds"), age_seconds),
         last_seen_seconds=age_seconds,
-        started_at=_moment(report.get("started_at")),
-        versions={
-            str(name): version
-            for name, version in (_as(dict, report.get("versions")) or {}).items()
-            if isinstance(version, str)
-        },
-        config=_as(str, report.get("config")),
-        broker=_as(str, report.get("broker")),
+        started_at=moment(report.get("started_at")),
+        versions=texts(report.get("versions")),
+        config=of_type(str, report.get("config")),
+        broker=of_type(str, report.get("broker")),
     )
 
 
@@ -117,12 +72,12 @@ def _running(hostname: str, row: Mapping[str, Any], age_seconds: float) -> Runni
         worker=hostname,
         task_id=str(row.get("task_id", "")),
         task_name=str(row.get("task_name", "")),
-        queue=_as(str, row.get("queue")),
-        time_start=_number(row.get("time_start")),
-        runtime_seconds=_plus(row.get("runtime_seconds"), age_seconds),
-        limit_seconds=_number(row.get("limit_seconds")),
-        args=_as(str, row.get("args")),
-        kwargs=_as(str, row.get("kwargs")),
+        queue=of_type(str, row.get("queue")),
+        time_start=number(row.get("time_start")),
+        runtime_seconds=plus(row.get("runtime_seconds"), age_seconds),
+        limit_seconds=number(row.get("limit_seconds")),
+        args=of_type(str, row.get("args")),
+        kwargs=of_type(str, row.get("kwargs")),
     )
 
 
@@ -131,9 +86,9 @@ def _reserved(hostname: str, row: Mapping[str, Any]) -> ReservedTask:
         worker=hostname,
         task_id=str(row.get("task_id", "")),
         task_name=str(row.get("task_name", "")),
-        queue=_as(str, row.get("queue")),
-        args=_as(str, row.get("args")),
-        kwargs=_as(str, row.get("kwargs")),
+        queue=of_type(str, row.get("queue")),
+        args=of_type(str, row.get("args")),
+        kwargs=of_type(str, row.get("kwargs")),
     )
 
 
@@ -142,10 +97,10 @@ def _scheduled(hostname: str, row: Mapping[str, Any]) -> ScheduledTask:
         worker=hostname,
         task_id=str(row.get("task_id", "")),
         task_name=str(row.get("task_name", "")),
-        eta=_moment(row.get("eta")),
-        queue=_as(str, row.get("queue")),
-        args=_as(str, row.get("args")),
-        kwargs=_as(str, row.get("kwargs")),
+        eta=moment(row.get("eta")),
+        queue=of_type(str, row.get("queue")),
+        args=of_type(str, row.get("args")),
+        kwargs=of_type(str, row.get("kwargs")),
     )
 
 
@@ -154,17 +109,17 @@ def worker_from_builtin(hostname: str, replies: Mapping[str, Any]) -> Worker:
 
     How long its tasks have run is unknown: its replies carry its clock's time, and clocks are not compared.
     """
-    stats = _as(dict, replies.get("stats")) or {}
-    pool = _as(dict, stats.get("pool")) or {}
+    stats = of_type(dict, replies.get("stats")) or {}
+    pool = of_type(dict, stats.get("pool")) or {}
     queues = _queue_names(replies.get("active_queues"))
-    active = [_request(row, queues) for row in _rows(replies.get("active"))]
-    reserved = [_request(row, queues) for row in _rows(replies.get("reserved"))]
+    active = [_request(row, queues) for row in rows(replies.get("active"))]
+    reserved = [_request(row, queues) for row in rows(replies.get("reserved"))]
     scheduled = [
         {**_request(request, queues), "eta": row.get("eta")}
-        for row in _rows(replies.get("scheduled"))
-        if (request := _as(dict, row.get("request"))) is not None
+        for row in rows(replies.get("scheduled"))
+        if (request := of_type(dict, row.get("request"))) is not None
     ]
-    processes = _as(list, pool.get("processes"))
+    processes = of_type(list, pool.get("processes"))
     report = {
         "pid": stats.get("pid"),
         "queues": queues,
@@ -181,7 +136,7 @@ def worker_from_builtin(hostname: str, replies: Mapping[str, Any]) -> Worker:
         "active_count": len(active) if "active" in replies else None,
         "reserved_count": len(reserved) if "reserved" in replies else None,
         "scheduled_count": len(scheduled) if "scheduled" in replies else None,
-        "processed": sum((_as(dict, stats.get("total")) or {}).values()) if stats else None,
+        "processed": sum((of_type(dict, stats.get("total")) or {}).values()) if stats else None,
         "prefetch_count": stats.get("prefetch_count"),
     }
     return worker_from_report(
@@ -190,13 +145,13 @@ def worker_from_builtin(hostname: str, replies: Mapping[str, Any]) -> Worker:
 
 
 def _queue_names(value: object) -> list[str] | None:
-    return [str(row.get("name")) for row in _rows(value)] if isinstance(value, list | tuple) else None
+    return [str(row.get("name")) for row in rows(value)] if isinstance(value, list | tuple) else None
 
 
 def _registered(value: object) -> Sequence[str] | None:
     # A name may be followed by the task's attributes in brackets (celery/worker/control.py).
-    names = _names(value)
-    return None if names is None else [name.partition(" ")[0] for name in names]
+    listed = names(value)
+    return None if listed is None else [name.partition(" ")[0] for name in listed]
 
 
 def _pool_name(implementation: object) -> str | None:
@@ -207,7 +162,7 @@ def _pool_name(implementation: object) -> str | None:
 
 
 def _request(row: Mapping[str, Any], queues: Collection[str] | None) -> dict[str, Any]:
-    delivery = _as(dict, row.get("delivery_info")) or {}
+    delivery = of_type(dict, row.get("delivery_info")) or {}
     key = delivery.get("routing_key")
     # Through an exchange a routing key is no queue's name, unless the worker takes from one of that name.
     is_queue = not delivery.get("exchange") or (isinstance(key, str) and key in (queues or ()))
