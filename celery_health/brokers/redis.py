@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from celery_health.brokers.base import Broker, BrokerReading, Capabilities, QueueReading
 from celery_health.brokers.unacked import UnackedCount, count_unacked
 from celery_health.connections.kombu import unconnected
 from celery_health.connections.redis import RedisLink
 from celery_health.connections.redis_keys import Binding, RedisKeys
+from celery_health.connections.scripts import Script, load
 from celery_health.connections.urls import masked_url
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError
@@ -34,8 +33,7 @@ MAX_UNACKED_ENTRIES: Final = 1000
 BIG_MESSAGE_BYTES: Final = 128 * 1024
 BIG_MESSAGE_PAUSE_SECONDS: Final = 30.0
 
-SCRIPT: Final = resources.files(__package__).joinpath("read_queues.lua").read_text()
-SCRIPT_SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+_READ_QUEUES: Final = load(__package__, "read_queues")
 #: What Redis says when scripts are renamed or unknown; denials by ACL have a class of their own.
 _NO_SCRIPTING: Final = "unknown command"
 
@@ -166,6 +164,9 @@ class _Asked:
     def call(self, *command: str | int) -> Any:
         return self._link.call(*command, deadline=self._deadline)
 
+    def run(self, script: Script, arguments: Sequence[str | int]) -> Any:
+        return self._link.run(script, (), arguments, deadline=self._deadline)
+
     def call_many(self, commands: Sequence[tuple[str, ...]]) -> list[Any]:
         return self._link.call_many(commands, deadline=self._deadline)
 
@@ -234,10 +235,7 @@ def _run_script(redis: _Asked, queues: list[str], skip: list[int]) -> Any:
     keys = redis.keys
     counts = [MAX_UNACKED_ENTRIES, len(keys.suffixes), len(skip)]
     arguments: list[str | int] = [keys.prefix, keys.unacked, *counts, *keys.suffixes, *skip, *queues]
-    try:
-        return redis.call("EVALSHA", SCRIPT_SHA, 0, *arguments)
-    except NoScriptError:  # a server that we have not asked before
-        return redis.call("EVAL", SCRIPT, 0, *arguments)
+    return redis.run(_READ_QUEUES, arguments)
 
 
 def _fetch_without_script(redis: _Asked, queues: list[str]) -> _Fetched:

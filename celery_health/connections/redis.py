@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from kombu import Connection
 
+from celery_health.connections.scripts import Script
 from celery_health.connections.urls import secrets_of, try_each_url
 from celery_health.deadline import Allowance, Deadline
 from celery_health.exceptions import DeadlineExceeded
@@ -97,6 +98,27 @@ class RedisLink:
                     raise
         self._open(deadline)
         return self._exchange(commands)
+
+    def run(
+        self,
+        script: Script,
+        keys: Sequence[str | bytes] = (),
+        arguments: Sequence[str | bytes | int] = (),
+        *,
+        deadline: Deadline,
+        step_seconds: float | None = None,
+    ) -> Any:
+        """Run a script, and hand it to the server first if it does not know it.
+
+        Otherwise like `call`: it may be run twice.
+        """
+        from redis.exceptions import NoScriptError
+
+        rest = (len(keys), *keys, *arguments)
+        try:
+            return self.call("EVALSHA", script.sha, *rest, deadline=deadline, step_seconds=step_seconds)
+        except NoScriptError:
+            return self.call("EVAL", script.text, *rest, deadline=deadline, step_seconds=step_seconds)
 
     def close(self) -> None:
         """Close the connection, if one is open."""

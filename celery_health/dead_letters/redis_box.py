@@ -13,16 +13,16 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import RedisError
 
 from celery_health.conf import Settings
 from celery_health.connections.redis import RedisLink
 from celery_health.connections.redis_keys import RedisKeys
+from celery_health.connections.scripts import Script
 from celery_health.dead_letters import scripts
 from celery_health.dead_letters.boxes import Batch, Box, Sending, Stop, Stored, UnwritableError, Visit, Walk
 from celery_health.dead_letters.capture import Captured
 from celery_health.dead_letters.envelope import HEADER, encode_reason
-from celery_health.dead_letters.scripts import Script
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError
 from celery_health.text.masking import describe_error
@@ -138,11 +138,8 @@ class RedisBox(Box):
     def _script(
         self, script: Script, keys: Sequence[str], arguments: Sequence[Any], deadline: Deadline
     ) -> Any:
-        rest = (len(keys), *keys, *arguments)
         try:
-            return self._link.call("EVALSHA", script.sha, *rest, deadline=deadline)
-        except NoScriptError:
-            return self._call("EVAL", script.source, *rest, deadline=deadline)
+            return self._link.run(script, keys, arguments, deadline=deadline)
         except (RedisError, OSError) as error:
             self._fail(error)
 

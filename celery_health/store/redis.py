@@ -8,13 +8,14 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from celery_health.connections.redis import RedisLink
+from celery_health.connections.scripts import Script
 from celery_health.deadline import Deadline
 from celery_health.exceptions import StoreError
 from celery_health.store import keys as limits
 from celery_health.store.base import Acknowledgement, Publication, Store, StoredRecord, StoreReading
 from celery_health.store.keys import Keys
 from celery_health.store.readings import Reply, pairs, ring_of, stamped
-from celery_health.store.scripts import PUBLISH, READ, RESET_IF_BEHIND, Script
+from celery_health.store.scripts import PUBLISH, READ, RESET_IF_BEHIND
 from celery_health.text.masking import describe_error
 
 #: What a writer waits for, per step of the network and in all: its thread has a flush to do every second.
@@ -105,19 +106,11 @@ class RedisStore(Store):
         deadline: Deadline,
         step_seconds: float | None = None,
     ) -> Any:
-        """Run a script, and hand it to the server first if it does not know it."""
-        from redis.exceptions import NoScriptError, RedisError
+        from redis.exceptions import RedisError
 
-        rest = (len(keys), *(_text(key) for key in keys), *arguments)
+        names = [_text(key) for key in keys]
         try:
-            try:
-                return self._link.call(
-                    "EVALSHA", script.sha, *rest, deadline=deadline, step_seconds=step_seconds
-                )
-            except NoScriptError:
-                return self._link.call(
-                    "EVAL", script.text, *rest, deadline=deadline, step_seconds=step_seconds
-                )
+            return self._link.run(script, names, arguments, deadline=deadline, step_seconds=step_seconds)
         except (RedisError, OSError, ValueError) as error:
             raise self._failed(error) from error
 

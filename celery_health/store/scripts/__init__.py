@@ -1,22 +1,11 @@
-"""The Lua that runs inside Redis, and how it gets there."""
+"""The Lua of the store."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from hashlib import sha1
-from importlib.resources import files
 from typing import Final
 
+from celery_health.connections.scripts import load
 from celery_health.counters import FAMILIES, UNKNOWN
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """One script, and the name under which Redis keeps it."""
-
-    text: str
-    sha: str
-
 
 #: Labels whose values are capped.
 _CAPPED: Final = ("name", "queue", "exception")
@@ -33,14 +22,6 @@ def _tables() -> str:
     return f"local tables = {{\n{''.join(rows)}}}\n"
 
 
-def _load(*names: str, prelude: str = "") -> Script:
-    folder = files(__name__)
-    texts = (folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in names)
-    text = "\n".join([prelude, *texts])
-    # Redis' name for it, no secret.
-    return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
-
-
-PUBLISH: Final = _load("common", "publish", prelude=_tables())
-READ: Final = _load("read")
-RESET_IF_BEHIND: Final = _load("common", "reset_if_behind")
+PUBLISH: Final = load(__name__, "common", "publish", prelude=_tables())
+READ: Final = load(__name__, "read")
+RESET_IF_BEHIND: Final = load(__name__, "common", "reset_if_behind")
