@@ -22,9 +22,9 @@ from celery.utils.serialization import UnpickleableExceptionWrapper
 from celery_health.counters import IGNORED
 from celery_health.headers import PUBLISHED_AT_HEADER
 from celery_health.reporting.faults import Faults
-from celery_health.reporting.labelled import LabelledSeries
 from celery_health.reporting.series import TaskSeries
 from celery_health.reporting.totals import Totals
+from celery_health.worker.labelled import LabelledSeries
 from celery_health.worker.queues import QueueNames
 
 if TYPE_CHECKING:

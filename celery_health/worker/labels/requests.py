@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from celery_health.reporting.labelled import LabelledSeries
+from celery_health.worker.labelled import LabelledSeries
 from celery_health.worker.labels.rules import TaskLabels
 from celery_health.worker.requests import MonitoredRequest, Origin
 
