@@ -44,7 +44,8 @@ class DeadLettersSize(Check):
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per queue over its limit or unreadable, else one for all."""
-        letters = snapshot.dead_letters or {}
+        letters = snapshot.dead_letters
+        assert letters is not None, "needs dead_letters_are_on"
         results = []
         for queue, size in sorted(letters.items()):
             limit = settings.limit("dead_letters", queue=queue)

@@ -21,9 +21,10 @@ class _RecentCheck(Check):
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per task in trouble, else one for all."""
+        assert snapshot.recent is not None, "needs outcomes_are_kept"
         results = [
             result
-            for name, outcomes in sorted((snapshot.recent or {}).items())
+            for name, outcomes in sorted(snapshot.recent.items())
             for result in self._judge(name, outcomes, settings)
         ]
         yield from results or [self.result(CheckStatus.PASS, self.well)]
