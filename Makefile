@@ -7,7 +7,7 @@ ARGS ?=
 PYTEST := $(BIN)/pytest -n 6 --reruns 2 --durations 20 --ignore=tests/benchmarks
 QUICK := smoke or not (live or slow)
 # Who names tests wants those, however long they take.
-NAMED = $(filter tests/% ./tests/% -k%,$(ARGS))
+NAMED = $(findstring tests,$(ARGS))$(findstring -k,$(ARGS))$(filter -%k,$(ARGS))
 ENVIRONMENT := $(PY) example_project/environment.py
 .DEFAULT_GOAL := help
 
