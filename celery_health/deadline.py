@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from celery_health.exceptions import DeadlineExceeded
+
+#: What a reused connection may take of a deadline before it is taken for dead and opened anew: a firewall
+#: that forgot the flow lets it hang for ever.
+REUSED_SHARE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from celery_health.brokers.base import Broker, BrokerReading, Capabilities, Queu
 from celery_health.brokers.unacked import UnackedCount, count_unacked
 from celery_health.connections.kombu import unconnected
 from celery_health.connections.redis import RedisLink
-from celery_health.connections.redis_keys import Binding, RedisKeys
+from celery_health.connections.redis_keys import BoundQueue, RedisKeys
 from celery_health.connections.scripts import Script, load
 from celery_health.connections.urls import masked_url
 from celery_health.deadline import Deadline
@@ -253,7 +253,7 @@ def _fetch_without_script(redis: _Asked, queues: list[str]) -> _Fetched:
     return _Fetched(clock=() if isinstance(clock, Exception) else clock, lengths=lengths, errors=errors)
 
 
-def _bindings(redis: _Asked, exchange: str) -> list[Binding]:
+def _bindings(redis: _Asked, exchange: str) -> list[BoundQueue]:
     return redis.keys.bound(redis.call("SMEMBERS", redis.keys.bindings(exchange)))
 
 

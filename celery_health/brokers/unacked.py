@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from celery_health.connections.exchanges import matches_topic
-from celery_health.connections.redis_keys import Binding
+from celery_health.connections.redis_keys import BoundQueue
 
 #: The end of an entry. The message before it may have been cut off, and is not needed.
 _ADDRESS = re.compile(r',\s*("(?:[^"\\]|\\.)*")\s*,\s*("(?:[^"\\]|\\.)*")\s*\]$')
@@ -32,21 +32,21 @@ class UnackedCount:
         return None if queue in self.ambiguous else self.by_queue[queue]
 
 
-def count_unacked(entries: Iterable[str], bindings: Callable[[str], Sequence[Binding]]) -> UnackedCount:
+def count_unacked(entries: Iterable[str], bindings: Callable[[str], Sequence[BoundQueue]]) -> UnackedCount:
     """Return how many of `entries` (their last 1 KiB each) came from which queue.
 
     `bindings` returns those of an exchange; it is asked once for each, and never for the default exchange.
     """
     by_queue: Counter[str] = Counter()
     ambiguous: set[str] = set()
-    known: dict[str, Sequence[Binding]] = {}
+    known: dict[str, Sequence[BoundQueue]] = {}
     for (exchange, routing_key), count in Counter(map(address_of, entries)).items():
         if not exchange:
             by_queue[routing_key] += count
             continue
         if exchange not in known:
             known[exchange] = bindings(exchange)
-        queues = {b.queue for b in known[exchange] if _takes(b.routing_key, routing_key)}
+        queues = {b.queue for b in known[exchange] if _takes(b, routing_key)}
         if len(queues) == 1:
             by_queue[queues.pop()] += count
         else:
@@ -63,6 +63,7 @@ def address_of(entry: str) -> tuple[str, str]:
         return "", ""
 
 
-def _takes(pattern: str, routing_key: str) -> bool:
-    # The exchange's type is known to those alone who declare it.
-    return pattern == routing_key or matches_topic(pattern, routing_key, is_virtual=True)
+def _takes(bound: BoundQueue, routing_key: str) -> bool:
+    if bound.routing_key == routing_key:
+        return True
+    return bound.is_pattern and matches_topic(bound.routing_key, routing_key, is_virtual=True)

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from celery_health.connections.kombu import BoundedConnection, discard, establish, unconnected
-from celery_health.connections.redis import REUSED_SHARE
 from celery_health.connections.urls import masked_url, secrets_of
-from celery_health.deadline import Deadline
+from celery_health.deadline import REUSED_SHARE, Deadline
 from celery_health.exceptions import BrokerError
 from celery_health.text.masking import describe_error
 

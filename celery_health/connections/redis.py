@@ -9,18 +9,14 @@ import contextlib
 import os
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any
 
 from kombu import Connection
 
 from celery_health.connections.scripts import Script
 from celery_health.connections.urls import secrets_of, try_each_url
-from celery_health.deadline import Allowance, Deadline
+from celery_health.deadline import REUSED_SHARE, Allowance, Deadline
 from celery_health.exceptions import DeadlineExceeded
-
-#: What a reused connection may take of a deadline before it is taken for dead and opened anew: a firewall
-#: that forgot the flow lets it hang for ever.
-REUSED_SHARE: Final = 0.5
 
 #: A command's name and its arguments.
 Command = Sequence[str | bytes | int]

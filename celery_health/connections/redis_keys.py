@@ -10,11 +10,13 @@ from kombu import Connection
 from celery_health.connections.redis import bare_channel
 
 
-class Binding(NamedTuple):
+class BoundQueue(NamedTuple):
     """One member of the set of an exchange's bindings."""
 
     routing_key: str
     queue: str
+    is_pattern: bool = False
+    """The exchange is a topic: only for those does kombu write an expression beside the key."""
 
 
 class RedisKeys:
@@ -37,7 +39,7 @@ class RedisKeys:
         channel.priority_steps = channel.priority_steps or type(channel).priority_steps
         self._channel: Any = channel
         self.prefix = str(channel.global_keyprefix or "")
-        self.separator = str(channel.sep)
+        self.separator = str(channel.sep or type(channel).sep)
         # Two steps may share a key: kombu rounds a priority down to the nearest step.
         self.suffixes = tuple(dict.fromkeys(channel._q_for_pri("", step) for step in channel.priority_steps))
         self.unacked = f"{self.prefix}{channel.unacked_key}"
@@ -63,13 +65,13 @@ class RedisKeys:
         """Return a member of such a set, for an exchange without patterns."""
         return self.separator.join((routing_key, "", queue))
 
-    def bound(self, members: Iterable[bytes | str]) -> list[Binding]:
+    def bound(self, members: Iterable[bytes | str]) -> list[BoundQueue]:
         """Return the bindings that the members of such a set are, sorted; what is not kombu's is left out."""
         found = []
         for member in sorted(map(_text, members)):
             parts = member.split(self.separator)
             if len(parts) >= 3:  # routing key, pattern, queue
-                found.append(Binding(routing_key=parts[0], queue=parts[-1]))
+                found.append(BoundQueue(parts[0], parts[-1], is_pattern=bool(parts[1])))
         return found
 
 

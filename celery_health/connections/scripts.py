@@ -19,6 +19,10 @@ def load(package: str, *names: str, prelude: str = "") -> Script:
     """Return the files ``<name>.lua`` of `package` as one script, behind `prelude`."""
     folder = files(package)
     texts = (folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in names)
-    text = "\n".join([prelude, *texts] if prelude else texts)
+    return script("\n".join([prelude, *texts] if prelude else texts))
+
+
+def script(text: str) -> Script:
+    """Return `text`, Lua, as a script."""
     # Redis' name for it, no secret.
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())

@@ -11,6 +11,7 @@ import json
 import secrets
 import uuid
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 from redis.exceptions import RedisError
@@ -46,12 +47,26 @@ class RedisBox(Box):
 
     def __init__(self, app: Celery, settings: Settings) -> None:
         super().__init__(app, settings)
-        connection: Any = app.connection_for_read()
-        self._link = RedisLink(connection)
-        self._keys = RedisKeys(connection)
+        self._source: Any = app.connection_for_read()
+        self._link = RedisLink(self._source)
+        self._writer = secrets.token_hex(8)
+
+    @cached_property
+    def _keys(self) -> RedisKeys:
+        # Not before something is asked: options that kombu cannot use are an error of the asking.
+        try:
+            return RedisKeys(self._source)
+        except Exception as error:
+            self._fail(error)
+
+    @property
+    def _registry(self) -> str:
         # An exchange of our own, in kombu's format: its bindings name every dead letter queue there is.
-        self._registry = self._keys.bindings(f"celery_health.{self.app_id}.dead_letters")
-        self._sequence = f"{self._keys.prefix}celery_health:dead_letters:writer:{secrets.token_hex(8)}"
+        return self._keys.bindings(f"celery_health.{self.app_id}.dead_letters")
+
+    @property
+    def _sequence(self) -> str:
+        return f"{self._keys.prefix}celery_health:dead_letters:writer:{self._writer}"
 
     def write(self, batch: Batch, deadline: Deadline) -> int:
         """Add letters, and return how many of the oldest went for them; see the base class."""
@@ -128,8 +143,7 @@ class RedisBox(Box):
     def purge(self, queue: str, deadline: Deadline) -> int:
         """Remove all letters of `queue`, and return how many there were."""
         key = self._keys.prefix + self.dead(queue)
-        source = "local n = redis.call('LLEN', KEYS[1]) redis.call('DEL', KEYS[1]) return n"
-        return int(self._call("EVAL", source, 1, key, deadline=deadline))
+        return int(self._script(scripts.PURGE, [key], [], deadline))
 
     def close(self) -> None:
         """Close the connection, if one is open."""

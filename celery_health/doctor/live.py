@@ -6,16 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from celery_health.connections.exchanges import takes
+from celery_health.connections.redis_keys import BoundQueue
 from celery_health.doctor.facts import EntryFacts
 from celery_health.records import ObservedRuntime, Snapshot
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BrokerBinding:
-    """One binding that the broker itself has."""
-
-    queue: str
-    routing_key: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +73,7 @@ class LiveEvidence:
     """Task name → how long its runs took; empty without a store."""
     broker_fingerprint: str | None = None
     """Of the broker that this process sends to, as workers report theirs."""
-    bindings: Mapping[str, tuple[BrokerBinding, ...]] | None = None
+    bindings: Mapping[str, tuple[BoundQueue, ...]] | None = None
     """Exchange → what the broker has bound to it, of those asked for; None where it cannot be asked."""
     waiting: Mapping[str, WaitingMessages] = field(default_factory=dict)
     """Queue → its first messages, where the broker lets them be looked at."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis
 from celery import Celery
+from kombu.transport.virtual.exchange import TopicExchange
 
 from celery_health.brokers.base import Broker
 from celery_health.deadline import Deadline
@@ -43,7 +44,9 @@ def test_read__unacked_by_queue(
         ("twice", "both", "left"),
         ("twice", "both", "right"),
     ]:
-        redis_client.sadd(f"_kombu.binding.{exchange}", "\x06\x16".join((key, "", queue_name)))
+        # Of a topic exchange alone kombu keeps a pattern beside the key.
+        pattern = TopicExchange(None).key_to_pattern(key) if exchange == "topic" else ""
+        redis_client.sadd(f"_kombu.binding.{exchange}", "\x06\x16".join((key, pattern, queue_name)))
     hold(redis_client, "1", "", "plain")
     hold(redis_client, "2", "", "plain", body='"], "", "fake"]')
     hold(redis_client, "3", "direct", "rk")

@@ -8,10 +8,10 @@ from typing import Any
 from celery.schedules import schedule
 from kombu import Exchange, Queue
 
+from celery_health.connections.redis_keys import BoundQueue
 from celery_health.doctor.facts import EntryFacts
 from celery_health.doctor.live import (
     PIDBOX,
-    BrokerBinding,
     RedisServer,
     ReplyQueues,
     UnackedMessages,
@@ -105,7 +105,7 @@ def the_broker_has_no_binding_for_a_key(p: Project) -> None:
         task_routes={"shop.cut": {"queue": "video", "routing_key": "films.cut"}},
     )
     p.worker(queues=["celery", "video"])
-    p.live(bindings={"media": (BrokerBinding(queue="video", routing_key="video.*"),)})
+    p.live(bindings={"media": (BoundQueue(queue="video", routing_key="video.*"),)})
 
 
 @broken("E107:task:shop.notify", fix="Name the queue in the route")

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from kombu import Exchange, Queue
 
+from celery_health.connections.redis_keys import BoundQueue
 from celery_health.doctor.live import (
     PIDBOX,
-    BrokerBinding,
     ReplyQueues,
     UnackedMessages,
     WaitingMessages,
@@ -107,8 +107,8 @@ def another_service_has_bound_a_queue(p: Project) -> None:
     p.worker(queues=["celery", "video"])
     p.live(
         bindings={
-            "media": (BrokerBinding(queue="cinema", routing_key="films.#"),),
-            "events": (BrokerBinding(queue="crm", routing_key="shop.notified"),),
+            "media": (BoundQueue(queue="cinema", routing_key="films.#"),),
+            "events": (BoundQueue(queue="crm", routing_key="shop.notified"),),
         }
     )
 
@@ -177,7 +177,7 @@ def workers_of_different_queues_are_configured_differently(p: Project) -> None:
 def one_broker_has_two_addresses(p: Project) -> None:
     p.tasks("shop.clean")
     p.worker(broker="f1")
-    bound = BrokerBinding(queue=f"w1@host.{PIDBOX}", routing_key="")
+    bound = BoundQueue(queue=f"w1@host.{PIDBOX}", routing_key="")
     p.live(broker_fingerprint="f2", bindings={PIDBOX: (bound,)})
 
 

@@ -10,7 +10,7 @@ import redis
 from celery import Celery
 from kombu import Connection
 
-from celery_health.connections.redis_keys import Binding, RedisKeys
+from celery_health.connections.redis_keys import BoundQueue, RedisKeys
 
 #: Transport options, each with one thing named otherwise.
 LAYOUTS: dict[str, dict[str, Any]] = {
@@ -38,7 +38,8 @@ def test_keys__as_kombu_names_them(layout: str, redis_url: str) -> None:
         channel: Any = connection.default_channel
         steps = [channel._q_for_pri("q", step) for step in channel.priority_steps]
         assert keys.prefix == channel.global_keyprefix
-        assert keys.separator == channel.sep
+        # Without one kombu cannot read its own bindings; ours have its usual one.
+        assert keys.separator == (channel.sep or type(channel).sep)
         assert keys.lists("q") == [keys.prefix + key for key in dict.fromkeys(steps)]
         assert keys.unacked == keys.prefix + channel.unacked_key
         assert keys.unacked_index == keys.prefix + channel.unacked_index_key
@@ -105,12 +106,18 @@ def test_bound__what_kombu_has_bound(
 
     members: Any = redis_client.smembers(keys.bindings("media"))
 
-    assert keys.bound(members) == [Binding("#", "all"), Binding("video.*", "video")]
+    assert keys.bound(members) == [BoundQueue("#", "all", True), BoundQueue("video.*", "video", True)]
+
+
+def test_bound__without_a_separator_ours_are_read_and_kombus_are_not(redis_url: str) -> None:
+    keys = RedisKeys(Connection(redis_url, transport_options={"sep": ""}))
+
+    assert keys.bound([b"keyqueue", keys.binding("key", "queue").encode()]) == [BoundQueue("key", "queue")]
 
 
 def test_bound__what_is_not_kombus_is_left_out(redis_url: str) -> None:
     keys = RedisKeys(Connection(redis_url))
 
     assert keys.bound([b"odd", b"\xff", b"", keys.binding("key", "queue").encode(), b"a\x06\x16b"]) == [
-        Binding("key", "queue")
+        BoundQueue("key", "queue")
     ]

@@ -14,10 +14,10 @@ from celery import Celery
 from kombu import Exchange, Queue
 
 from celery_health.connections.redis import RedisLink
-from celery_health.connections.redis_keys import RedisKeys
+from celery_health.connections.redis_keys import BoundQueue, RedisKeys
 from celery_health.deadline import Deadline
 from celery_health.doctor.evidence import Evidence
-from celery_health.doctor.live import BrokerBinding, LiveEvidence, ReplyQueues, UnackedMessages
+from celery_health.doctor.live import LiveEvidence, ReplyQueues, UnackedMessages
 from celery_health.doctor.look.redis import look_at_backend, look_at_broker
 from celery_health.doctor.look.redis_parts import Look
 from celery_health.headers import PUBLISHED_AT_HEADER
@@ -145,7 +145,7 @@ def test_bindings__are_those_of_the_broker(app: Celery, look: Look) -> None:
         Queue("video", media, routing_key="video.*", channel=connection.default_channel).declare()
 
     assert look.bindings(["media", "nothing"]) == {
-        "media": (BrokerBinding(queue="video", routing_key="video.*"),),
+        "media": (BoundQueue("video.*", "video", is_pattern=True),),
         "nothing": (),
     }
 

@@ -40,8 +40,8 @@ def test_block__says_what_each_verb_needs_and_how_long_it_takes() -> None:
 
 def test_make_test__is_what_ci_runs_and_runs_the_tests() -> None:
     assert "make test" in commands_of_ci()
-    assert recipe("test", "tests/unit")[-1][0] == ".venv/bin/pytest"
-    assert recipe("test", "tests/unit")[-1][-1] == "tests/unit"
+    assert recipe("test", "tests/conf")[-1][0] == ".venv/bin/pytest"
+    assert recipe("test", "tests/conf")[-1][-1] == "tests/conf"
 
 
 def test_make_demo__makes_the_environment_and_runs_what_the_demos_tests_run() -> None:

@@ -11,6 +11,7 @@ from celery.schedules import crontab, schedule
 from kombu import Connection
 
 from celery_health.connections.redis import RedisLink, is_redis
+from celery_health.connections.scripts import script
 from celery_health.deadline import Deadline
 from celery_health.doctor.facts import EntryFacts
 from celery_health.doctor.static.entries import entry_facts
@@ -29,14 +30,14 @@ MOST_ENTRIES: Final = 1000
 LOOK_SECONDS: Final = 2.0
 
 #: The schedule's keys, and the definition of each that is a hash: one round trip.
-_SCRIPT: Final = """
+_ENTRIES: Final = script("""
 local found = {}
 for _, key in ipairs(redis.call('ZRANGE', ARGV[1], 0, tonumber(ARGV[2]) - 1)) do
   local definition = redis.call('HGET', key, 'definition')
   if definition then found[#found + 1] = definition end
 end
 return found
-"""
+""")
 
 
 def redbeat_entries(
@@ -74,7 +75,7 @@ def _definitions(app: Celery, deadline: Deadline) -> Iterator[dict[str, Any]]:
     prefix = conf.get("redbeat_key_prefix") or "redbeat:"
     link = RedisLink(source)
     try:
-        found = link.call("EVAL", _SCRIPT, 0, f"{prefix}:schedule", MOST_ENTRIES, deadline=deadline)
+        found = link.run(_ENTRIES, (), (f"{prefix}:schedule", MOST_ENTRIES), deadline=deadline)
     finally:
         link.close()
     for definition in found:

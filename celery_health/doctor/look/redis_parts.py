@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from importlib import resources
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from celery_health.connections.redis import RedisLink
-from celery_health.connections.redis_keys import RedisKeys
+from celery_health.connections.redis_keys import BoundQueue, RedisKeys
+from celery_health.connections.scripts import Script, load, script
 from celery_health.deadline import Deadline
 from celery_health.doctor.live import (
-    BrokerBinding,
     RedisServer,
     ReplyQueues,
     UnackedMessages,
@@ -29,17 +28,17 @@ _SCAN_COUNT: Final = 1000
 #: Reply queues that are looked into, picked at random.
 MOST_REPLY_QUEUES: Final = 500
 
-_WAITING: Final = resources.files(__package__).joinpath("waiting.lua").read_text()
-_LENGTHS: Final = """
+_WAITING: Final = load(__package__, "waiting")
+_LENGTHS: Final = script("""
 local lengths = {}
 for number, key in ipairs(ARGV) do
   local length = redis.pcall('LLEN', key)
   lengths[number] = type(length) == 'number' and length or 0
 end
 return lengths
-"""
+""")
 #: Lists with messages that will never expire.
-_LASTING: Final = """
+_LASTING: Final = script("""
 local lists, messages = 0, 0
 for _, key in ipairs(ARGV) do
   local length = redis.pcall('LLEN', key)
@@ -48,7 +47,7 @@ for _, key in ipairs(ARGV) do
   end
 end
 return { lists, messages }
-"""
+""")
 #: What kombu and Celery bind for themselves.
 _INTERNAL: Final = (".pidbox", "celeryev", "bcast.", ".reply", "amq.")
 
@@ -63,6 +62,9 @@ class Look:
 
     def _call(self, *command: str | bytes | int) -> Any:
         return self._link.call(*command, deadline=self.deadline)
+
+    def _run(self, script: Script, *arguments: str | int) -> Any:
+        return self._link.run(script, (), arguments, deadline=self.deadline)
 
     def server(self, role: str, url: str) -> RedisServer:
         """Return how the server handles its memory."""
@@ -84,7 +86,7 @@ class Look:
         lines = _text(self._call("INFO", section)).splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
 
-    def bindings(self, exchanges: Iterable[str]) -> dict[str, tuple[BrokerBinding, ...]]:
+    def bindings(self, exchanges: Iterable[str]) -> dict[str, tuple[BoundQueue, ...]]:
         """Return what is bound to each exchange; those with too many bindings are left out."""
         found = {}
         for exchange in sorted(exchanges):
@@ -93,9 +95,8 @@ class Look:
                 found[exchange] = tuple(self._members(key))
         return found
 
-    def _members(self, key: str) -> Iterator[BrokerBinding]:
-        for binding in self.keys.bound(self._call("SMEMBERS", key)):
-            yield BrokerBinding(queue=binding.queue, routing_key=binding.routing_key)
+    def _members(self, key: str) -> list[BoundQueue]:
+        return self.keys.bound(self._call("SMEMBERS", key))
 
     def control_names(self, exchange: str) -> tuple[str, ...]:
         """Return the workers that are bound for remote control."""
@@ -108,7 +109,7 @@ class Look:
         lists = [(name, key) for name in filled for key in self.keys.lists(name)]
         if not lists:
             return {}
-        replies = self._call("EVAL", _WAITING, 0, MOST_MESSAGES, *(key for _, key in lists))
+        replies = self._run(_WAITING, MOST_MESSAGES, *(key for _, key in lists))
         now = self._now()
         found: dict[str, list[Any]] = {name: [] for name in filled}
         for (name, _), reply in zip(lists, replies, strict=True):
@@ -136,9 +137,7 @@ class Look:
         picked = self._call("SRANDMEMBER", key, MOST_REPLY_QUEUES) if bound else []
         queues = [binding.queue for binding in self.keys.bound(picked)]
         lists, messages = (
-            self._call("EVAL", _LASTING, 0, *(self.keys.prefix + queue for queue in queues))
-            if queues
-            else (0, 0)
+            self._run(_LASTING, *(self.keys.prefix + queue for queue in queues)) if queues else (0, 0)
         )
         return ReplyQueues(lists=int(lists), messages=int(messages), bindings=bound)
 
@@ -150,7 +149,7 @@ class Look:
         strange = sorted(name for name in names - known if not any(part in name for part in _INTERNAL))
         strange = strange[:MOST_QUEUES]
         lists = [key for name in strange for key in self.keys.lists(name)]
-        lengths = self._call("EVAL", _LENGTHS, 0, *lists) if lists else []
+        lengths = self._run(_LENGTHS, *lists) if lists else []
         steps = len(self.keys.suffixes)
         totals = {name: sum(lengths[i * steps : (i + 1) * steps]) for i, name in enumerate(strange)}
         return {name: total for name, total in totals.items() if total}
