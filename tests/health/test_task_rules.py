@@ -9,7 +9,6 @@ import pytest
 from celery_health.conf import Settings
 from celery_health.health.stores import DeadLettersSize, StoreReachable
 from celery_health.health.tasks import TasksFailing, TasksStuck, TasksUnknown
-from celery_health.reading.task_totals import quantile, totals_by_task
 from celery_health.records import ObservedRuntime, RunningTask, StoreState, TaskOutcomes
 from celery_health.testing import make_snapshot, make_worker
 
@@ -125,31 +124,3 @@ def test_dead_letters_size__table(
     letters: dict[str, int | None] | None, expected: list[tuple[str | None, str]]
 ) -> None:
     assert statuses(DeadLettersSize(), dead_letters=letters) == expected
-
-
-def test_quantile__is_linear_within_its_bucket() -> None:
-    # 5 ms, 10 ms, 25 ms, ...: a hundred runs between 10 and 25 ms.
-    buckets = [0, 0, 100, *[0] * 16]
-
-    assert quantile(buckets, 0.5) == pytest.approx(0.0175)
-    assert quantile([0] * 19, 0.5) is None
-    # Past the last edge: at least an hour.
-    assert quantile([*[0] * 18, 1], 0.99) == 3600.0
-
-
-def test_totals_by_task__sums_queues_and_exceptions() -> None:
-    totals = {
-        "succeeded\x1ft\x1fa": 2,
-        "succeeded\x1ft\x1fb": 3,
-        "failed\x1ft\x1fa\x1fValueError": 1,
-        "failed\x1ft\x1fa\x1fKeyError": 1,
-        "started\x1ft\x1fa": 7,
-        "runtime\x1ft\x1fa\x1e2": 100,
-        "runtime\x1ft\x1fa\x1esum": 123456,
-        "from_a_newer_version\x1ft": 9,
-    }
-    task = totals_by_task(totals)["t"]
-
-    assert (task.started, task.succeeded, task.failed, task.retried) == (7, 5, 2, 0)
-    assert task.runtime is not None
-    assert task.runtime.samples == 100

@@ -6,64 +6,11 @@ from typing import Any
 
 import pytest
 
-from celery_health.conf import Limits, Settings
+from celery_health.conf import Settings
 from celery_health.health.pools import WorkersPool
 from celery_health.health.workers import WorkersAlive, WorkersConsuming
-from celery_health.reading.worker_states import recorded_state
 from celery_health.records import InspectionState, Snapshot, Source, Worker, WorkerState
 from celery_health.testing import make_snapshot, make_worker
-
-WELL: dict[str, Any] = {
-    "connected": True,
-    "looping": True,
-    "can_consume": True,
-    "paused": False,
-    "loop_age_seconds": 0.1,
-    "read_age_seconds": 0.2,
-    "progress_age_seconds": 3.0,
-    "active_count": 0,
-    "concurrency": 4,
-}
-
-STATES = [
-    # All is well.
-    ({}, 1.0, "ok"),
-    # Each slot is taken, more may be fetched.
-    ({"active_count": 4}, 1.0, "busy"),
-    # It holds all it may: it reads nothing for as long as its tasks take, and is well.
-    ({"active_count": 4, "can_consume": False, "read_age_seconds": 900.0}, 1.0, "saturated"),
-    ({"active_count": 4, "reserved_count": 12, "prefetch_count": 16}, 1.0, "saturated"),
-    # Unlimited prefetch is never full.
-    ({"active_count": 4, "reserved_count": 12, "prefetch_count": 0}, 1.0, "busy"),
-    # Told to stop: whatever else it does not do is meant.
-    ({"draining": True, "read_age_seconds": 900.0, "loop_age_seconds": 900.0}, 1.0, "draining"),
-    # The broker is away from it.
-    ({"connected": False, "read_age_seconds": 900.0}, 1.0, "reconnecting"),
-    # Its loop should turn and does not.
-    ({"loop_age_seconds": 61.0}, 1.0, "stuck"),
-    # At the limit is not over it.
-    ({"loop_age_seconds": 60.0}, 1.0, "ok"),
-    # Solo and gevent under load: the loop need not turn.
-    ({"looping": False, "loop_age_seconds": 900.0, "read_age_seconds": 900.0}, 1.0, "ok"),
-    # It lives, may read, and has not: the zombie of FACTS 2.
-    ({"read_age_seconds": 61.0}, 1.0, "not_consuming"),
-    # Told to consume nothing (cancel_consumer).
-    ({"paused": True, "read_age_seconds": 900.0}, 1.0, "ok"),
-    # Clocks that are not there accuse nobody.
-    ({"loop_age_seconds": None, "read_age_seconds": None}, 1.0, "ok"),
-    # Proven old.
-    ({}, 31.0, "gone"),
-    ({"draining": True}, 31.0, "gone"),
-    # It said so.
-    ({"goodbye": True}, 1.0, "gone"),
-    # A record of another version, with nothing that we know.
-    (dict.fromkeys(WELL, "?"), 1.0, "ok"),
-]
-
-
-@pytest.mark.parametrize(("changes", "age", "expected"), STATES)
-def test_recorded_state__table(changes: dict[str, Any], age: float, expected: str) -> None:
-    assert recorded_state({**WELL, **changes}, age, Limits()) is WorkerState(expected)
 
 
 def recorded(hostname: str = "worker1@host", **changes: Any) -> Worker:
