@@ -320,21 +320,24 @@ def test_totals__allocate_nothing_once_warm(totals):
     totals.drain()
     for _ in range(2_000):  # leave the small integers that the interpreter keeps anyway
         one_outcome(totals)
-    gc.collect()
-    gc.disable()
-    tracemalloc.start()
-    try:
-        before, tracked = tracemalloc.take_snapshot(), len(gc.get_objects())
-        for _ in range(10_000):
-            one_outcome(totals)
-        grown_by, after = len(gc.get_objects()) - tracked, tracemalloc.take_snapshot()
-    finally:
-        tracemalloc.stop()
-        gc.enable()
-    ours = tracemalloc.Filter(True, "*/celery_health/*")
-    grown = after.filter_traces([ours]).compare_to(before.filter_traces([ours]), "lineno")
-    # Each of the counters is one integer that replaced another; nothing grows with the 10,000. What else of
-    # ours lives in this process, threads that other tests left to end, may hold a few objects more.
-    assert sum(max(0, line.count_diff) for line in grown) <= 50
-    assert sum(line.size_diff for line in grown) < 4_000
-    assert grown_by <= 1  # the list of the objects themselves
+    # Threads that other tests left in this process add something now and then; what is ours grows each time.
+    grown_by = []
+    for _ in range(3):
+        gc.collect()
+        gc.disable()
+        tracemalloc.start()
+        try:
+            before, tracked = tracemalloc.take_snapshot(), len(gc.get_objects())
+            for _ in range(10_000):
+                one_outcome(totals)
+            grown_by.append(len(gc.get_objects()) - tracked)
+            after = tracemalloc.take_snapshot()
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+        ours = tracemalloc.Filter(True, "*/celery_health/*")
+        grown = after.filter_traces([ours]).compare_to(before.filter_traces([ours]), "lineno")
+        # Each of the counters is one integer that replaced another; nothing grows with the 10,000.
+        assert sum(max(0, line.count_diff) for line in grown) <= 50
+        assert sum(line.size_diff for line in grown) < 4_000
+    assert min(grown_by) <= 1, grown_by  # the list of the objects themselves
