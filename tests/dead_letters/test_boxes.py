@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from celery import Celery
 from celery_health.conf import get_settings
 from celery_health.dead_letters import amqp_box, body, entries, letters, requeue
 from celery_health.dead_letters.opening import open_box
+from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, UnsupportedError
 from tests.dead_letters.conftest import Post, make_current
 from tests.support import RabbitServer, RedisServer, unanswered_port
@@ -208,6 +210,27 @@ def assert_in_time() -> str:
         assert time.monotonic() - started < 2.5
         said.append(str(caught.value))
     return " ".join(said)
+
+
+def test_sizes__without_a_separator(
+    make_app: Callable[..., Celery], redis_url: str, redis_client: redis.Redis
+) -> None:
+    app = make_app(redis_url, broker_transport_options={"sep": ""})
+    with closing(open_box(app, get_settings())) as box:
+        registry = f"_kombu.binding.celery_health.{box.app_id}.dead_letters"
+        redis_client.sadd(registry, "\x06\x16".join(("celery.dead", "", "celery.dead")))
+        redis_client.lpush("celery.dead", "letter")
+
+        assert box.sizes([], Deadline.after(5)) == {"celery": 1}
+
+
+def test_sizes__options_that_kombu_cannot_use_are_an_error_of_the_broker(
+    make_app: Callable[..., Celery], redis_url: str
+) -> None:
+    app = make_app(redis_url, broker_transport_options={"priority_steps": [0, "3"]})
+
+    with closing(open_box(app, get_settings())) as box, pytest.raises(BrokerError, match="TypeError"):
+        box.sizes([], Deadline.after(5))
 
 
 @pytest.mark.parametrize("url", ["memory://", "filesystem://"])

@@ -11,6 +11,8 @@ import pytest
 from celery_health.conf import Settings
 from celery_health.health.base import Check
 from celery_health.health.needs import Lack, tasks_are_sent
+from celery_health.health.stores import DeadLettersSize
+from celery_health.health.tasks import TasksFailing, TasksUnknown
 from celery_health.health.verdict import CHECKS
 from celery_health.records import (
     AppFacts,
@@ -262,6 +264,16 @@ def test_checks__say_why_they_cannot_judge(situation: str, check: Check) -> None
     expected = {**WELL, **differences}
 
     assert said(check, make_snapshot(**{**SOUND, **changes})) == expected[check.id]
+
+
+@pytest.mark.parametrize(
+    "check", [TasksFailing(), TasksUnknown(), DeadLettersSize()], ids=lambda check: check.id
+)
+def test_run__without_what_it_needs_is_an_error_and_never_well(check: Check) -> None:
+    nothing_known = make_snapshot(recent=None, dead_letters=None)
+
+    with pytest.raises(AssertionError, match="needs"):
+        list(check.run(nothing_known, Settings()))
 
 
 # A check of one's own ----------------------------------------------------------------------------------
