@@ -15,6 +15,7 @@ import pytest
 import redis
 from celery import Celery
 
+from tests.conftest import skip_loudly
 from tests.support import (
     ROOT,
     Beat,
@@ -25,9 +26,38 @@ from tests.support import (
     Worker,
     always,
     eventually,
+    find_rabbitmq_server,
+    free_port,
+    rabbitmq,
     unanswered_port,
 )
+from tests.support.ports import share_of
 from tests.support.runs import marks_of
+
+
+def test_free_port__is_nobody_elses() -> None:
+    given = [free_port() for _ in range(200)]
+    assert len(set(given)) == 200
+    assert set(given) <= set(share_of(os.environ.get("PYTEST_XDIST_WORKER", "")))
+
+
+def test_free_port__each_process_of_a_run_has_its_share() -> None:
+    shares = [set(share_of(f"gw{number}")) for number in range(16)]
+    assert sum(map(len, shares)) == len(set().union(*shares)) == 12_000
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.slow
+def test_rabbit_server__starts_though_another_run_took_its_port(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if find_rabbitmq_server() is None:
+        skip_loudly("rabbitmq-server is not installed (Debian: apt-get install rabbitmq-server).")
+    # The fourth is epmd's.
+    ports = iter([free_port(), free_port(), free_port(), redis_server.port])
+    monkeypatch.setattr(rabbitmq, "free_port", lambda: next(ports, None) or free_port())
+    with rabbitmq.RabbitServer() as server:
+        assert server.api("GET", "overview")["management_version"]
 
 
 def test_eventually__returns_the_value() -> None:

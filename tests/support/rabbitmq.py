@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-from tests.support.ports import free_port, is_listening
+import psutil
+
+from tests.support.ports import free_port
 from tests.support.processes import ManagedProcess
 
 #: Where packages put the plain script; the one on PATH may be a wrapper that changes user and folders.
@@ -41,6 +44,18 @@ def find_rabbitmq_server() -> str | None:
     return shutil.which("rabbitmq-server")
 
 
+def _listens(process: ManagedProcess | None, port: int) -> bool:
+    """Say whether it is this process that listens on a port: a stranger there would be taken for epmd."""
+    if process is None:
+        return False
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return any(
+            one.status == psutil.CONN_LISTEN and one.laddr.port == port
+            for one in psutil.Process(process.pid).net_connections(kind="tcp")
+        )
+    return False
+
+
 class RabbitServer:
     """A broker on free ports; `start_seconds` says how long it took until it spoke AMQP."""
 
@@ -53,6 +68,13 @@ class RabbitServer:
 
     def start(self) -> Self:
         """Start epmd and the node, and wait until AMQP and the management API answer."""
+        for _ in range(2):
+            with contextlib.suppress(RuntimeError):  # one of them ended: another run has taken its port
+                return self._start()
+            self.close()
+        return self._start()
+
+    def _start(self) -> Self:
         script = find_rabbitmq_server()
         assert script is not None, "rabbitmq-server is not installed."
         started = time.monotonic()
@@ -67,6 +89,7 @@ class RabbitServer:
             "HOME": self._folder,  # the Erlang cookie
             "ERL_EPMD_PORT": str(epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_CRASH_DUMP": str(folder / "erl_crash.dump"),
             "RABBITMQ_CONF_ENV_FILE": os.devnull,
             "RABBITMQ_NODENAME": f"celery-health-test-{self.port}@localhost",
             "RABBITMQ_DIST_PORT": str(dist_port),
@@ -87,7 +110,7 @@ class RabbitServer:
             [epmd, "-port", str(epmd_port)], name="epmd", env=env, shared=self._shared
         )
         self._epmd.start()
-        self._epmd.wait_until(lambda: is_listening(epmd_port))
+        self._epmd.wait_until(lambda: _listens(self._epmd, epmd_port))
         self._node = ManagedProcess([script], name="rabbitmq", env=env, shared=self._shared)
         self._run_node()
         self.start_seconds = time.monotonic() - started
