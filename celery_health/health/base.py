@@ -64,6 +64,7 @@ class Check(ABC):
         limit: float | int | None = None,
         unit: str | None = None,
         recommendation: str | None = None,
+        because: str | None = None,
     ) -> CheckResult:
         """Return a result of this check."""
         return CheckResult(
@@ -75,11 +76,12 @@ class Check(ABC):
             limit=limit,
             unit=unit,
             recommendation=recommendation,
+            because=because,
         )
 
     def lacks(self, lack: Lack) -> CheckResult:
         """Return what the check says where a need is not met."""
-        return self.result(lack.status, lack.message)
+        return self.result(lack.status, lack.message, because=lack.because)
 
 
 def worker_command(app_name: str, queues: Iterable[str] = ()) -> str:

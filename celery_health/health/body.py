@@ -55,6 +55,7 @@ def _check(check: CheckResult) -> dict[str, Any]:
         "unit": check.unit,
         "message": check.message,
         "recommendation": check.recommendation,
+        "because": check.because,
     }
 
 

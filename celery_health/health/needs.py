@@ -20,6 +20,8 @@ class Lack:
     """``UNSUPPORTED`` where this project can never know, ``UNKNOWN`` where the next reading may."""
     message: str
     """What is lacking, and why."""
+    because: str | None = None
+    """The id of the check that says so of its own: ``broker.reachable``."""
 
 
 Need = Callable[[Snapshot], Lack | None]

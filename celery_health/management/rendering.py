@@ -41,6 +41,7 @@ _ORDER: Final = (
     CheckStatus.WARN,
     CheckStatus.UNKNOWN,
     CheckStatus.UNSUPPORTED,
+    CheckStatus.OFF,
     CheckStatus.PASS,
 )
 _FAULTS: Final = _ORDER[:2]

@@ -35,6 +35,7 @@ _CHECK_ORDER: Final = (
     CheckStatus.WARN,
     CheckStatus.UNKNOWN,
     CheckStatus.UNSUPPORTED,
+    CheckStatus.OFF,
 )
 
 

@@ -119,6 +119,8 @@ class Snapshot:
     live_worker_seen_seconds: float | None = None
     """Since this process last saw a live worker; None when it never did."""
     source: Source = Source.INSPECTION
+    notes: tuple[str, ...] = ()
+    """What the reading could not look at, or skipped: whole sentences."""
 
     @property
     def roster_is_known(self) -> bool:

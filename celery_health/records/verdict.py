@@ -16,6 +16,9 @@ class CheckStatus(StrEnum):
     FAIL = "fail"
     UNKNOWN = "unknown"
     UNSUPPORTED = "unsupported"
+    """This project can never know it: what it would be judged by is not there."""
+    OFF = "off"
+    """The project chose not to be told."""
 
 
 class Status(StrEnum):
@@ -43,6 +46,8 @@ class CheckResult:
     """``tasks``, ``seconds``, ``workers``, ..."""
     recommendation: str | None = None
     """What to do, with the command to paste; None when all is well."""
+    because: str | None = None
+    """The id of the check whose fault or lack explains this one; None where it stands for itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

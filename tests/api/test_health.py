@@ -82,6 +82,7 @@ def test_health__degraded_field_by_field(client: Client, celery: Celery) -> None
         "unit": "tasks",
         "message": "Queue 'emails' holds 1204 tasks (limit 1000).",
         "recommendation": body["recommendations"][0],
+        "because": None,
     }
 
 

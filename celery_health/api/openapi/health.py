@@ -32,8 +32,9 @@ CHECK: Final = fields(
         "unit": unknown_or(text()),
         "message": text(),
         "recommendation": unknown_or(text("What to do.")),
+        "because": unknown_or(text("The id of the check whose fault or lack explains this one.")),
     },
-    optional=("subject", "observed", "limit", "unit", "message", "recommendation"),
+    optional=("subject", "observed", "limit", "unit", "message", "recommendation", "because"),
 )
 HEALTH: Final = fields(
     {
