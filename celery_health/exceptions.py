@@ -33,3 +33,7 @@ class UnsupportedError(CeleryHealthError):
 
 class DeadlineExceeded(CeleryHealthError):
     """The time that the caller allowed is used up."""
+
+
+class ThreadError(CeleryHealthError):
+    """This process cannot start a thread to work in: no fault of what was to be asked."""

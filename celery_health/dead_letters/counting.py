@@ -17,53 +17,52 @@ if TYPE_CHECKING:
 
 
 class LetterCount:
-    """Counts the letters of one app, over a connection of its own. One thread at a time."""
+    """Counts the letters of one app, and remembers how many there were."""
 
     def __init__(self, app: Celery, settings: Settings) -> None:
         self._app = app
         self._settings = settings
-        self._box: Box | None = None
         self._unsupported = False
         self._last: Mapping[str, int | None] = {}
 
-    def read(self, queues: Iterable[str], deadline: Deadline) -> Mapping[str, int | None] | None:
-        """Return queue → letters, None for a number that is unknown; None while dead letters are off.
-
-        `queues` are those that may have some. Off means that no task of this process asks for them, and that
-        there are none either.
-        """
-        in_use = self._is_in_use()
+    def open(self) -> Box | None:
+        """Return a box to count in, of the caller's own; None where the transport keeps no dead letters."""
         try:
-            box = self._open()
-            # RabbitMQ can only be asked queue by queue, and logs an error for each that does not exist.
-            if not in_use and not box.knows_its_queues:
-                return None
-            found = box.known_sizes(list(queues), deadline)
+            return open_box(self._app, self._settings)
         except UnsupportedError:
             self._unsupported = True
             return None
+
+    def read(
+        self, box: Box | None, queues: Iterable[str], deadline: Deadline
+    ) -> Mapping[str, int | None] | None:
+        """Return queue → letters in `box`; None when it could not be asked, and while dead letters are off.
+
+        `queues` are those that may have some.
+        """
+        # RabbitMQ can only be asked queue by queue, and logs an error for each that does not exist.
+        if box is None or not (box.knows_its_queues or self._is_in_use()):
+            return None
+        try:
+            return box.known_sizes(list(queues), deadline)
         except BrokerError:
+            return None
+
+    def keep(self, found: Mapping[str, int | None] | None) -> Mapping[str, int | None] | None:
+        """Remember what `read` found; return it with None for a number that is unknown, None when all is off.
+
+        Off means that no task of this process asks for them, and that there are none either.
+        """
+        if found is None:
             return self.unknown()
         self._last = found
-        return found if found or in_use else None
+        return found if found or self._is_in_use() else None
 
     def unknown(self) -> Mapping[str, int | None] | None:
         """Return what there is to say when the broker cannot be asked."""
         if self._unsupported or not (self._last or self._is_in_use()):
             return None
         return dict.fromkeys(self._last or (str(self._app.conf.task_default_queue),))
-
-    def close(self) -> None:
-        """Close the connection, if one is open."""
-        if self._box is not None:
-            self._box.close()
-
-    def _open(self) -> Box:
-        if self._unsupported:
-            raise UnsupportedError
-        if self._box is None:
-            self._box = open_box(self._app, self._settings)
-        return self._box
 
     def _is_in_use(self) -> bool:
         if self._settings.dead_letters.enabled:

@@ -17,7 +17,7 @@ from celery_health.doctor.examination import report_of
 from celery_health.doctor.findings import DoctorReport
 from celery_health.doctor.look import gather_live
 from celery_health.doctor.static import gather_static
-from celery_health.reading.flight import SharedFlight
+from celery_health.reading.flight import Run, SharedFlight
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -53,7 +53,7 @@ class _Examiner:
     def __init__(self, app: Celery, settings: Settings) -> None:
         self.app = app
         self.settings = settings
-        self.reports = SharedFlight(self._examine, name="celery-health-doctor")
+        self.reports = SharedFlight(self._examine, name="celery-health-doctor", run_seconds=LIVE_SECONDS)
         self._lock = threading.Lock()
         self._static: tuple[float, Evidence] | None = None
 
@@ -64,7 +64,8 @@ class _Examiner:
                 self._static = time.monotonic(), gather_static(self.app, self.settings)
             return self._static[1]
 
-    def _examine(self, deadline: Deadline) -> DoctorReport:
+    def _examine(self, run: Run) -> DoctorReport:
+        deadline = run.deadline
         try:
             evidence, notes = gather_live(
                 self.static(), self.settings, deadline.within(deadline.remaining() * LOOK_SHARE), self.app

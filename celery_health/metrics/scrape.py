@@ -7,6 +7,7 @@ The view and ``celery_health exporter`` stand on `answer`; a project that has a 
 from __future__ import annotations
 
 import gzip
+import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,13 +19,17 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from celery_health.deadline import Deadline
+from celery_health.exceptions import ThreadError
 from celery_health.health import get_report
 from celery_health.metrics.collector import CeleryHealthCollector
 from celery_health.metrics.exposition import OPENMETRICS_CONTENT_TYPE, TEXT_CONTENT_TYPE
 from celery_health.reading import get_reader
-from celery_health.reading.flight import SharedFlight
+from celery_health.reading.checkout import Checkout
+from celery_health.reading.flight import Run, SharedFlight
 from celery_health.reading.reader import Reader
 from celery_health.store import Store, StoreReading, open_store
+
+logger = logging.getLogger("celery_health.metrics")
 
 #: The parts of DEADLINE for the verdict and for the totals; what is left is for writing the answer.
 REPORT_SHARE: Final = 0.55
@@ -82,45 +87,46 @@ def _quality(header: str, wanted: tuple[str, ...]) -> float:
 
 
 class _Totals:
-    """Reads the store of one app for the metrics, on a connection of its own."""
+    """Reads the store of one app for the metrics, on connections of its own."""
 
     def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self._store: Store | None = None
-        self._opened = False
+        self._seconds = reader.settings.deadline * TOTALS_SHARE
+        self._stores = Checkout(lambda: open_store(reader.app, reader.settings), _close)
         # Not to share readings, which the collector does, but to leave behind a call that hangs.
-        self._flight = SharedFlight(self._read, name="celery-health-metrics", max_age_seconds=0.0)
+        self._flight = SharedFlight(
+            self._read, name="celery-health-metrics", run_seconds=self._seconds, max_age_seconds=0.0
+        )
 
-    def _open(self) -> Store | None:
-        if not self._opened:
-            self._store = open_store(self._reader.app, self._reader.settings)
-            self._opened = True
-        return self._store
-
-    def _deadline(self) -> Deadline:
-        return Deadline.after(self._reader.settings.deadline * TOTALS_SHARE)
-
-    def _read(self, deadline: Deadline) -> StoreReading | None:
-        store = self._open()
-        return None if store is None else store.read(deadline, totals=True)
+    def _read(self, run: Run) -> StoreReading | None:
+        with self._stores.checked_out(run) as store:
+            return None if store is None else store.read(run.deadline, totals=True)
 
     def read(self) -> StoreReading | None:
-        """Return the store with its totals; None without a store.
+        """Return the store with its totals; None without a store, and where no thread could be started.
 
         Raises:
             CeleryHealthError: it did not answer in time.
         """
-        return self._flight.get(self._deadline())[0]
+        try:
+            return self._flight.get(Deadline.after(self._seconds))[0]
+        except ThreadError as error:  # says nothing of the store
+            logger.warning("No totals for the metrics: %s", error)
+            return None
 
     def reset_if_behind(self, epoch: int, version: int) -> object:
         """Have the totals start again if the store is behind what was read from it before."""
-        store = self._open()
-        return None if store is None else store.reset_if_behind(epoch, version, self._deadline())
+        run = Run(Deadline.after(self._seconds))
+        with self._stores.checked_out(run) as store:
+            return None if store is None else store.reset_if_behind(epoch, version, run.deadline)
 
     def close(self) -> None:
-        """Close the connection; a reading under way keeps it until it ends."""
-        if self._store is not None and not self._flight.is_under_way:
-            self._store.close()
+        """Close the connection; a reading under way closes its own when it ends."""
+        self._stores.close()
+
+
+def _close(store: Store | None) -> None:
+    if store is not None:
+        store.close()
 
 
 _made: tuple[Reader, _Totals, CeleryHealthCollector] | None = None

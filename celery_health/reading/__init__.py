@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from celery_health.celery_app import find_app
 from celery_health.conf import get_settings
 from celery_health.deadline import Deadline
-from celery_health.exceptions import BrokerError, DeadlineExceeded
+from celery_health.exceptions import BrokerError, DeadlineExceeded, ThreadError
 from celery_health.reading.reader import Reader
 from celery_health.reading.task_totals import TaskTotals
 from celery_health.records import Snapshot
@@ -42,6 +42,7 @@ def get_snapshot(deadline: Deadline | None = None) -> Snapshot:
 
     Raises:
         ConfigurationError: no app is configured, or a setting is wrong.
+        ThreadError: this process cannot start a thread to read in; nothing is known then.
     """
     return get_reading(deadline)[0]
 
@@ -65,7 +66,7 @@ def get_totals(deadline: Deadline | None = None) -> Mapping[str, TaskTotals] | N
     reader = get_reader()
     try:
         return reader.totals.get(deadline or Deadline.after(reader.settings.deadline))[0]
-    except DeadlineExceeded:
+    except (DeadlineExceeded, ThreadError):
         return None
 
 
@@ -75,6 +76,7 @@ def check_broker(deadline: Deadline) -> None:
     Raises:
         BrokerError: the broker did not answer within `deadline`; the message is masked.
         ConfigurationError: no app is configured, or a setting is wrong.
+        ThreadError: this process cannot start a thread to ask in.
     """
     reader = get_reader()
     if reader.facts.always_eager:

@@ -6,15 +6,17 @@ everything that blocks (a name look-up, a broken library), and an answer is due 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 from celery_health.deadline import Deadline
-from celery_health.exceptions import DeadlineExceeded
+from celery_health.exceptions import DeadlineExceeded, ThreadError
 
 T = TypeVar("T")
 
@@ -22,12 +24,46 @@ T = TypeVar("T")
 MAX_ABANDONED = 3
 
 
-class _Attempt(Generic[T]):
-    """One run of the function, and whoever waits for it."""
+class RunAbandonedError(DeadlineExceeded):
+    """The run came back after its deadline, when another had taken its place."""
 
-    def __init__(self) -> None:
+
+class Run:
+    """One run of a function: its own deadline, and whether what it brings is still wanted."""
+
+    def __init__(self, deadline: Deadline, memory_lock: threading.Lock | None = None) -> None:
+        self.deadline = deadline
+        self._memory_lock = memory_lock or threading.Lock()
+        self._abandoned = False
+
+    @property
+    def is_current(self) -> bool:
+        """Say whether no other run has taken the place of this one."""
+        return not self._abandoned
+
+    @contextmanager
+    def updating(self) -> Iterator[None]:
+        """Have what is remembered from run to run to oneself; not to be held over a wait.
+
+        Raises:
+            RunAbandonedError: another run has taken the place of this one, which may change nothing more.
+        """
+        with self._memory_lock:
+            if self._abandoned:
+                raise RunAbandonedError("This run was given up at its deadline.")
+            yield
+
+    def abandon(self) -> None:
+        """Let it change nothing more; the next run takes its place."""
+        self._abandoned = True
+
+
+class _Flying(Run, Generic[T]):
+    """A run in its thread, and whoever waits for it."""
+
+    def __init__(self, deadline: Deadline, memory_lock: threading.Lock) -> None:
+        super().__init__(deadline, memory_lock)
         self.done = threading.Event()
-        self.started_at = time.monotonic()
         self.landed: tuple[float, T]
         self.error: BaseException | None = None
 
@@ -35,45 +71,57 @@ class _Attempt(Generic[T]):
 class SharedFlight(Generic[T]):
     """Runs one function for many callers: at most once per `max_age_seconds`, at most once at a time.
 
-    `function` is handed the deadline of the caller that started it. An error is handed to everyone who
+    A run has `run_seconds`, or what the caller that starts it has if that is more, however little the others
+    can wait. It is given up when somebody needs a value and its own deadline is past: the next run starts
+    beside it, and `Run.updating` keeps it from changing what they share. An error is handed to everyone who
     waited for that run, and is not kept.
     """
 
-    def __init__(self, function: Callable[[Deadline], T], *, name: str, max_age_seconds: float = 1.0) -> None:
+    def __init__(
+        self, function: Callable[[Run], T], *, name: str, run_seconds: float, max_age_seconds: float = 1.0
+    ) -> None:
         self._function = function
         self._name = name
+        self._run_seconds = run_seconds
         self._max_age_seconds = max_age_seconds
         self._reset()
         _flights.add(self)
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
+        self._memory_lock = threading.Lock()
         self._landed: tuple[float, T] | None = None
-        self._attempt: _Attempt[T] | None = None
-        self._abandoned: list[_Attempt[T]] = []
+        self._run: _Flying[T] | None = None
+        self._abandoned: list[_Flying[T]] = []
 
-    def get(self, deadline: Deadline, *, run_deadline: Deadline | None = None) -> tuple[T, float]:
+    def get(self, deadline: Deadline) -> tuple[T, float]:
         """Return the value and its age in seconds.
 
-        The run may go on until `run_deadline`, for a later call, where that is longer than the wait.
-
         Raises:
-            DeadlineExceeded: no value came within `deadline`.
+            DeadlineExceeded: no value came within `deadline`; a run goes on, for a later call.
+            ThreadError: this process could not start a thread to run in.
             Exception: whatever the function raised.
         """
-        with self._lock:
-            landed = self._landed
-            if landed is not None and time.monotonic() - landed[0] < self._max_age_seconds:
-                return landed[1], time.monotonic() - landed[0]
-            attempt = self._join(run_deadline or deadline)
-        if attempt is None or not attempt.done.wait(deadline.remaining()):
-            raise DeadlineExceeded(f"No answer within {deadline.budget_seconds:.3g} s.")
-        if attempt.error is not None:
-            raise attempt.error
-        read_at, value = attempt.landed
+        while True:
+            with self._lock:
+                landed = self._landed
+                if landed is not None and time.monotonic() - landed[0] < self._max_age_seconds:
+                    return landed[1], time.monotonic() - landed[0]
+                run = self._join(deadline)
+            # Not past the end of the run: from then on another may be started in its place.
+            if run is not None and run.done.wait(min(deadline.remaining(), run.deadline.remaining())):
+                if run.is_current:
+                    return self._value(run)
+            elif run is None or deadline.expired:
+                raise DeadlineExceeded(f"No answer within {deadline.budget_seconds:.3g} s.")
+
+    def _value(self, run: _Flying[T]) -> tuple[T, float]:
+        if run.error is not None:
+            raise run.error
+        read_at, value = run.landed
         return value, time.monotonic() - read_at
 
-    def refresh(self, deadline: Deadline) -> tuple[T, float] | None:
+    def refresh(self) -> tuple[T, float] | None:
         """Return the last value and its age whatever that is, and have a newer one fetched if it is due.
 
         Waits for nothing; None when no value ever came.
@@ -81,40 +129,47 @@ class SharedFlight(Generic[T]):
         with self._lock:
             landed = self._landed
             if landed is None or time.monotonic() - landed[0] >= self._max_age_seconds:
-                self._join(deadline)
+                with contextlib.suppress(ThreadError):  # the next call tries again
+                    self._join(Deadline.after(0.0))
         return None if landed is None else (landed[1], time.monotonic() - landed[0])
 
-    def _join(self, deadline: Deadline) -> _Attempt[T] | None:
+    def _join(self, deadline: Deadline) -> _Flying[T] | None:
         """Return the run to wait for, started if need be; None when too many already hang."""
-        running = self._attempt
+        running = self._run
         if running is not None and not running.done.is_set():
-            if time.monotonic() - running.started_at < deadline.budget_seconds:
+            if not running.deadline.expired:
                 return running
+            running.abandon()
             self._abandoned.append(running)
-        self._abandoned = [attempt for attempt in self._abandoned if not attempt.done.is_set()]
+        self._run = None
+        self._abandoned = [run for run in self._abandoned if not run.done.is_set()]
         if len(self._abandoned) >= MAX_ABANDONED:
             return None
-        attempt = self._attempt = _Attempt[T]()
-        threading.Thread(target=self._run, args=(attempt, deadline), name=self._name, daemon=True).start()
-        return attempt
-
-    def _run(self, attempt: _Attempt[T], deadline: Deadline) -> None:
+        seconds = max(self._run_seconds, deadline.remaining())
+        run = _Flying[T](Deadline.after(seconds), self._memory_lock)
+        thread = threading.Thread(target=self._fly, args=(run,), name=self._name, daemon=True)
         try:
-            value = self._function(deadline)
-        except BaseException as error:
-            attempt.error = error
-        else:
-            attempt.landed = (time.monotonic(), value)
-            # A run that was given up on may come back late: it must not replace a newer value.
-            if self._attempt is attempt:
-                self._landed = attempt.landed
-        finally:
-            attempt.done.set()
+            thread.start()
+        except (RuntimeError, MemoryError) as error:
+            raise ThreadError(
+                f"This process cannot start a thread to read in ({error}). Raise its limit of threads "
+                "(ulimit -u, pids.max, TasksMax=), or look for what uses them up."
+            ) from error
+        self._run = run
+        return run
 
-    @property
-    def is_under_way(self) -> bool:
-        """Say whether the function is running."""
-        return self._attempt is not None and not self._attempt.done.is_set()
+    def _fly(self, run: _Flying[T]) -> None:
+        try:
+            value = self._function(run)
+        except BaseException as error:
+            run.error = error
+        else:
+            run.landed = (time.monotonic(), value)
+            with self._lock:
+                if run.is_current:
+                    self._landed = run.landed
+        finally:
+            run.done.set()
 
     def forget(self) -> None:
         """Drop the kept value, so that the next call reads anew."""

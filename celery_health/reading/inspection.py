@@ -11,6 +11,7 @@ import os
 import socket
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -99,17 +100,20 @@ class Inspector:
         Raises:
             BrokerError: the broker cannot be reached.
         """
-        with _Conversation(self, deadline, suffix="-discovery") as conversation:
+        with _Conversation(self, deadline) as conversation:
             return tuple(sorted(conversation.call("ping", None)))
+
+
+#: Each is taken by one conversation at a time. No lock, so that no fork leaves it locked.
+_numbers: Final = deque(range(100))
 
 
 class _Conversation:
     """One connection, one reply queue, any number of calls; leaves nothing behind on the broker."""
 
-    def __init__(self, inspector: Inspector, deadline: Deadline, *, suffix: str = "") -> None:
+    def __init__(self, inspector: Inspector, deadline: Deadline) -> None:
         self._inspector = inspector
         self._deadline = deadline
-        self._suffix = suffix
         self._silence_seconds = DISCOVERY_SILENCE_SECONDS
         self._replies: dict[str, dict[str, Any]] = {}
         self._undecodable = 0
@@ -117,6 +121,7 @@ class _Conversation:
         """How many subscribers the last broadcast reached; None where the broker does not say."""
 
     def __enter__(self) -> _Conversation:
+        self._number = _numbers.popleft()
         try:
             self._connection: Connection = connect(self._inspector._app, self._deadline.timeout())
             self._poll_quickly()
@@ -147,15 +152,16 @@ class _Conversation:
                 close()
             except Exception:  # noqa: S112 - see above
                 continue
+        _numbers.appendleft(self._number)
 
     def _forget_reply_queue(self) -> None:
         self._consumer.cancel()
         self._channel.after_reply_message_received(self._reply_queue.name)
 
     def _declare_reply_queue(self) -> Queue:
-        # One name per process and purpose: a killed process leaves few queues behind, and a discovery that
-        # goes on in its own thread takes no answer from the questions of a reading.
-        key = f"celery-health-{socket.gethostname()}-{os.getpid()}{self._suffix}"
+        # Few names, used again and again: a killed process leaves few queues behind. None at the same time,
+        # since conversations would take each other's answers.
+        key = f"celery-health-{socket.gethostname()}-{os.getpid()}-{self._number}"
         queue = Queue(
             f"{key}.{self._inspector._reply_exchange.name}",
             exchange=self._inspector._reply_exchange,

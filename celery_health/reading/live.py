@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery_health.brokers.base import Broker
 from celery_health.deadline import Deadline
-from celery_health.exceptions import BrokerError, DeadlineExceeded
-from celery_health.reading.flight import SharedFlight
+from celery_health.exceptions import BrokerError, DeadlineExceeded, ThreadError
+from celery_health.reading.flight import Run, SharedFlight
 from celery_health.reading.inspection import Inspector, Replies
 from celery_health.reading.worker_reports import worker_from_builtin, worker_from_report
 from celery_health.reading.worker_states import load_state
@@ -64,13 +64,20 @@ class LiveWorkers:
         self._inspector = Inspector(app)
         self._memory: dict[str, _Memory] = {}
         self._discovery = SharedFlight(
-            self._discover, name="celery-health-discovery", max_age_seconds=DISCOVERY_SECONDS
+            self._discover,
+            name="celery-health-discovery",
+            run_seconds=DISCOVERY_DEADLINE_SECONDS,
+            max_age_seconds=DISCOVERY_SECONDS,
         )
 
     def look(
-        self, broker: Broker, topology: Topology, deadline: Deadline, *, skip: Iterable[str] = ()
+        self, run: Run, broker: Broker, topology: Topology, deadline: Deadline, *, skip: Iterable[str] = ()
     ) -> Sighting:
-        """Return our workers but those in `skip`, whose own records are known; never raises for a broker."""
+        """Return our workers but those in `skip`, whose own records are known; never raises for a broker.
+
+        Raises:
+            RunAbandonedError: another run has taken the place of `run`.
+        """
         if not broker.capabilities.supports_remote_control or not self._app.conf.worker_enable_remote_control:
             return Sighting(state=InspectionState(supported=False))
         try:
@@ -85,10 +92,11 @@ class LiveWorkers:
             roster = tuple(name for name in roster if name not in frozenset(skip))
             patience = ASK_SECONDS if proves_absence else POLLED_ASK_SECONDS
             replies = self._ask(roster, deadline.within(patience))
-        except (BrokerError, DeadlineExceeded) as error:
+        except (BrokerError, DeadlineExceeded, ThreadError) as error:
             return Sighting(state=InspectionState(asked=True, error=str(error)))
-        self._remember(replies, topology)
-        return self._sighting(roster, replies)
+        with run.updating():
+            self._remember(replies, topology)
+            return self._sighting(roster, replies)
 
     @property
     def queues(self) -> tuple[str, ...]:
@@ -106,10 +114,9 @@ class LiveWorkers:
         """Return the names to ask; None while no way to know them has answered."""
         if broker.capabilities.supports_roster:
             return broker.roster(deadline)
-        run_deadline = Deadline.after(DISCOVERY_DEADLINE_SECONDS)
-        discovered = self._discovery.refresh(run_deadline)
+        discovered = self._discovery.refresh()
         if discovered is None:
-            discovered = self._discovery.get(deadline, run_deadline=run_deadline)
+            discovered = self._discovery.get(deadline)
         names, age = discovered
         present = self._present(names, broker, deadline)
         if not _proves_absence(broker):
@@ -118,10 +125,10 @@ class LiveWorkers:
             return present
         # All that were known are gone, but others may have come since: ask again before saying "nobody".
         self._discovery.forget()
-        return self._present(self._discovery.get(deadline, run_deadline=run_deadline)[0], broker, deadline)
+        return self._present(self._discovery.get(deadline)[0], broker, deadline)
 
-    def _discover(self, deadline: Deadline) -> tuple[str, ...]:
-        return self._inspector.discover(Deadline.after(DISCOVERY_DEADLINE_SECONDS))
+    def _discover(self, run: Run) -> tuple[str, ...]:
+        return self._inspector.discover(run.deadline)
 
     def _present(self, names: tuple[str, ...], broker: Broker, deadline: Deadline) -> tuple[str, ...]:
         """Return those of `names` whose mailbox still exists on the broker, where that can be asked."""
@@ -156,24 +163,24 @@ class LiveWorkers:
 
     def _remember(self, replies: Replies, topology: Topology) -> None:
         now = time.monotonic()
+        # A copy: other threads walk through what there is.
+        known = dict(self._memory)
         for hostname, report in replies.reports.items():
             worker = worker_from_report(
                 hostname, report, state=load_state(report), source=Source.INSPECTION, age_seconds=0.0
             )
-            self._memory[hostname] = _Memory(
+            known[hostname] = _Memory(
                 worker=worker, answered_at=now, is_ours=worker.app_id in (None, self._app_id)
             )
         for hostname, builtin in replies.builtin.items():
             worker = worker_from_builtin(hostname, builtin)
-            self._memory[hostname] = _Memory(
-                worker=worker, answered_at=now, is_ours=_is_ours(worker, topology)
-            )
+            known[hostname] = _Memory(worker=worker, answered_at=now, is_ours=_is_ours(worker, topology))
         for hostname in replies.silent:
-            memory = self._memory.setdefault(hostname, _Memory())
+            memory = known.setdefault(hostname, _Memory())
             if memory.silent_at is None or now - memory.silent_at >= SILENT_PAUSE_SECONDS:
                 memory.silent_at = now
         self._memory = {
-            hostname: memory for hostname, memory in self._memory.items() if not self._is_stale(memory, now)
+            hostname: memory for hostname, memory in known.items() if not self._is_stale(memory, now)
         }
 
     def _is_stale(self, memory: _Memory, now: float) -> bool:

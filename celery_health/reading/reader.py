@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -13,14 +13,17 @@ from celery_health.brokers import open_broker
 from celery_health.brokers.base import Broker, BrokerReading
 from celery_health.celery_app import facts_of
 from celery_health.conf import Settings
+from celery_health.dead_letters.boxes import Box
 from celery_health.dead_letters.counting import LetterCount
 from celery_health.deadline import Deadline
-from celery_health.reading.flight import SharedFlight
+from celery_health.reading.checkout import Checkout
+from celery_health.reading.flight import Run, SharedFlight
 from celery_health.reading.live import LiveWorkers, Sighting
 from celery_health.reading.queue_states import QueueSources, queue_states
 from celery_health.reading.queue_watch import QueueWatch
 from celery_health.reading.recorded import Recorded, RecordedWorkers
 from celery_health.reading.schedules import schedule_entries, schedule_exists
+from celery_health.reading.task_totals import TaskTotals
 from celery_health.records import BrokerState, InspectionState, QueueState, Snapshot, Source, Worker
 from celery_health.text.masking import mask
 from celery_health.topology import Topology, TopologyCache
@@ -42,59 +45,94 @@ LETTERS_SHARE = 0.5
 SECOND_LOOK_SECONDS = 0.25
 
 
+@dataclass(kw_only=True, slots=True)
+class _Lines:
+    """The connections of one run. What they remember goes with them."""
+
+    broker: Broker
+    recorded: RecordedWorkers
+    box: Box | None
+    """None where the transport keeps no dead letters."""
+
+    def close(self) -> None:
+        self.recorded.close()
+        self.broker.close()
+        if self.box is not None:
+            self.box.close()
+
+
 class Reader:
-    """Everything one process keeps open to read one app: connections, and what it remembers."""
+    """What one process keeps to read one app: what it remembers, and connections for one run at a time.
+
+    What it remembers is shared by the runs: only one that is still current may change it (`Run.updating`).
+    """
 
     def __init__(self, app: Celery, settings: Settings) -> None:
         self.app = app
         self.settings = settings
         self.facts = facts_of(app, settings)
         self.topology = TopologyCache(app)
-        self._broker: Broker | None = None
-        self._recorded = RecordedWorkers(app, settings)
         self._live = LiveWorkers(
             app, self.facts.app_id, memory_seconds=settings.limits.lost_worker_memory_seconds
         )
         self._watch = QueueWatch()
         self._letters = LetterCount(app, settings)
         self._live_worker_at: float | None = None
-        self.pings = SharedFlight(self._ping, name="celery-health-ready")
-        self.snapshots = SharedFlight(self.read, name="celery-health-reader")
-        # A connection of its own: one thread at a time uses a store, and totals are read on demand.
-        self._counted = RecordedWorkers(app, settings)
-        self.totals = SharedFlight(self._counted.totals, name="celery-health-totals")
+        # Never connected: it knows whether there is a store.
+        self._unasked = RecordedWorkers(app, settings)
+        self._lines = Checkout(self._open_lines, _Lines.close)
+        # Totals are read on demand, beside the readings.
+        self._counted = Checkout(lambda: RecordedWorkers(app, settings), RecordedWorkers.close)
+        seconds = settings.deadline
+        self.pings = SharedFlight(self._ping, name="celery-health-ready", run_seconds=seconds)
+        self.snapshots = SharedFlight(self._read_in, name="celery-health-reader", run_seconds=seconds)
+        self.totals = SharedFlight(self._count, name="celery-health-totals", run_seconds=seconds)
 
-    def _open_broker(self) -> Broker:
-        if self._broker is None:
-            self._broker = open_broker(self.app, self.settings.deadline)
-        return self._broker
+    def _open_lines(self) -> _Lines:
+        return _Lines(
+            broker=open_broker(self.app, self.settings.deadline),
+            recorded=RecordedWorkers(self.app, self.settings),
+            box=self._letters.open(),
+        )
 
-    def _ping(self, deadline: Deadline) -> None:
+    def _ping(self, run: Run) -> None:
         # A connection of its own: a slow reading must not make a ready process look unready.
-        broker = open_broker(self.app, deadline.budget_seconds)
+        broker = open_broker(self.app, run.deadline.budget_seconds)
         try:
-            broker.ping(deadline)
+            broker.ping(_share(run.deadline, READING_SHARE))
         finally:
             broker.close()
 
-    def read(self, deadline: Deadline) -> Snapshot:
-        """Return what is found within the reading's share of `deadline`; what is down is said so."""
+    def _count(self, run: Run) -> Mapping[str, TaskTotals] | None:
+        with self._counted.checked_out(run) as recorded:
+            return recorded.totals(_share(run.deadline, READING_SHARE))
+
+    def _read_in(self, run: Run) -> Snapshot:
         if self.facts.always_eager:
             return self.unread(BrokerState(transport="eager", url="", reachable=None))
-        deadline = deadline.within(deadline.remaining() * READING_SHARE)
+        with self._lines.checked_out(run) as lines:
+            return self._read(run, lines)
+
+    def read(self, deadline: Deadline) -> Snapshot:
+        """Return what is found within the reading's share of `deadline`; what is down is said so.
+
+        For a caller that is the only one; others share `snapshots`.
+        """
+        return self._read_in(Run(deadline))
+
+    def _read(self, run: Run, lines: _Lines) -> Snapshot:
+        deadline = _share(run.deadline, READING_SHARE)
         imported = self.topology.get(deadline.remaining() * TOPOLOGY_SHARE)
         topology = imported or Topology()
-        recorded = self._recorded.read(deadline.within(deadline.remaining() * STORE_SHARE))
+        recorded = lines.recorded.read(_share(deadline, STORE_SHARE))
         topology = self._expecting(topology, recorded)
         known = self._queue_names(topology, recorded)
         names = self._not_ignored([*known, *recorded.sent_to])
-        broker = self._open_broker()
+        broker = lines.broker
         reading = _without_empty(broker.read(names, deadline), set(known))
-        sighting = self._look(broker, reading, recorded, topology, deadline)
+        sighting = self._look(run, broker, reading, recorded, topology, deadline)
         workers = _merge(recorded, sighting)
         now = time.monotonic()
-        if any(worker.state.is_live for worker in workers):
-            self._live_worker_at = now
         sources = QueueSources(
             reading=reading,
             workers=workers,
@@ -104,11 +142,15 @@ class Reader:
             now=now,
             wall_time=reading.server_time or time.time(),
         )
-        queues = queue_states(sources, topology, self.settings, self._watch)
+        with run.updating():
+            if any(worker.state.is_live for worker in workers):
+                self._live_worker_at = now
+            queues = queue_states(sources, topology, self.settings, self._watch)
         if self._deserves_second_look(queues, deadline):
             time.sleep(SECOND_LOOK_SECONDS)
             again = replace(sources, reading=broker.read(names, deadline), now=time.monotonic())
-            queues = queue_states(again, topology, self.settings, self._watch)
+            with run.updating():
+                queues = queue_states(again, topology, self.settings, self._watch)
         return Snapshot(
             taken_at=datetime.now(UTC),
             app=self.facts,
@@ -118,24 +160,27 @@ class Reader:
             workers=workers,
             queues=tuple(_unread(known, reading.error)) if reading.reachable is False else queues,
             recent=recorded.recent,
-            observed=self._recorded.observed(workers, deadline),
+            observed=lines.recorded.observed(workers, deadline),
             beats=recorded.beats,
             schedule_exists=schedule_exists(self.app, is_imported=imported is not None),
             store_age_seconds=recorded.store_age_seconds,
-            dead_letters=self._count_letters(known, reading, deadline),
+            dead_letters=self._count_letters(run, lines.box, known, reading, deadline),
             live_worker_seen_seconds=None if self._live_worker_at is None else now - self._live_worker_at,
             source=_source(workers),
         )
 
     def _count_letters(
-        self, queues: Iterable[str], reading: BrokerReading, deadline: Deadline
+        self, run: Run, box: Box | None, queues: Iterable[str], reading: BrokerReading, deadline: Deadline
     ) -> Mapping[str, int | None] | None:
         if not reading.reachable:
             return self._letters.unknown()
-        return self._letters.read(queues, deadline.within(deadline.remaining() * LETTERS_SHARE))
+        found = self._letters.read(box, queues, _share(deadline, LETTERS_SHARE))
+        with run.updating():
+            return self._letters.keep(found)
 
     def _look(
         self,
+        run: Run,
         broker: Broker,
         reading: BrokerReading,
         recorded: Recorded,
@@ -148,7 +193,7 @@ class Reader:
         live = frozenset(worker.hostname for worker in recorded.workers if worker.state.is_live)
         if live and not broker.capabilities.supports_roster:
             return Sighting(state=InspectionState())
-        return self._live.look(broker, topology, deadline, skip=live)
+        return self._live.look(run, broker, topology, deadline, skip=live)
 
     def _deserves_second_look(self, queues: Sequence[QueueState], deadline: Deadline) -> bool:
         """Say whether a queue seen for the first time holds what looks stalled: seen twice, it is."""
@@ -175,7 +220,7 @@ class Reader:
             taken_at=datetime.now(UTC),
             app=self.facts,
             broker=broker,
-            store=Recorded().store if self.facts.always_eager else self._recorded.unasked(),
+            store=Recorded().store if self.facts.always_eager else self._unasked.unasked(),
             inspection=InspectionState(),
             queues=() if self.facts.always_eager else tuple(_unread(names, broker.error)),
             dead_letters=None if self.facts.always_eager else self._letters.unknown(),
@@ -219,14 +264,14 @@ class Reader:
         return sorted(name for name in frozenset(names) if name not in self.settings.ignored_queues)
 
     def close(self) -> None:
-        """Close what is open; a reading under way keeps its connections until it ends."""
-        if not self.snapshots.is_under_way:
-            self._recorded.close()
-            if self._broker is not None:
-                self._broker.close()
-            self._letters.close()
-        if not self.totals.is_under_way:
-            self._counted.close()
+        """Close what is open; a run under way closes its connections when it ends."""
+        self._lines.close()
+        self._counted.close()
+
+
+def _share(deadline: Deadline, share: float) -> Deadline:
+    """Return the deadline that leaves so much of what remains of `deadline`."""
+    return deadline.within(deadline.remaining() * share)
 
 
 def _without_empty(reading: BrokerReading, known: AbstractSet[str]) -> BrokerReading:

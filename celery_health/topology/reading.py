@@ -82,12 +82,20 @@ class TopologyCache:
         with self._lock:
             due = time.monotonic() - self._read_at > self.REFRESH_SECONDS
             if due and (self._thread is None or not self._thread.is_alive()):
-                self._thread = threading.Thread(target=self._read, name="celery-health-topology", daemon=True)
-                self._thread.start()
+                self._thread = self._start()
             thread = self._thread
         if self._topology is None and thread is not None:
             thread.join(wait_seconds)
         return self._topology
+
+    def _start(self) -> threading.Thread | None:
+        thread = threading.Thread(target=self._read, name="celery-health-topology", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # no more threads: the next call tries again
+            self.error = describe_error(error)
+            return None
+        return thread
 
     def _read(self) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -21,13 +21,37 @@ from tests.support import eventually, unanswered_port
 ON = {"DEAD_LETTERS": {"enabled": True}}
 
 
+class Counted:
+    """A count, and the box that it asks."""
+
+    def __init__(self, app: Celery) -> None:
+        self.count = LetterCount(app, get_settings())
+        self.box: Any = self.count.open()
+
+    def read(self, queues: list[str], deadline: Deadline) -> Mapping[str, int | None] | None:
+        return self.count.keep(self.count.read(self.box, queues, deadline))
+
+
 @pytest.fixture
-def counted(post: Post, settings: Any) -> Iterator[LetterCount]:
+def count_of() -> Iterator[Callable[[Celery], Counted]]:
+    """Count the letters of apps: ``count_of(app)``."""
+    made: list[Counted] = []
+
+    def count(app: Celery) -> Counted:
+        made.append(Counted(app))
+        return made[-1]
+
+    yield count
+    for one in made:
+        if one.box is not None:
+            one.box.close()
+
+
+@pytest.fixture
+def counted(post: Post, settings: Any, count_of: Callable[[Celery], Counted]) -> Counted:
     """A count of what `post` writes, dead letters being on."""
     settings.CELERY_HEALTH = {**settings.CELERY_HEALTH, **ON}
-    count = LetterCount(post.app, get_settings())
-    yield count
-    count.close()
+    return count_of(post.app)
 
 
 def soon() -> Deadline:
@@ -38,12 +62,12 @@ def check() -> list[CheckResult]:
     return [result for result in get_report().checks if result.id == "dead_letters.size"]
 
 
-def test_count__of_those_that_have_some(counted: LetterCount, post: Post) -> None:
+def test_count__of_those_that_have_some(counted: Counted, post: Post) -> None:
     assert counted.read(["emails", "celery"], soon()) == {}
     post.letter("celery")
 
     def read() -> object:
-        counted._box._missing = {}  # type: ignore[union-attr]  # RabbitMQ is not asked again within a minute
+        counted.box._missing = {}  # RabbitMQ is not asked again within a minute
         return counted.read(["emails", "celery"], soon())
 
     eventually(lambda: read() == {"celery": 1})
@@ -51,15 +75,14 @@ def test_count__of_those_that_have_some(counted: LetterCount, post: Post) -> Non
     assert counted.read(["emails", "celery"], soon()) in ({}, {"celery": 0})
 
 
-def test_count__off(current_app: Celery) -> None:
-    count = LetterCount(current_app, get_settings())
+def test_count__off(current_app: Celery, count_of: Callable[[Celery], Counted]) -> None:
+    counted = count_of(current_app)
 
-    assert count.read(["celery"], soon()) is None
-    assert count.unknown() is None
-    count.close()
+    assert counted.read(["celery"], soon()) is None
+    assert counted.count.unknown() is None
 
 
-def test_count__on_by_one_task(current_app: Celery) -> None:
+def test_count__on_by_one_task(current_app: Celery, count_of: Callable[[Celery], Counted]) -> None:
     from celery_health import monitor_task
 
     @current_app.task(name="precious", shared=False)
@@ -67,26 +90,27 @@ def test_count__on_by_one_task(current_app: Celery) -> None:
     def precious() -> None: ...
 
     current_app.finalize()
-    count = LetterCount(current_app, get_settings())
 
-    assert count.read(["celery"], soon()) == {}
-    count.close()
+    assert count_of(current_app).read(["celery"], soon()) == {}
 
 
-def test_count__broker_away_is_unknown(make_app: Any, settings: Any) -> None:
+def test_count__broker_away_is_unknown(
+    make_app: Any, settings: Any, count_of: Callable[[Celery], Counted]
+) -> None:
     settings.CELERY_HEALTH = ON
     with unanswered_port() as port:
-        count = LetterCount(make_app(f"redis://127.0.0.1:{port}/0"), get_settings())
-        assert count.read(["celery"], Deadline.after(0.2)) == {"celery": None}
-    count.close()
+        counted = count_of(make_app(f"redis://127.0.0.1:{port}/0"))
+        assert counted.read(["celery"], Deadline.after(0.2)) == {"celery": None}
 
 
-def test_count__transport_that_keeps_none(make_app: Any, settings: Any) -> None:
+def test_count__transport_that_keeps_none(
+    make_app: Any, settings: Any, count_of: Callable[[Celery], Counted]
+) -> None:
     settings.CELERY_HEALTH = ON
-    count = LetterCount(make_app("memory://"), get_settings())
+    counted = count_of(make_app("memory://"))
 
-    assert count.read(["celery"], soon()) is None
-    assert count.read(["celery"], soon()) is None
+    assert counted.box is None
+    assert counted.read(["celery"], soon()) is None
 
 
 def test_verdict__over_the_limit(post: Post, settings: Any) -> None:

@@ -14,7 +14,7 @@ from celery_health.counters import STARTED, encode
 from celery_health.metrics import scrape
 from celery_health.metrics.dialects import rows_of
 from celery_health.metrics.exposition import OPENMETRICS_CONTENT_TYPE, TEXT_CONTENT_TYPE
-from celery_health.store import Publication
+from celery_health.store import Publication, open_store
 from tests.metrics_surfaces.scraping import PROMETHEUS_ACCEPT, samples, value
 
 URL = "/api/celery/metrics/"
@@ -32,7 +32,7 @@ def _fresh() -> Iterator[None]:
 def stored(redis_url: str) -> Iterator[str]:
     """A store in which three runs were started. Nothing listens at the broker of the test project."""
     with override_settings(CELERY_HEALTH={"STORE_URL": redis_url, "DEADLINE": 1}):
-        store = scrape._Totals(scrape.get_reader())._open()
+        store = open_store(scrape.get_reader().app, scrape.get_reader().settings)
         assert store is not None
         fields = {encode(STARTED, ("tasks.add", "celery")): 3}
         store.publish(Publication(writer="w", sequence=1, fields=fields))
