@@ -51,6 +51,12 @@ def queue_row(queue: QueueState) -> dict[str, Any]:
         "oldest_age_seconds": None if age is None else round(age, 3),
         "oldest_age_is_minimum": queue.oldest_age_is_minimum,
         "consumers": queue.consumers,
+        "foreign_consumers": list(queue.foreign_consumers),
+        "idle_consumers": list(queue.idle_consumers),
+        "unconsumed_seconds": None
+        if queue.unconsumed_seconds is None
+        else round(queue.unconsumed_seconds, 3),
+        "consumption_unknown": queue.consumption_unknown,
         "capacity": queue.capacity,
         "expected_by": list(queue.expected_by),
     }

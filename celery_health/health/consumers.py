@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import ClassVar
 
 from celery_health.conf import Settings
@@ -33,27 +34,67 @@ class QueuesConsumed(Check):
         )
         if settings.scales_to_zero(queue.name) or not (queue.ready or must_be_consumed):
             return
-        limit = settings.limit("unconsumed_seconds", queue=queue.name)
-        unconsumed = queue.unconsumed_seconds
-        if unconsumed is None:
-            if queue.consumers is None:
-                yield self.result(
-                    CheckStatus.UNKNOWN,
-                    f"Whether anybody consumes queue '{queue.name}' is not known.",
-                    subject=queue.name,
-                )
-        elif unconsumed > limit:
-            held = f" and holds {queue.ready} tasks" if queue.ready else ""
-            why = f"Queue '{queue.name}' has no consumer{held}."
+        if queue.consumers is None and queue.unconsumed_seconds is None:
+            why = f": {queue.consumption_unknown}" if queue.consumption_unknown else ""
             yield self.result(
+                CheckStatus.UNKNOWN,
+                f"Whether anybody consumes queue '{queue.name}' is not known{why}.",
+                subject=queue.name,
+            )
+        elif queue.consumers == 0 and queue.unconsumed_seconds is not None:
+            yield self._unconsumed(queue, queue.unconsumed_seconds, snapshot, settings)
+
+    def _unconsumed(
+        self, queue: QueueState, seconds: float, snapshot: Snapshot, settings: Settings
+    ) -> CheckResult:
+        limit = settings.limit("unconsumed_seconds", queue=queue.name)
+        result = partial(
+            self.result, subject=queue.name, observed=round(seconds, 1), limit=limit, unit="seconds"
+        )
+        held = f" and holds {queue.ready} tasks" if queue.ready else ""
+        why = f"Queue '{queue.name}' has no consumer{held}."
+        if queue.idle_consumers:
+            why += f" It is a queue of {_listed(queue.idle_consumers)}, and nobody takes from it."
+        if seconds > limit:
+            return result(
                 CheckStatus.FAIL if queue.ready else CheckStatus.WARN,
                 why,
+                recommendation=f"{why} {_fix(queue, snapshot)}",
+            )
+        if snapshot.is_one_shot and not queue.unconsumed_by_store and queue.ready:
+            now = (
+                f"Queue '{queue.name}' has no consumer now, and {queue.ready} tasks wait; "
+                "for how long is not known."
+            )
+            return self.result(
+                CheckStatus.WARN,
+                now,
                 subject=queue.name,
-                observed=round(unconsumed, 1),
                 limit=limit,
                 unit="seconds",
-                recommendation=f"{why} Start one: {worker_command(snapshot.app.name, [queue.name])}",
+                recommendation=f"{now} {_fix(queue, snapshot)}",
             )
+        how = "since" if queue.unconsumed_by_store else "watched for"
+        return result(CheckStatus.PASS, f"{why[:-1]}, {how} {seconds:.0f} s (limit {limit:g}).")
+
+
+def _fix(queue: QueueState, snapshot: Snapshot) -> str:
+    """Return what gives a queue a consumer: the worker that stopped consuming it, or one of its own."""
+    name, app = queue.name, snapshot.app.name
+    start = f"Start one: {worker_command(app, [name])}"
+    cancelled = next((w for w in snapshot.workers if w.state.is_live and name in w.cancelled_queues), None)
+    if cancelled is None:
+        return start
+    command = f"celery -A {app} control add_consumer {name} -d {cancelled.hostname}"
+    return (
+        f"Worker '{cancelled.hostname}' was told to consume it no more (cancel_consumer). "
+        f"Undo that: {command}; or restart it."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 class QueuesStalled(Check):

@@ -73,8 +73,13 @@ def fold(results: Iterable[CheckResult]) -> Status:
 _judged: tuple[Snapshot, Settings, HealthReport] | None = None
 
 
-def get_report(deadline: Deadline | None = None) -> HealthReport:
+def get_report(deadline: Deadline | None = None, *, is_one_shot: bool = False) -> HealthReport:
     """Return the verdict on Celery now, at most a second old, within `deadline` or the ``DEADLINE`` setting.
+
+    Args:
+        deadline: for reading and judging.
+        is_one_shot: this process looks once and ends, as a command does. It will never have watched anything
+            for long, so what may be a fault and cannot be told from one reading is a ``warn``, and says so.
 
     Raises:
         ConfigurationError: no app is configured, or a setting is wrong.
@@ -82,6 +87,9 @@ def get_report(deadline: Deadline | None = None) -> HealthReport:
     global _judged
     settings = get_settings()
     snapshot, age_seconds = get_reading(deadline)
+    if is_one_shot:
+        snapshot = replace(snapshot, is_one_shot=True)
+        return judge(snapshot, settings, age_seconds=age_seconds)
     judged = _judged
     # Judging is pure: whoever shares a reading shares its verdict.
     if judged is None or judged[0] is not snapshot or judged[1] is not settings:

@@ -11,7 +11,7 @@ import os
 import socket
 import time
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -50,8 +50,19 @@ class Replies:
     """Host name → built-in command → reply, from workers without it."""
     silent: tuple[str, ...] = ()
     """Asked, maybe alive, and did not answer in time."""
-    absent: tuple[str, ...] = ()
-    """Asked, and proven not to listen: every listener there is has answered."""
+    listeners: int | None = None
+    """How many the question reached, whoever they are; None where the broker does not say."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Census:
+    """Who answered when everybody was asked: other applications' workers and beats too."""
+
+    names: frozenset[str]
+    listeners: int
+    """How many the question reached."""
+    is_complete: bool
+    """As many answered: nobody else listens."""
 
 
 class Inspector:
@@ -83,16 +94,22 @@ class Inspector:
             reports = {name: body for name, body in answers.items() if "error" not in body}
             without = [name for name in answers if name not in reports]
             builtin = conversation.call_all(BUILTIN_COMMANDS, without) if without else {}
-            missing = tuple(name for name in roster if name not in answers)
-            all_listeners_heard = conversation.listeners is not None and conversation.listeners <= len(
-                answers
-            )
+            listeners = conversation.listeners
         return Replies(
             reports=reports,
             builtin=builtin,
-            silent=() if all_listeners_heard else missing,
-            absent=missing if all_listeners_heard else (),
+            silent=tuple(name for name in roster if name not in answers),
+            listeners=listeners,
         )
+
+    def census(self, deadline: Deadline) -> Census | None:
+        """Ask everybody who listens, and count: None where the broker does not say how many that are.
+
+        Raises:
+            BrokerError: the broker cannot be reached, or does not let us ask.
+        """
+        with _Conversation(self, deadline) as conversation:
+            return conversation.count()
 
     def discover(self, deadline: Deadline) -> tuple[str, ...]:
         """Return who answers a bare broadcast: slow, so never on a request's path.
@@ -116,6 +133,8 @@ class _Conversation:
         self._deadline = deadline
         self._silence_seconds = DISCOVERY_SILENCE_SECONDS
         self._replies: dict[str, dict[str, Any]] = {}
+        self._received: Counter[str] = Counter()
+        """Ticket → replies, which are more than names where two workers share one."""
         self._undecodable = 0
         self.listeners: int | None = None
         """How many subscribers the last broadcast reached; None where the broker does not say."""
@@ -214,6 +233,26 @@ class _Conversation:
             raise _broker_error(self._inspector._app, error) from error
         return {name: reply for name, reply in answers.items() if not name.startswith(BEAT_PREFIX)}
 
+    def count(self) -> Census | None:
+        """Return who answers a bare ping, and whether those are all whom it reached."""
+        ticket = self._publish("ping", None)
+        listeners = self.listeners
+        if listeners is None:
+            return None
+
+        def is_complete() -> bool:
+            return self._received[ticket] + self._undecodable >= listeners
+
+        try:
+            self._drain(is_complete)
+        except DeadlineExceeded:
+            pass
+        except Exception as error:
+            raise _broker_error(self._inspector._app, error) from error
+        # A reply that cannot be read is of nobody: what its sender is called stays open.
+        complete = is_complete() and not self._undecodable
+        return Census(names=frozenset(self._replies[ticket]), listeners=listeners, is_complete=complete)
+
     def call_all(self, commands: Iterable[str], destination: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return host name → command → reply: all commands are sent before the first reply is awaited."""
         tickets = {command: self._publish(command, destination) for command in commands}
@@ -287,10 +326,12 @@ class _Conversation:
                 continue
 
     def _on_reply(self, body: Any, message: Any) -> None:
-        answers = self._replies.get(message.headers.get("ticket"))
+        ticket = message.headers.get("ticket")
+        answers = self._replies.get(ticket)
         # An answer to an older question of this process, or no answer at all.
         if answers is None or not isinstance(body, dict):
             return
+        self._received[ticket] += 1
         for name, reply in body.items():
             answers[str(name)] = reply if isinstance(reply, dict | list) else {"reply": reply}
 

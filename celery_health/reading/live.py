@@ -1,37 +1,43 @@
-"""Who is alive by live inspection, and what this process remembers of it."""
+"""Who is alive by live inspection: of the workers that keep no record, and of other applications' workers."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from celery_health.brokers.base import Broker
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, DeadlineExceeded, ThreadError
-from celery_health.reading.flight import Run, SharedFlight
-from celery_health.reading.inspection import Inspector, Replies
-from celery_health.reading.worker_reports import worker_from_builtin, worker_from_report
-from celery_health.reading.worker_states import load_state
-from celery_health.records import InspectionState, Source, Worker, WorkerState
+from celery_health.reading.consumption import Silent
+from celery_health.reading.flight import Run, RunAbandonedError, SharedFlight
+from celery_health.reading.inspection import BEAT_PREFIX, Census, Inspector
+from celery_health.reading.known_workers import KnownWorkers
+from celery_health.records import InspectionState, Worker
 from celery_health.topology import Topology
 
 if TYPE_CHECKING:
     from celery import Celery
 
-#: How often, at most, nobody in particular is asked who is there.
+#: How often, at most, everybody is asked who is there, or who listens.
 DISCOVERY_SECONDS: Final = 30.0
 #: The same while nobody that was known is left: a new worker must not be called missing for long.
 DISCOVERY_RETRY_SECONDS: Final = 5.0
-#: How long a discovery may take in its own thread.
+#: The same where the last time showed that something has changed, and before that is believed.
+CONFIRM_SECONDS: Final = 2.0
+#: How long a discovery or a census may take in its own thread.
 DISCOVERY_DEADLINE_SECONDS: Final = 4.0
-#: How long a worker that did not answer is not asked again: it would be waited for in vain each time.
-SILENT_PAUSE_SECONDS: Final = 5.0
+#: How long a reading waits for a census: all that listen and are not busy answer in milliseconds.
+CENSUS_PATIENCE_SECONDS: Final = 0.5
 #: How long the answers of one round are waited for.
 ASK_SECONDS: Final = 1.0
 #: The same where workers look for messages only once a second (kombu's ``polling_interval``).
 POLLED_ASK_SECONDS: Final = 1.6
+#: How long a failure to ask is believed.
+REFUSED_SECONDS: Final = 2.0
+#: How often the broker is asked who is bound for remote control, while workers report themselves.
+ROSTER_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,18 +46,12 @@ class Sighting:
 
     state: InspectionState
     workers: tuple[Worker, ...] = ()
-
-
-@dataclass(kw_only=True, slots=True)
-class _Memory:
-    """What this process remembers of one worker."""
-
-    worker: Worker | None = None
-    """As it last answered; None when it never did."""
-    answered_at: float | None = None
-    silent_at: float | None = None
-    """When it last failed to answer; None since it answered."""
-    is_ours: bool | None = None
+    """Ours."""
+    foreign: tuple[Worker, ...] = ()
+    """Other applications'."""
+    silent: tuple[Silent, ...] = ()
+    unasked: str | None = None
+    """Why workers that keep no record could not be asked; None when they were."""
 
 
 class LiveWorkers:
@@ -59,76 +59,120 @@ class LiveWorkers:
 
     def __init__(self, app: Celery, app_id: str, *, memory_seconds: float) -> None:
         self._app = app
-        self._app_id = app_id
-        self._memory_seconds = memory_seconds
         self._inspector = Inspector(app)
-        self._memory: dict[str, _Memory] = {}
+        self._known = KnownWorkers(app_id, memory_seconds=memory_seconds)
         self._discovery = SharedFlight(
-            self._discover,
+            lambda run: self._inspector.discover(run.deadline),
             name="celery-health-discovery",
             run_seconds=DISCOVERY_DEADLINE_SECONDS,
             max_age_seconds=DISCOVERY_SECONDS,
         )
-
-    def look(
-        self, run: Run, broker: Broker, topology: Topology, deadline: Deadline, *, skip: Iterable[str] = ()
-    ) -> Sighting:
-        """Return our workers but those in `skip`, whose own records are known; never raises for a broker.
-
-        Raises:
-            RunAbandonedError: another run has taken the place of `run`.
-        """
-        if not broker.capabilities.supports_remote_control or not self._app.conf.worker_enable_remote_control:
-            return Sighting(state=InspectionState(supported=False))
-        try:
-            roster = self._roster(broker, deadline)
-            if roster is None:
-                return Sighting(state=InspectionState(asked=True, error="No worker has been discovered yet."))
-            proves_absence = _proves_absence(broker)
-            if not proves_absence:
-                roster = tuple(dict.fromkeys([*roster, *self._remembered]))
-                if not roster:
-                    return Sighting(state=InspectionState(asked=True, error="No worker has answered yet."))
-            roster = tuple(name for name in roster if name not in frozenset(skip))
-            patience = ASK_SECONDS if proves_absence else POLLED_ASK_SECONDS
-            replies = self._ask(roster, deadline.within(patience))
-        except (BrokerError, DeadlineExceeded, ThreadError) as error:
-            return Sighting(state=InspectionState(asked=True, error=str(error)))
-        with run.updating():
-            self._remember(replies, topology)
-            return self._sighting(roster, replies)
+        self._census = SharedFlight(
+            self._take_census,
+            name="celery-health-census",
+            run_seconds=DISCOVERY_DEADLINE_SECONDS,
+            max_age_seconds=DISCOVERY_SECONDS,
+        )
+        self._counted_at = float("-inf")
+        """When the last census was taken that is known of."""
+        self._counted: int | None = None
+        """How many it reached."""
+        self._listeners: int | None = None
+        """How many the last question reached."""
+        self._roster: tuple[float, tuple[str, ...]] | None = None
+        self._refused: tuple[float, str] | None = None
+        """When asking last failed, and why: not tried again at each reading."""
 
     @property
     def queues(self) -> tuple[str, ...]:
         """Return the queues that our workers consumed when they last answered."""
-        seen = [m.worker.queues or () for m in self._memory.values() if m.is_ours and m.worker]
-        return tuple(dict.fromkeys(name for names in seen for name in names))
+        return self._known.queues
 
-    @property
-    def _remembered(self) -> tuple[str, ...]:
-        return tuple(name for name, m in self._memory.items() if m.is_ours and m.answered_at is not None)
+    def look(
+        self,
+        run: Run,
+        broker: Broker,
+        topology: Topology,
+        deadline: Deadline,
+        *,
+        live: Collection[str] = (),
+        lost: Collection[str] = (),
+    ) -> Sighting:
+        """Return the workers but those that are `live` by their own records; never raises for a broker.
+
+        Args:
+            run: may be given up meanwhile.
+            broker: open.
+            topology: tells which workers without celery_health are ours.
+            deadline: for all of it.
+            live: names whose records say that they live.
+            lost: names whose records have ended: their silence says nothing new.
+
+        Raises:
+            RunAbandonedError: another run has taken the place of `run`.
+        """
+        if not broker.capabilities.supports_remote_control:
+            return _unasked(f"the {broker.transport} transport has no remote control", supported=False)
+        if not self._app.conf.worker_enable_remote_control:
+            return _unasked("remote control is off (worker_enable_remote_control)", supported=False)
+        if self._refused is not None and time.monotonic() - self._refused[0] < REFUSED_SECONDS:
+            return _unasked(self._refused[1], error=self._refused[1])
+        try:
+            names = self._names(run, broker, live, deadline)
+            if names is None:
+                return _unasked("no worker has answered yet", error="No worker has been discovered yet.")
+            if broker.capabilities.supports_roster:
+                self._count(run, names, deadline, nobody=not live)
+            elif not broker.capabilities.supports_consumer_count:
+                names = tuple(dict.fromkeys([*names, *self._known.ours]))
+                if not names:
+                    return _unasked("no worker has answered yet", error="No worker has answered yet.")
+            self._ask(run, broker, names, topology, deadline)
+        except RunAbandonedError:
+            raise
+        except BrokerError as error:
+            with run.updating():
+                self._refused = time.monotonic(), str(error)
+            return _unasked(str(error), error=str(error))
+        except (DeadlineExceeded, ThreadError) as error:
+            return _unasked(str(error), error=str(error))
+        return self._sighting(names, frozenset(lost))
 
     # Who is there to ask ----------------------------------------------------------------------------
 
-    def _roster(self, broker: Broker, deadline: Deadline) -> tuple[str, ...] | None:
+    def _names(
+        self, run: Run, broker: Broker, live: Collection[str], deadline: Deadline
+    ) -> tuple[str, ...] | None:
         """Return the names to ask; None while no way to know them has answered."""
         if broker.capabilities.supports_roster:
-            return broker.roster(deadline)
+            names: tuple[str, ...] | None = self._bound(run, broker, deadline, is_urgent=not live)
+        else:
+            names = self._discovered(broker, deadline)
+        if names is None:
+            return None
+        reported = frozenset(live)
+        return tuple(name for name in names if name not in reported and not name.startswith(BEAT_PREFIX))
+
+    def _bound(self, run: Run, broker: Broker, deadline: Deadline, *, is_urgent: bool) -> tuple[str, ...]:
+        now, kept = time.monotonic(), self._roster
+        if kept is not None and not is_urgent and now - kept[0] < ROSTER_SECONDS:
+            return kept[1]
+        names = broker.roster(deadline) or ()
+        with run.updating():
+            self._roster = now, names
+        return names
+
+    def _discovered(self, broker: Broker, deadline: Deadline) -> tuple[str, ...] | None:
         discovered = self._discovery.refresh()
         if discovered is None:
             discovered = self._discovery.get(deadline)
         names, age = discovered
         present = self._present(names, broker, deadline)
-        if not _proves_absence(broker):
-            return present
-        if present or age < DISCOVERY_RETRY_SECONDS:
+        if not broker.capabilities.supports_consumer_count or present or age < DISCOVERY_RETRY_SECONDS:
             return present
         # All that were known are gone, but others may have come since: ask again before saying "nobody".
         self._discovery.forget()
         return self._present(self._discovery.get(deadline)[0], broker, deadline)
-
-    def _discover(self, run: Run) -> tuple[str, ...]:
-        return self._inspector.discover(run.deadline)
 
     def _present(self, names: tuple[str, ...], broker: Broker, deadline: Deadline) -> tuple[str, ...]:
         """Return those of `names` whose mailbox still exists on the broker, where that can be asked."""
@@ -142,95 +186,69 @@ class LiveWorkers:
             if not (box := reading.queues.get(name + suffix)) or box.exists or box.error
         )
 
-    def _ask(self, roster: tuple[str, ...], deadline: Deadline) -> Replies:
-        now = time.monotonic()
-        paused = [
-            name
-            for name in roster
-            if (m := self._memory.get(name))
-            and m.silent_at is not None
-            and now - m.silent_at < SILENT_PAUSE_SECONDS
-        ]
-        replies = self._inspector.ask([name for name in roster if name not in paused], deadline)
-        return Replies(
-            reports=replies.reports,
-            builtin=replies.builtin,
-            silent=(*replies.silent, *paused),
-            absent=replies.absent,
-        )
+    # Who listens, where the broker counts them ------------------------------------------------------
 
-    # What is remembered -----------------------------------------------------------------------------
+    def _take_census(self, run: Run) -> tuple[float, Census | None]:
+        return time.monotonic(), self._inspector.census(run.deadline)
 
-    def _remember(self, replies: Replies, topology: Topology) -> None:
-        now = time.monotonic()
-        # A copy: other threads walk through what there is.
-        known = dict(self._memory)
-        for hostname, report in replies.reports.items():
-            worker = worker_from_report(
-                hostname, report, state=load_state(report), source=Source.INSPECTION, age_seconds=0.0
-            )
-            known[hostname] = _Memory(
-                worker=worker, answered_at=now, is_ours=worker.app_id in (None, self._app_id)
-            )
-        for hostname, builtin in replies.builtin.items():
-            worker = worker_from_builtin(hostname, builtin)
-            known[hostname] = _Memory(worker=worker, answered_at=now, is_ours=_is_ours(worker, topology))
-        for hostname in replies.silent:
-            memory = known.setdefault(hostname, _Memory())
-            if memory.silent_at is None or now - memory.silent_at >= SILENT_PAUSE_SECONDS:
-                memory.silent_at = now
-        self._memory = {
-            hostname: memory for hostname, memory in known.items() if not self._is_stale(memory, now)
-        }
+    def _count(self, run: Run, names: Collection[str], deadline: Deadline, *, nobody: bool) -> None:
+        """Find out which of `names` listen, if that is due: a binding outlives a worker that was killed."""
+        pause = self._pause(names, nobody=nobody)
+        if pause is None:
+            return
+        if time.monotonic() - self._counted_at >= pause:
+            self._census.forget()
+        try:
+            (taken_at, census), _ = self._census.get(deadline.within(CENSUS_PATIENCE_SECONDS))
+        except DeadlineExceeded:
+            # It goes on, for a later reading; till then whoever was never met may live.
+            with run.updating():
+                self._known.note_unmet(names, time.monotonic())
+            return
+        if taken_at == self._counted_at:
+            return
+        with run.updating():
+            self._counted_at = taken_at
+            if census is not None:
+                self._counted = self._listeners = census.listeners
+                self._known.note_census(census, names, taken_at)
 
-    def _is_stale(self, memory: _Memory, now: float) -> bool:
-        times = [moment for moment in (memory.answered_at, memory.silent_at) if moment is not None]
-        return not times or now - max(times) > self._memory_seconds
+    def _pause(self, names: Collection[str], *, nobody: bool) -> float | None:
+        """Return how long the last census holds; None where none is needed."""
+        unresolved = self._known.unresolved(names)
+        if self._listeners != self._counted or any(self._known.is_new_or_absent(name) for name in unresolved):
+            return CONFIRM_SECONDS
+        if nobody and not self._known.foreign(names) and not self._known.answering(names):
+            return DISCOVERY_RETRY_SECONDS
+        return DISCOVERY_SECONDS if unresolved or self._known.gone(names) else None
 
-    def _sighting(self, roster: tuple[str, ...], replies: Replies) -> Sighting:
-        now = time.monotonic()
-        workers: dict[str, Worker] = {}
-        answered = {**replies.reports, **replies.builtin}
-        for hostname, memory in self._memory.items():
-            if memory.is_ours is False or (hostname not in roster and memory.worker is None):
-                continue
-            if hostname in answered and memory.worker is not None:
-                workers[hostname] = memory.worker
-            elif hostname in replies.silent:
-                workers[hostname] = self._unheard(hostname, memory, WorkerState.UNKNOWN, now)
-            elif hostname in replies.absent and memory.answered_at is not None:
-                workers[hostname] = self._unheard(hostname, memory, WorkerState.GONE, now)
-        silent = tuple(name for name in replies.silent if name in workers)
+    def _ask(
+        self, run: Run, broker: Broker, names: Collection[str], topology: Topology, deadline: Deadline
+    ) -> None:
+        due = self._known.due(names, time.monotonic())
+        if not due:
+            return
+        is_quick = broker.capabilities.supports_roster or broker.capabilities.supports_consumer_count
+        replies = self._inspector.ask(due, deadline.within(ASK_SECONDS if is_quick else POLLED_ASK_SECONDS))
+        with run.updating():
+            self._listeners = replies.listeners
+            self._known.note_replies(replies, topology, time.monotonic())
+
+    def _sighting(self, names: Collection[str], lost: Collection[str]) -> Sighting:
+        silent = self._known.silent(names)
         return Sighting(
-            state=InspectionState(asked=True, complete=not silent, roster=roster, silent=silent),
-            workers=tuple(workers[name] for name in sorted(workers)),
-        )
-
-    def _unheard(self, hostname: str, memory: _Memory, state: WorkerState, now: float) -> Worker:
-        known: dict[str, Any] = {}
-        if memory.worker is not None:
-            known = {
-                "queues": memory.worker.queues,
-                "registered": memory.worker.registered,
-                "pool": memory.worker.pool,
-                "concurrency": memory.worker.concurrency,
-                "versions": memory.worker.versions,
-                "pid": memory.worker.pid,
-            }
-        seen = None if memory.answered_at is None else now - memory.answered_at
-        return Worker(
-            hostname=hostname, state=state, source=Source.INSPECTION, last_seen_seconds=seen, **known
+            state=InspectionState(
+                asked=True,
+                complete=not silent,
+                roster=tuple(names),
+                silent=tuple(one.hostname for one in silent),
+            ),
+            workers=self._known.workers(names, time.monotonic()),
+            foreign=self._known.foreign(names),
+            silent=tuple(one for one in silent if one.hostname not in lost),
         )
 
 
-def _proves_absence(broker: Broker) -> bool:
-    """Say whether the broker knows who listens; where it does not, silence proves nothing."""
-    return broker.capabilities.supports_roster or broker.capabilities.supports_consumer_count
-
-
-def _is_ours(worker: Worker, topology: Topology) -> bool:
-    """Say whether a worker without celery_health is of this app: by what it consumes and registers."""
-    queues, names = frozenset(worker.queues or ()), worker.registered or frozenset()
-    if not topology.own_tasks:
-        return not queues.isdisjoint(topology.known_queues)
-    return not queues.isdisjoint(topology.expected) and not names.isdisjoint(topology.own_tasks)
+def _unasked(why: str, *, supported: bool = True, error: str | None = None) -> Sighting:
+    state = InspectionState(supported=supported, asked=error is not None, error=error)
+    return Sighting(state=state, unasked=f"workers without celery_health cannot be asked: {why}")

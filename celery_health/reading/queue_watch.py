@@ -3,36 +3,115 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from celery_health.brokers.base import QueueReading
 
+#: How long messages that were seen to be taken say that somebody consumes the queue.
+DRAINED_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watched:
+    """What is remembered of one queue, at one moment."""
+
+    consumed_ago: float = inf
+    """Seconds since it was seen to be consumed; infinite when it never was."""
+    unconsumed_seconds: float = 0.0
+    """How long it was watched without a consumer. Of a time without readings only a part counts."""
+    is_drained: bool = False
+    """Messages were lately taken from it, while nobody was known to consume it."""
+
+
+#: Of a queue that was never seen.
+NOTHING = Watched()
+
 
 @dataclass(kw_only=True, slots=True)
-class _Watched:
-    """Since when, by the given clock, something has been so; None while it is not."""
+class _Memory:
+    """Moments by the given clock; None for what was not seen."""
 
     nonempty_since: float | None = None
-    unconsumed_since: float | None = None
+    bare_at: float | None = None
+    """When it was last seen without a consumer, if nobody was seen since."""
+    bare_seconds: float = 0.0
+    consumed_at: float | None = None
+    has_consumer: bool = False
+    """Somebody was known to consume it at the last reading."""
+    drained_at: float | None = None
+    ready: int | None = None
     oldest_id: str | None = None
     oldest_since: float | None = None
+    oldest_stamp: float | None = None
 
 
 class QueueWatch:
     """Remembers since when queues hold messages, lack consumers, and have the same message at their head."""
 
     def __init__(self) -> None:
-        self._queues: dict[str, _Watched] = {}
+        self._queues: dict[str, _Memory] = {}
 
-    def note(self, reading: QueueReading, *, is_consumed: bool | None, now: float) -> None:
-        """Take in one reading, at `now` seconds on any clock that does not go back."""
-        seen = self._queues.setdefault(reading.name, _Watched())
+    def note(self, reading: QueueReading, now: float) -> None:
+        """Take in what the broker says of one queue, at `now` seconds on any clock that does not go back."""
+        seen = self._queues.setdefault(reading.name, _Memory())
         if reading.ready is not None:
-            seen.nonempty_since = (seen.nonempty_since or now) if reading.ready else None
-        if is_consumed is not None:
-            seen.unconsumed_since = None if is_consumed else (seen.unconsumed_since or now)
+            if not seen.has_consumer and _was_taken_from(seen, reading):
+                seen.drained_at = now
+            seen.ready, seen.oldest_stamp = reading.ready, reading.oldest_published_at
+            seen.nonempty_since = (
+                (now if seen.nonempty_since is None else seen.nonempty_since) if reading.ready else None
+            )
         if reading.oldest_message_id is None or reading.oldest_message_id != seen.oldest_id:
             seen.oldest_id = reading.oldest_message_id
             seen.oldest_since = None if reading.oldest_message_id is None else now
+
+    def watched(self, name: str, now: float, *, most_gap_seconds: float = inf) -> Watched:
+        """Return what is remembered of a queue.
+
+        Args:
+            name: of the queue.
+            now: as for `note`.
+            most_gap_seconds: how much of a time without readings counts as watched: between two of them
+                that saw no consumer there may have been one.
+        """
+        seen = self._queues.get(name)
+        if seen is None:
+            return NOTHING
+        bare = seen.bare_seconds
+        if seen.bare_at is not None:
+            bare += min(now - seen.bare_at, most_gap_seconds)
+        return Watched(
+            consumed_ago=inf if seen.consumed_at is None else now - seen.consumed_at,
+            unconsumed_seconds=bare,
+            is_drained=seen.drained_at is not None and now - seen.drained_at < DRAINED_SECONDS,
+        )
+
+    def note_consumption(
+        self,
+        name: str,
+        *,
+        is_consumed: bool | None,
+        is_by_name: bool = False,
+        now: float,
+        most_gap_seconds: float = inf,
+    ) -> None:
+        """Take in whether somebody consumes a queue.
+
+        Args:
+            name: of the queue.
+            is_consumed: None when that is not known, which changes nothing.
+            is_by_name: it is known who does, or how many: then that messages are taken says nothing more.
+            now: as for `note`.
+            most_gap_seconds: as for `watched`.
+        """
+        seen = self._queues.setdefault(name, _Memory())
+        seen.has_consumer = is_by_name
+        if is_consumed:
+            seen.consumed_at, seen.bare_at, seen.bare_seconds = now, None, 0.0
+        elif is_consumed is False:
+            if seen.bare_at is not None:
+                seen.bare_seconds += min(now - seen.bare_at, most_gap_seconds)
+            seen.bare_at = now
 
     def keep(self, names: set[str]) -> None:
         """Forget every queue but `names`."""
@@ -40,17 +119,18 @@ class QueueWatch:
 
     def nonempty_seconds(self, name: str, now: float) -> float | None:
         """Return how long the queue was seen to hold messages; None while it holds none."""
-        return self._since(name, "nonempty_since", now)
-
-    def unconsumed_seconds(self, name: str, now: float) -> float | None:
-        """Return how long it was seen without a consumer; None while it has one, or nobody could say."""
-        return self._since(name, "unconsumed_since", now)
+        seen = self._queues.get(name)
+        return None if seen is None or seen.nonempty_since is None else now - seen.nonempty_since
 
     def oldest_seconds(self, name: str, now: float) -> float | None:
         """Return how long the same message was seen next in line; None when there is none."""
-        return self._since(name, "oldest_since", now)
-
-    def _since(self, name: str, what: str, now: float) -> float | None:
         seen = self._queues.get(name)
-        since: float | None = None if seen is None else getattr(seen, what)
-        return None if since is None else now - since
+        return None if seen is None or seen.oldest_since is None else now - seen.oldest_since
+
+
+def _was_taken_from(seen: _Memory, reading: QueueReading) -> bool:
+    """Say whether messages left the queue since the last reading: fewer wait, or the oldest is newer."""
+    if seen.ready is None or reading.ready is None:
+        return False
+    before, after = seen.oldest_stamp, reading.oldest_published_at
+    return reading.ready < seen.ready or (before is not None and after is not None and after > before)

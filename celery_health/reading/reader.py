@@ -17,6 +17,7 @@ from celery_health.dead_letters.boxes import Box
 from celery_health.dead_letters.counting import LetterCount
 from celery_health.deadline import Deadline
 from celery_health.reading.checkout import Checkout
+from celery_health.reading.consumption import evidence_of
 from celery_health.reading.flight import Run, SharedFlight
 from celery_health.reading.live import LiveWorkers, Sighting
 from celery_health.reading.queue_states import QueueSources, queue_states
@@ -135,10 +136,14 @@ class Reader:
         now = time.monotonic()
         sources = QueueSources(
             reading=reading,
-            workers=workers,
-            knows_all_workers=recorded.is_complete or sighting.state.complete,
-            last_consumed=recorded.consumed,
-            store_age_seconds=recorded.store_age_seconds,
+            consumers=evidence_of(
+                workers,
+                foreign=sighting.foreign,
+                silent=sighting.silent,
+                unasked=sighting.unasked,
+                last_consumed=recorded.consumed,
+                store_age_seconds=recorded.store_age_seconds,
+            ),
             now=now,
             wall_time=reading.server_time or time.time(),
         )
@@ -166,6 +171,7 @@ class Reader:
             store_age_seconds=recorded.store_age_seconds,
             dead_letters=self._count_letters(run, lines.box, known, reading, deadline),
             live_worker_seen_seconds=None if self._live_worker_at is None else now - self._live_worker_at,
+            notes=_notes(recorded, reading),
             source=_source(workers),
         )
 
@@ -187,13 +193,17 @@ class Reader:
         topology: Topology,
         deadline: Deadline,
     ) -> Sighting:
-        """Ask the workers that keep no record; nobody where all of them do, or the broker is away."""
+        """Ask the workers that keep no record; nobody where the broker is away, or knows no names."""
         if reading.reachable is False:
             return Sighting(state=InspectionState())
-        live = frozenset(worker.hostname for worker in recorded.workers if worker.state.is_live)
+        live = {worker.hostname for worker in recorded.workers if worker.state.is_live}
         if live and not broker.capabilities.supports_roster:
-            return Sighting(state=InspectionState())
-        return self._live.look(run, broker, topology, deadline, skip=live)
+            return Sighting(
+                state=InspectionState(),
+                unasked="workers without celery_health are not asked on this transport",
+            )
+        lost = {worker.hostname for worker in recorded.workers} - live
+        return self._live.look(run, broker, topology, deadline, live=live, lost=lost)
 
     def _deserves_second_look(self, queues: Sequence[QueueState], deadline: Deadline) -> bool:
         """Say whether a queue seen for the first time holds what looks stalled: seen twice, it is."""
@@ -288,6 +298,15 @@ def _merge(recorded: Recorded, sighting: Sighting) -> tuple[Worker, ...]:
         if known is None or (worker.state.is_live and not known.state.is_live):
             merged[worker.hostname] = worker
     return tuple(merged[name] for name in sorted(merged))
+
+
+def _notes(recorded: Recorded, reading: BrokerReading) -> tuple[str, ...]:
+    if recorded.store.configured or not reading.reachable:
+        return ()
+    return (
+        "Only the queues that this project knows are looked at: without a store (STORE_URL) nobody notes "
+        "where tasks are sent.",
+    )
 
 
 def _source(workers: tuple[Worker, ...]) -> Source:

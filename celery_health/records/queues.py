@@ -27,13 +27,24 @@ class QueueState:
     consumers: int | None = None
     """Workers (or, without them, broker consumers) that take from it; None when unknown."""
     consumer_names: tuple[str, ...] = ()
-    """The workers among `consumers`."""
+    """Our workers among `consumers`: one that drains, reconnects or hangs takes nothing and is left out."""
+    foreign_consumers: tuple[str, ...] = ()
+    """The workers of other applications among `consumers`."""
+    idle_consumers: tuple[str, ...] = ()
+    """Our workers that have it among their queues and take nothing now, each with its state."""
     capacity: int | None = None
     """Tasks its consumers can run at once; None when unknown."""
     last_consumed_seconds: float | None = None
     """Since somebody last consumed it, by the store; None when never or without a store."""
     unconsumed_seconds: float | None = None
-    """How long nobody has consumed it, at least; 0 while somebody does; None when nobody can say."""
+    """How long nobody has consumed it, at least: as long as this process watched, or as the store says.
+
+    0 while somebody does; None when nobody can say.
+    """
+    unconsumed_by_store: bool = False
+    """The store says since when; else this process has only watched it."""
+    consumption_unknown: str | None = None
+    """Why nobody can say whether it is consumed."""
     held_seconds: float | None = None
     """How long it has not been empty, at least; None when it is empty or nobody can say."""
     expected_by: tuple[str, ...] = ()

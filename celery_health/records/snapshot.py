@@ -118,6 +118,8 @@ class Snapshot:
     """Queue → letters in its dead letter queue; None while dead letters are off."""
     live_worker_seen_seconds: float | None = None
     """Since this process last saw a live worker; None when it never did."""
+    is_one_shot: bool = False
+    """Read by a process that looks once and ends: it will never have watched anything."""
     source: Source = Source.INSPECTION
     notes: tuple[str, ...] = ()
     """What the reading could not look at, or skipped: whole sentences."""
@@ -126,11 +128,11 @@ class Snapshot:
     def roster_is_known(self) -> bool:
         """Say whether `workers` are all there are.
 
-        Where one reports itself, all of ours do; else all have to be asked, and have answered.
+        All that had to be asked have answered; or nobody was asked, since all of ours report themselves.
         """
-        return self.inspection.complete or any(
-            worker.source is Source.HEARTBEATS and worker.state.is_live for worker in self.workers
-        )
+        if self.inspection.asked:
+            return self.inspection.complete
+        return any(worker.source is Source.HEARTBEATS and worker.state.is_live for worker in self.workers)
 
     @property
     def running(self) -> tuple[RunningTask, ...]:

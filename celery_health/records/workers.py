@@ -34,6 +34,11 @@ class WorkerState(StrEnum):
         """Say whether a worker in this state is known to run."""
         return self not in (WorkerState.GONE, WorkerState.UNKNOWN)
 
+    @property
+    def takes_messages(self) -> bool:
+        """Say whether a worker in this state takes messages, or will as soon as a slot is free."""
+        return self in (WorkerState.OK, WorkerState.BUSY, WorkerState.SATURATED)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunningTask:
@@ -122,6 +127,8 @@ class Worker:
     """Tasks accepted since the worker started (``celery.worker.state.total_count``)."""
     prefetch_count: int | None = None
     """Messages it may hold at once; 0 is unlimited, None unknown."""
+    cancelled_queues: tuple[str, ...] = ()
+    """Queues that it consumed when it started, and was told to consume no more (``cancel_consumer``)."""
     is_paused: bool = False
     """Told to consume nothing (``cancel_consumer``), and doing so."""
     is_draining: bool = False

@@ -124,6 +124,9 @@ FULL_QUEUE = QueueState(
     oldest_age_seconds=61.23456,
     oldest_age_is_minimum=True,
     consumers=2,
+    foreign_consumers=("crm@host",),
+    idle_consumers=("w2@host (draining)",),
+    unconsumed_seconds=0.0,
     capacity=16,
     expected_by=("task:app.tasks.send", "beat:digest", "setting"),
 )
@@ -136,6 +139,10 @@ FULL_QUEUE_ROW = {
     "oldest_age_seconds": 61.235,
     "oldest_age_is_minimum": True,
     "consumers": 2,
+    "foreign_consumers": ["crm@host"],
+    "idle_consumers": ["w2@host (draining)"],
+    "unconsumed_seconds": 0.0,
+    "consumption_unknown": None,
     "capacity": 16,
     "expected_by": ["task:app.tasks.send", "beat:digest", "setting"],
 }
@@ -155,7 +162,8 @@ def test_queues__unknown_is_null_and_never_minus_one(staff: Client, celery: Cele
 
     (row,) = staff.get(PREFIX + "queues/").json()["queues"]
 
-    known = {"name": "celery", "oldest_age_is_minimum": False, "expected_by": []}
+    known: dict[str, object] = {"name": "celery", "oldest_age_is_minimum": False}
+    known |= dict.fromkeys(("expected_by", "foreign_consumers", "idle_consumers"), [])
     assert row == {**dict.fromkeys(FULL_QUEUE_ROW), **known}
 
 

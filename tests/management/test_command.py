@@ -31,7 +31,7 @@ class Asked(list[Deadline | None]):
 
     answer: HealthReport | Exception = HEALTHY
 
-    def __call__(self, deadline: Deadline | None = None) -> HealthReport:
+    def __call__(self, deadline: Deadline | None = None, *, is_one_shot: bool = False) -> HealthReport:
         self.append(deadline)
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -218,7 +218,7 @@ def test_failure__is_never_the_status_of_a_verdict(
 def test_interrupt__exits_130_without_traceback(
     asked: Asked, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(deadline: object = None) -> HealthReport:
+    def interrupted(deadline: object = None, *, is_one_shot: bool = False) -> HealthReport:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(f"{VERDICT}.get_report", interrupted)
@@ -274,7 +274,7 @@ def test_watch__the_time_of_asking_counts(
 ) -> None:
     durations = iter([0.5, 2.5, 0.0])
 
-    def slow(deadline: object = None) -> HealthReport:
+    def slow(deadline: object = None, *, is_one_shot: bool = False) -> HealthReport:
         clock.now += next(durations)
         return HEALTHY
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from celery_health.brokers.base import BrokerReading, QueueReading
 from celery_health.conf import Settings
+from celery_health.reading.consumption import evidence_of
 from celery_health.reading.queue_states import QueueSources, queue_states
 from celery_health.reading.queue_watch import QueueWatch
 from celery_health.records import QueueState, WorkerState
@@ -18,13 +17,11 @@ from celery_health.topology import Topology
 def sources(*queues: QueueReading, **changes: Any) -> QueueSources:
     defaults: dict[str, Any] = {
         "reading": BrokerReading(reachable=True, queues={queue.name: queue for queue in queues}),
-        "workers": (),
-        "knows_all_workers": True,
-        "last_consumed": {},
-        "store_age_seconds": 1000.0,
         "now": 50.0,
         "wall_time": 1_000_000.0,
     }
+    evidence = {name: changes.pop(name) for name in ("silent", "last_consumed", "unasked") if name in changes}
+    defaults["consumers"] = evidence_of(changes.pop("workers", ()), **evidence)
     return QueueSources(**{**defaults, **changes})
 
 
@@ -45,35 +42,6 @@ def test_queue_state__counts_what_its_consumers_hold() -> None:
     assert (queue.ready, queue.active, queue.reserved, queue.scheduled) == (5, 2, 3, 7)
     assert (queue.consumers, queue.consumer_names, queue.capacity) == (2, ("a@h", "c@h"), 6)
     assert queue.unconsumed_seconds == 0.0
-
-
-UNCONSUMED = [
-    # The store remembers.
-    ({"last_consumed": {"celery": 300.0}}, QueueReading(name="celery", ready=1), 300.0),
-    # Never consumed: as long as its oldest message is old.
-    ({}, QueueReading(name="celery", ready=1, oldest_published_at=999_900.0), 100.0),
-    # Never consumed, not stamped, first look.
-    ({}, QueueReading(name="celery", ready=1), 0.0),
-    # A stamp from the future is a skewed clock, not a negative age.
-    ({}, QueueReading(name="celery", ready=1, oldest_published_at=1_000_300.0), 0.0),
-    # Without a store the stamp serves too.
-    ({"last_consumed": None}, QueueReading(name="celery", ready=1, oldest_published_at=999_900.0), 100.0),
-    # The broker knows of a consumer that is not ours.
-    ({}, QueueReading(name="celery", ready=1, consumers=1), 0.0),
-    # Not all workers could be heard.
-    ({"knows_all_workers": False}, QueueReading(name="celery", ready=1), None),
-    # A silent one may consume anything.
-    ({"workers": (make_worker(state=WorkerState.UNKNOWN, queues=None),)}, QueueReading(name="celery"), None),
-    # A silent one that consumed something else.
-    ({"workers": (make_worker(state=WorkerState.UNKNOWN, queues=("x",)),)}, QueueReading(name="celery"), 0.0),
-]
-
-
-@pytest.mark.parametrize(("changes", "reading", "expected"), UNCONSUMED)
-def test_queue_state__unconsumed(
-    changes: dict[str, Any], reading: QueueReading, expected: float | None
-) -> None:
-    assert state(sources(reading, **changes)).unconsumed_seconds == expected
 
 
 def test_queue_state__an_eta_at_the_head_has_no_age() -> None:
@@ -103,11 +71,12 @@ def test_queue_state__unseen_it_is_as_old_as_nobody_has_taken_any() -> None:
     watch = QueueWatch()
     reading = QueueReading(name="celery", ready=5, consumers=0)
 
-    ages = [state(sources(reading, now=now), watch).oldest_age_seconds for now in (50.0, 80.0, 700.0)]
-    last = state(sources(reading, now=710.0), watch)
+    moments = (50.0, *range(80, 701, 30))
+    ages = [state(sources(reading, now=now), watch).oldest_age_seconds for now in moments]
+    last = state(sources(reading, now=690.0), watch)
 
-    assert ages == [None, 30.0, 650.0]
-    assert (last.oldest_age_seconds, last.oldest_age_is_minimum) == (660.0, True)
+    assert (ages[0], ages[1], ages[-1]) == (None, 30.0, 630.0)
+    assert (last.oldest_age_seconds, last.oldest_age_is_minimum) == (640.0, True)
     # Somebody takes: the oldest may be new.
     taken = QueueReading(name="celery", ready=5, consumers=1)
     assert state(sources(taken, now=720.0), watch).oldest_age_seconds is None

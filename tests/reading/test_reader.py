@@ -10,7 +10,7 @@ from celery import Celery
 
 from celery_health.conf import Settings
 from celery_health.health import judge
-from celery_health.reading.live import _is_ours
+from celery_health.reading.known_workers import is_ours_by
 from celery_health.reading.reader import Reader
 from celery_health.reading.recorded import Recorded
 from celery_health.reading.worker_reports import worker_from_builtin
@@ -48,12 +48,12 @@ def test_expected__what_beats_send_to_wherever_the_schedule_is_kept(reader: Read
     assert "emails" in reader._queue_names(reader._expecting(Topology(), recorded), recorded)
 
 
-def test_expected__a_worker_of_an_expected_queue_is_ours(reader: Reader) -> None:
+def test_expected__a_worker_of_an_expected_queueis_ours_by(reader: Reader) -> None:
     own = Topology(own_tasks=frozenset({"a.b"}))
     worker = make_worker(queues=("vip",), registered=frozenset({"a.b"}))
 
-    assert _is_ours(worker, reader._expecting(own, Recorded()))
-    assert not _is_ours(replace(worker, queues=("other",)), reader._expecting(own, Recorded()))
+    assert is_ours_by(worker, reader._expecting(own, Recorded()))
+    assert not is_ours_by(replace(worker, queues=("other",)), reader._expecting(own, Recorded()))
 
 
 def test_unread__a_store_that_was_not_asked_is_not_missing(reader: Reader) -> None:

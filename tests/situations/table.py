@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from redis import Redis
+
 from tests.situations.system import System
 from tests.support import Proxy, eventually
 
@@ -395,6 +397,81 @@ def orphaned_unacked_messages(system: System) -> Iterator[None]:
     worker.kill()
     system.worker(name="prod")
     system.healthy()
+    yield from stay(system, patience(system))
+
+
+# Who consumes a queue --------------------------------------------------------------------------------
+
+
+@situation("unhealthy", "queues.consumed", "fail", subject="celery", within="unconsumed_seconds")
+def name_of_a_dead_worker(system: System) -> Iterator[None]:
+    """Redis keeps the binding of a killed worker; its record is long gone."""
+    dead = system.worker(name="dead", plain=True)
+    system.worker(name="alive", queues=["other"])
+    dead.wait_heeds(system.app)
+    dead.kill()
+    system.send("add", count=3)
+    yield
+    system.worker(name="next")
+    yield
+
+
+@situation("healthy")
+def consumed_by_another_application(system: System) -> Iterator[None]:
+    system.worker(queues=["celery"])
+    system.worker(queues=["emails"], health={**system.settings, "APP_ID": "crm"})
+    system.send("sleep", patience(system) / 8, queue="emails", count=12)
+    yield from stay(system, patience(system))
+
+
+@situation("healthy")
+def consumed_by_a_worker_without_celery_health(system: System) -> Iterator[None]:
+    system.worker(queues=["celery"])
+    system.worker(queues=["emails"], plain=True)
+    system.send("sleep", patience(system) / 8, queue="emails", count=12)
+    yield from stay(system, patience(system))
+
+
+@situation("unhealthy", "queues.consumed", "fail", subject="celery", within="unconsumed_seconds")
+def sole_worker_draining(system: System) -> Iterator[None]:
+    worker = system.worker()
+    system.healthy()
+    system.send("sleep", 3 * system.limit("unconsumed_seconds") + 60)
+    eventually(lambda: system.report().snapshot.workers[0].active_count, 10, what="running")
+    worker.signal(signal.SIGTERM)
+    eventually(lambda: system.report().snapshot.workers[0].is_draining, 10, what="draining")
+    system.send("add", count=20)
+    yield
+    worker.kill()
+    system.worker(name=worker.hostname)
+    yield
+
+
+@situation("unhealthy", "queues.consumed", "fail", subject="celery", within="unconsumed_seconds")
+def sole_worker_cut_off_from_the_broker(system: System) -> Iterator[None]:
+    """Its records still come: the store is reached by another way."""
+    proxy = system.stack.enter_context(Proxy(system.redis.port))
+    system.reader_url = system.redis.url
+    system.health["STORE_URL"] = system.redis.url
+    system.worker(url=proxy.url(system.redis.url))
+    system.healthy()
+    proxy.refuse()
+    system.send("add", count=50)
+    yield
+    proxy.forward()
+    yield
+
+
+@situation("healthy")
+def asking_is_forbidden(system: System) -> Iterator[None]:
+    """Redis 7 gives new users no channels: that proves nothing about a worker without celery_health."""
+    with Redis.from_url(system.redis.url) as admin:
+        admin.execute_command("ACL", "SETUSER", "reader", "on", ">secret", "~*", "+@all", "resetchannels")
+    system.reader_url = system.redis.url.replace("redis://", "redis://reader:secret@")
+    system.worker(queues=["celery"])
+    system.worker(queues=["emails"], plain=True)
+    system.healthy()
+    system.send("sleep", patience(system) / 3, queue="emails", count=12)
     yield from stay(system, patience(system))
 
 

@@ -66,7 +66,11 @@ QUEUES: Final = fields(
                     "scheduled": unknown_or(whole("Held by workers until their time.")),
                     "oldest_age_seconds": unknown_or(number("Age of the oldest that waits.")),
                     "oldest_age_is_minimum": {**YES_NO, "description": "It is at least that old."},
-                    "consumers": unknown_or(whole()),
+                    "consumers": unknown_or(whole("Who takes from it, other applications' workers too.")),
+                    "foreign_consumers": rows(text("Those that are another application's workers.")),
+                    "idle_consumers": rows(text("Own workers that should and do not, each with its state.")),
+                    "unconsumed_seconds": unknown_or(number("Nobody took from it for so long, at least.")),
+                    "consumption_unknown": unknown_or(text("Why that is not known.")),
                     "capacity": unknown_or(whole("Tasks its consumers can run at once.")),
                     "expected_by": rows(text("`task:<name>`, `beat:<entry>` or `setting`.")),
                 }

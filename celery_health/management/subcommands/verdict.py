@@ -53,7 +53,9 @@ def run(terminal: Terminal, options: Mapping[str, Any]) -> int:
     interval = _seconds("--watch", options["watch"], _INTERVALS)
     while True:
         started = time.monotonic()
-        report = get_report(None if timeout is None else Deadline.after(timeout))
+        report = get_report(
+            None if timeout is None else Deadline.after(timeout), is_one_shot=interval is None
+        )
         _show(report, terminal, options, interval)
         if interval is None or terminal.closed:
             return exit_status(report, strict=options["strict"])

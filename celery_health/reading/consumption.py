@@ -1,0 +1,180 @@
+"""Who consumes a queue: one pure function, from all that was read and watched to one value.
+
+Everybody else (rules, doctor, metrics, page) takes that value. What counts as proof:
+
+- a worker of ours that takes messages now, a worker of another application, or the broker's own count;
+- where nothing of that is known, a queue from which messages are taken: somebody does it;
+- "nobody" is a fact only where the broker counts consumers, or where everybody who may be one was asked;
+- since when nobody does is believed as far as this process watched, or as the store says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from celery_health.brokers.base import QueueReading
+from celery_health.reading.queue_watch import Watched
+from celery_health.records import Worker, WorkerState
+
+#: Workers in these states are subscribed, and the broker counts them, though they take nothing.
+_HANGING = (WorkerState.STUCK, WorkerState.NOT_CONSUMING)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Silent:
+    """A worker that may live and did not answer."""
+
+    hostname: str
+    queues: tuple[str, ...] | None = None
+    """What it consumed when it last said so; None when it never did."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConsumerEvidence:
+    """All that one reading knows of consumers, of every queue."""
+
+    takers: Mapping[str, Sequence[Worker]] = field(default_factory=dict)
+    """Queue → our workers that take from it."""
+    idle: Mapping[str, Sequence[Worker]] = field(default_factory=dict)
+    """Queue → our live workers that have it among their queues, and take nothing now."""
+    foreign: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Queue → the workers of other applications that take from it."""
+    silent: Sequence[Silent] = ()
+    unasked: str | None = None
+    """Why workers that keep no record could not be asked at all; None when they were."""
+    last_consumed: Mapping[str, float] | None = None
+    """Queue → seconds since a worker with a record consumed it; None without a store that answers."""
+    store_age_seconds: float | None = None
+    """How long the store has kept that."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Consumption:
+    """Who consumes one queue, since when nobody has, or why that is not known."""
+
+    is_consumed: bool | None
+    """None when it is not known: `unknown` says why."""
+    workers: tuple[Worker, ...] = ()
+    """Ours that take from it."""
+    foreign: tuple[str, ...] = ()
+    idle: tuple[Worker, ...] = ()
+    consumers: int | None = None
+    """How many there are; None when that is not known."""
+    unconsumed_seconds: float | None = None
+    """How long nobody has, at least; 0 while somebody does; None when it is not known."""
+    by_store: bool = False
+    """The store says since when."""
+    unknown: str | None = None
+
+    @property
+    def is_by_name(self) -> bool:
+        """Say whether it is known who consumes it, or by the broker how many do."""
+        return bool(self.consumers)
+
+
+def evidence_of(
+    workers: Iterable[Worker],
+    *,
+    foreign: Iterable[Worker] = (),
+    silent: Sequence[Silent] = (),
+    unasked: str | None = None,
+    last_consumed: Mapping[str, float] | None = None,
+    store_age_seconds: float | None = None,
+) -> ConsumerEvidence:
+    """Return what `workers`, and all others that were seen, say of who consumes what."""
+    takers: dict[str, list[Worker]] = {}
+    idle: dict[str, list[Worker]] = {}
+    for worker in workers:
+        if worker.state.is_live:
+            chosen = takers if worker.state.takes_messages else idle
+            for name in worker.queues or ():
+                chosen.setdefault(name, []).append(worker)
+    strangers: dict[str, list[str]] = {}
+    for worker in foreign:
+        for name in worker.queues or ():
+            strangers.setdefault(name, []).append(worker.hostname)
+    return ConsumerEvidence(
+        takers=takers,
+        idle=idle,
+        foreign=strangers,
+        silent=silent,
+        unasked=unasked,
+        last_consumed=last_consumed,
+        store_age_seconds=store_age_seconds,
+    )
+
+
+def consumption_of(
+    queue: QueueReading, evidence: ConsumerEvidence, watched: Watched, *, age_seconds: float | None = None
+) -> Consumption:
+    """Return who consumes `queue`.
+
+    Args:
+        queue: what the broker says of it.
+        evidence: what was read of all who may consume it.
+        watched: what this process remembers of it, this reading not included.
+        age_seconds: of its oldest message, by its stamp.
+    """
+    takers = tuple(evidence.takers.get(queue.name, ()))
+    foreign = tuple(evidence.foreign.get(queue.name, ()))
+    idle = tuple(evidence.idle.get(queue.name, ()))
+    counted = None if queue.consumers is None else max(0, queue.consumers - _hanging(idle))
+    if takers or foreign or counted:
+        return Consumption(
+            is_consumed=True,
+            workers=takers,
+            foreign=foreign,
+            idle=idle,
+            consumers=max(len(takers) + len(foreign), counted or 0),
+            unconsumed_seconds=0.0,
+        )
+    if counted is None:
+        if watched.is_drained:
+            return Consumption(is_consumed=True, idle=idle, unconsumed_seconds=0.0)
+        why = _unknown(queue.name, evidence)
+        if why is not None:
+            return Consumption(is_consumed=None, idle=idle, unknown=why)
+    seconds, by_store = _unconsumed(queue, evidence, watched, age_seconds)
+    return Consumption(
+        is_consumed=False, idle=idle, consumers=0, unconsumed_seconds=seconds, by_store=by_store
+    )
+
+
+def _hanging(idle: Iterable[Worker]) -> int:
+    return sum(worker.state in _HANGING for worker in idle)
+
+
+def _unknown(name: str, evidence: ConsumerEvidence) -> str | None:
+    """Return why somebody may consume it whom nobody knows of; None where that is ruled out."""
+    known = [one.hostname for one in evidence.silent if one.queues is not None and name in one.queues]
+    if known:
+        return f"{_listed(known)} consumed it, and did not answer"
+    # Where a store knows who used to consume it, a name that nobody ever saw there blinds nothing.
+    if name in (evidence.last_consumed or {}):
+        return None
+    if evidence.unasked is not None:
+        return evidence.unasked
+    strangers = [one.hostname for one in evidence.silent if one.queues is None]
+    return f"{_listed(strangers)} may consume it, and did not answer" if strangers else None
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:3])
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"worker {shown}{more}" if len(names) == 1 else f"workers {shown}{more}"
+
+
+def _unconsumed(
+    queue: QueueReading, evidence: ConsumerEvidence, watched: Watched, age_seconds: float | None
+) -> tuple[float, bool]:
+    """Return how long nobody has consumed it, at least, and whether the store says so."""
+    stamps = evidence.last_consumed
+    if stamps is not None and queue.name in stamps:
+        # Whoever this process saw consuming it later kept no record.
+        return min(stamps[queue.name], watched.consumed_ago), True
+    if stamps and queue.ready and evidence.store_age_seconds is not None:
+        # Workers report here, and none ever consumed it: what waits there has waited in vain so far.
+        vain = min(evidence.store_age_seconds, age_seconds or 0.0, watched.consumed_ago)
+        return max(watched.unconsumed_seconds, vain), vain >= watched.unconsumed_seconds and vain > 0.0
+    return watched.unconsumed_seconds, False

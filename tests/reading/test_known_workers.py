@@ -1,0 +1,107 @@
+"""Who is asked, how often, and when a name is proven to be nobody's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery_health.reading.inspection import Census, Replies
+from celery_health.reading.known_workers import KnownWorkers
+from celery_health.records import WorkerState
+from celery_health.topology import Topology
+
+TOPOLOGY = Topology()
+
+
+def report(app_id: str = "shop", *queues: str) -> dict[str, Any]:
+    return {"app_id": app_id, "queues": list(queues or ("celery",))}
+
+
+def known(now: float = 0.0, silent: tuple[str, ...] = (), **reports: dict[str, Any]) -> KnownWorkers:
+    workers = KnownWorkers("shop", memory_seconds=3600)
+    workers.note_replies(Replies(reports=reports, silent=silent), TOPOLOGY, now)
+    return workers
+
+
+def census(*names: str, complete: bool = True) -> Census:
+    return Census(names=frozenset(names), listeners=len(names), is_complete=complete)
+
+
+def states(workers: KnownWorkers, *names: str, now: float = 0.0) -> dict[str, WorkerState]:
+    return {worker.hostname: worker.state for worker in workers.workers(names, now)}
+
+
+def test_known__ours_is_asked_each_time_and_a_foreign_one_each_half_minute() -> None:
+    workers = known(a=report(), b=report("crm"))
+
+    assert workers.due(["a", "b", "new"], 1.0) == ["a", "new"]
+    assert workers.due(["a", "b"], 30.0) == ["a", "b"]
+    assert [worker.hostname for worker in workers.foreign(["a", "b"])] == ["b"]
+    assert states(workers, "a", "b") == {"a": WorkerState.OK}
+
+
+def test_known__a_silent_one_is_asked_less_and_less_often() -> None:
+    workers = known(silent=("a",))
+    asked, now = [], 0.0
+    while now < 400.0:
+        if workers.due(["a"], now):
+            asked.append(now)
+            workers.note_replies(Replies(silent=("a",)), TOPOLOGY, now)
+        now += 1.0
+    assert asked == [5.0, 15.0, 35.0, 75.0, 155.0, 315.0]
+
+
+def test_known__is_gone_when_two_complete_censuses_missed_it() -> None:
+    workers = known(a=report(), b=report())
+    names = ("a", "b")
+    workers.note_replies(Replies(reports={"a": report()}, silent=("b",)), TOPOLOGY, 1.0)
+    assert states(workers, *names, now=1.0) == {"a": WorkerState.OK, "b": WorkerState.UNKNOWN}
+
+    workers.note_census(census("a"), names, 1.0)
+    assert states(workers, *names, now=1.0)["b"] is WorkerState.UNKNOWN
+    workers.note_census(census("a"), names, 3.0)
+
+    assert states(workers, *names, now=3.0)["b"] is WorkerState.GONE
+    assert workers.due(names, 500.0) == ["a"]
+    assert workers.silent(names) == ()
+
+
+def test_known__an_incomplete_census_proves_nothing_and_the_next_begins_anew() -> None:
+    workers = known(a=report())
+    names = ("a", "b")
+    workers.note_census(census("a"), names, 1.0)
+    workers.note_census(census("a", complete=False), names, 3.0)
+    workers.note_census(census("a"), names, 5.0)
+
+    assert workers.gone(names) == []
+    workers.note_census(census("a"), names, 7.0)
+    assert workers.gone(names) == ["b"]
+
+
+def test_known__a_name_that_never_answered_and_listens_no_more_is_nobody() -> None:
+    """The binding that a killed worker left blinds nothing, from the first complete census on."""
+    workers = KnownWorkers("shop", memory_seconds=3600)
+    workers.note_census(census("a"), ("a", "dead"), 0.0)
+
+    assert workers.silent(("a", "dead")) == ()
+    assert states(workers, "dead") == {}
+    assert workers.due(("a", "dead"), 0.0) == ["a"]
+
+
+def test_known__who_comes_back_is_asked_at_once() -> None:
+    workers = known(a=report())
+    for now in (1.0, 3.0):
+        workers.note_census(census(), ("a",), now)
+    assert states(workers, "a", now=3.0) == {"a": WorkerState.GONE}
+    workers.note_census(census("a"), ("a",), 40.0)
+
+    assert workers.due(["a"], 40.0) == ["a"]
+
+
+def test_known__a_silent_foreign_one_is_no_consumer_any_more() -> None:
+    workers = known(b=report("crm", "emails"))
+    workers.note_replies(Replies(silent=("b",)), TOPOLOGY, 31.0)
+
+    assert workers.foreign(["b"]) == ()
+    (silent,) = workers.silent(["b"])
+    assert (silent.hostname, silent.queues) == ("b", ("emails",))
+    assert states(workers, "b") == {}
