@@ -97,6 +97,11 @@ class Evidence:
         """Return the live workers that consume one of `queues`."""
         return tuple(w for w in self.workers if any(queue in queues for queue in w.queues or ()))
 
+    def is_consumed(self, queue: str) -> bool:
+        """Say whether somebody is seen to consume `queue`: a worker of another application too."""
+        states = self.live.snapshot.queues if self.live else ()
+        return bool(self.consumers([queue])) or any(one.consumers for one in states if one.name == queue)
+
     @property
     def all_names(self) -> frozenset[str]:
         """Return every task name that is registered here or, live, by some worker."""

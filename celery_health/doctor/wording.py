@@ -1,4 +1,4 @@
-"""How the doctor puts things: lists of names, commands to paste, and what somebody may have meant."""
+"""How the doctor puts things: lists of names, and what somebody may have meant."""
 
 from __future__ import annotations
 
@@ -18,12 +18,6 @@ def listed(names: Iterable[str], most: int = _MOST_NAMES) -> str:
     if len(quoted) < 2:
         return "".join(quoted)
     return f"{', '.join(quoted[:-1])} and {quoted[-1]}"
-
-
-def worker_command(app_name: str, queues: Iterable[str] = ()) -> str:
-    """Return the command that starts a worker, to paste."""
-    names = ",".join(sorted(set(queues)))
-    return f"celery -A {app_name} worker" + (f" -Q {names}" if names else "")
 
 
 def meant(name: str, known: Collection[str], tasks_at: Mapping[str, str] | None = None) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import ClassVar, final
 from celery_health.conf import Settings
 from celery_health.health.needs import Lack, Need, tasks_are_sent
 from celery_health.records import CheckResult, CheckStatus, Snapshot
+from celery_health.text.commands import worker_command as worker_command
 
 
 class Check(ABC):
@@ -82,9 +83,3 @@ class Check(ABC):
     def lacks(self, lack: Lack) -> CheckResult:
         """Return what the check says where a need is not met."""
         return self.result(lack.status, lack.message, because=lack.because)
-
-
-def worker_command(app_name: str, queues: Iterable[str] = ()) -> str:
-    """Return the command that starts a worker, to paste."""
-    names = ",".join(sorted(queues))
-    return f"celery -A {app_name} worker" + (f" -Q {names}" if names else "")

@@ -7,9 +7,10 @@ from functools import partial
 from typing import ClassVar
 
 from celery_health.conf import Settings
-from celery_health.health.base import Check, worker_command
+from celery_health.health.base import Check
 from celery_health.health.needs import Need, queues_are_read, tasks_are_sent
 from celery_health.records import CheckResult, CheckStatus, QueueState, Snapshot, Worker, WorkerState
+from celery_health.text.commands import add_consumer_command, worker_command
 
 
 class QueuesConsumed(Check):
@@ -85,10 +86,9 @@ def _fix(queue: QueueState, snapshot: Snapshot) -> str:
     cancelled = next((w for w in snapshot.workers if w.state.is_live and name in w.cancelled_queues), None)
     if cancelled is None:
         return start
-    command = f"celery -A {app} control add_consumer {name} -d {cancelled.hostname}"
     return (
         f"Worker '{cancelled.hostname}' was told to consume it no more (cancel_consumer). "
-        f"Undo that: {command}; or restart it."
+        f"Undo that: {add_consumer_command(app, name, cancelled.hostname)}, or restart it."
     )
 
 

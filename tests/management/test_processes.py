@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import redis
+from celery import Celery
 
 from tests.support import ROOT, ManagedProcess, RedisServer, Worker, eventually, project_env, unanswered_port
 
@@ -326,3 +327,24 @@ def test_watch__piped_appends_and_ends_with_130(redis_url: str) -> None:
         assert process.wait() == 130
     assert "\x1b" not in process.log
     assert "Traceback" not in process.log
+
+
+@pytest.mark.rabbitmq
+def test_process__one_look_without_a_store_says_what_it_cannot_know(
+    rabbit_url: str, worker_factory: Callable[..., Worker]
+) -> None:
+    """A web process waits for the limit; a command that ends now never will."""
+    worker_factory(rabbit_url, queues=["other"])
+    app = Celery(broker=rabbit_url, set_as_current=False)
+    for _ in range(3):
+        app.send_task("tests.project.tasks.add", (1, 2))
+    app.close()
+
+    ran = run(rabbit_url, "--json")
+
+    body = json.loads(ran.out)
+    (row,) = (check for check in body["checks"] if check["id"] == "queues.consumed")
+    assert (ran.status, body["status"], row["status"], row["subject"]) == (0, "degraded", "warn", "celery")
+    assert row["message"] == (
+        "Queue 'celery' has no consumer now, and 3 tasks wait; for how long is not known."
+    )

@@ -13,7 +13,8 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import LIVE, Rule
 from celery_health.doctor.rules.queue_unconsumed import senders
-from celery_health.doctor.wording import is_typo, worker_command
+from celery_health.doctor.wording import is_typo
+from celery_health.text.commands import worker_command
 
 
 class QueueAbandoned(Rule):
@@ -36,7 +37,7 @@ class QueueAbandoned(Rule):
             if queue.ready and queue.consumers == 0 and not queue.expected_by
         }
         for queue, ready in sorted({**evidence.live.abandoned, **held}.items()):
-            if queue in wanted or queue in evidence.ignored_queues or evidence.consumers([queue]):
+            if queue in wanted or queue in evidence.ignored_queues or evidence.is_consumed(queue):
                 continue
             if queue.endswith(evidence.dead_letter_suffix):
                 continue  # waits for people

@@ -27,7 +27,7 @@ class QueueMisspelt(Rule):
         """Yield a finding per rarer queue; none for queues that are declared or seen consumed."""
         used = senders(evidence)
         for queue, why in used.items():
-            if queue in evidence.declared_queues or evidence.consumers([queue]):
+            if queue in evidence.declared_queues or evidence.is_consumed(queue):
                 continue
             if evidence.conf.declares_queues:
                 continue

@@ -17,8 +17,9 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import BOTH, Rule
-from celery_health.doctor.wording import is_typo, worker_command
+from celery_health.doctor.wording import is_typo
 from celery_health.records import QueueState
+from celery_health.text.commands import add_consumer_command, worker_command
 
 
 class QueueUnconsumed(Rule):
@@ -62,7 +63,11 @@ class QueueUnconsumed(Rule):
         names = sorted({name for queues in consumed.values() for name in queues})
         typo = next((name for name in names if is_typo(name, queue.name)), None)
         waiting = f" {queue.ready} wait there." if queue.ready else ""
-        if typo is not None:
+        cancelled = next((w for w in evidence.workers if queue.name in w.cancelled_queues), None)
+        if cancelled is not None:
+            undo = add_consumer_command(evidence.app_name, queue.name, cancelled.hostname)
+            fix = f"'{cancelled.hostname}' was told to consume it no more (cancel_consumer). Undo it: {undo}"
+        elif typo is not None:
             right = worker_command(evidence.app_name, [queue.name, *(one for one in names if one != typo)])
             fix = (
                 f"Workers consume '{typo}': name the queue alike on both sides. If '{queue.name}' is right: "

@@ -14,7 +14,8 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
 from celery_health.doctor.rules.queue_unconsumed import misspelt_queue, senders
-from celery_health.doctor.wording import listed, worker_command
+from celery_health.doctor.wording import listed
+from celery_health.text.commands import worker_command
 
 
 class QueueUndeclared(Rule):
@@ -31,7 +32,7 @@ class QueueUndeclared(Rule):
         for queue, why in senders(evidence).items():
             if queue in evidence.declared_queues or misspelt_queue(evidence, queue) is not None:
                 continue
-            if evidence.consumers([queue]) or not any(reason.startswith("task:") for reason in why):
+            if evidence.is_consumed(queue) or not any(reason.startswith("task:") for reason in why):
                 continue
             yield self.finding(
                 Kind.QUEUE,
