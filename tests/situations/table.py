@@ -416,19 +416,24 @@ def name_of_a_dead_worker(system: System) -> Iterator[None]:
     yield
 
 
+EMAILS = {"task_routes": {"tests.project.tasks.sleep": {"queue": "emails"}}}
+
+
 @situation("healthy")
 def consumed_by_another_application(system: System) -> Iterator[None]:
+    system.conf.update(EMAILS)
     system.worker(queues=["celery"])
     system.worker(queues=["emails"], health={**system.settings, "APP_ID": "crm"})
-    system.send("sleep", patience(system) / 8, queue="emails", count=12)
+    system.send("sleep", patience(system) / 8, count=12)
     yield from stay(system, patience(system))
 
 
 @situation("healthy")
 def consumed_by_a_worker_without_celery_health(system: System) -> Iterator[None]:
+    system.conf.update(EMAILS)
     system.worker(queues=["celery"])
     system.worker(queues=["emails"], plain=True)
-    system.send("sleep", patience(system) / 8, queue="emails", count=12)
+    system.send("sleep", patience(system) / 8, count=12)
     yield from stay(system, patience(system))
 
 
@@ -465,13 +470,14 @@ def sole_worker_cut_off_from_the_broker(system: System) -> Iterator[None]:
 @situation("healthy")
 def asking_is_forbidden(system: System) -> Iterator[None]:
     """Redis 7 gives new users no channels: that proves nothing about a worker without celery_health."""
+    system.conf.update(EMAILS)
     with Redis.from_url(system.redis.url) as admin:
         admin.execute_command("ACL", "SETUSER", "reader", "on", ">secret", "~*", "+@all", "resetchannels")
     system.reader_url = system.redis.url.replace("redis://", "redis://reader:secret@")
     system.worker(queues=["celery"])
     system.worker(queues=["emails"], plain=True)
     system.healthy()
-    system.send("sleep", patience(system) / 3, queue="emails", count=12)
+    system.send("sleep", patience(system) / 3, count=12)
     yield from stay(system, patience(system))
 
 

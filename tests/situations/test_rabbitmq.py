@@ -25,6 +25,8 @@ WITH_STORE = [
     "solo_busy",
     "beat_task_under_an_unknown_name",
     "only_another_apps_worker",
+    "sole_worker_draining",
+    "consumed_by_another_application",
 ]
 
 #: Live inspection alone: what cannot be known is unknown, and never a wrong red.
@@ -37,6 +39,7 @@ WITHOUT_STORE = [
     "solo_busy",
     "gevent_busy",
     "saturated_by_slow_tasks",
+    "consumed_by_a_worker_without_celery_health",
 ]
 
 
