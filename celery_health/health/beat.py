@@ -15,6 +15,7 @@ from celery_health.records import Beat, BeatState, CheckResult, CheckStatus, Sch
 
 #: Entries that are named one by one; a beat that died leaves all of them late.
 _MOST_NAMED: Final = 20
+_NOT_EXPECTED: Final = "No beat is expected (EXPECT_BEAT)."
 
 
 def beat_command(app_name: str) -> str:
@@ -26,12 +27,14 @@ class BeatAlive(Check):
     """Warn when a beat should be there and none is, or when two send the same schedule."""
 
     id: ClassVar[str] = "beat.alive"
-    needs: ClassVar[Sequence[Need]] = (tasks_are_sent, beats_are_seen)
+    needs: ClassVar[Sequence[Need]] = (tasks_are_sent,)
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result for the whole, and one for beats that are one too many."""
-        if settings.expect_beat is False and not sending_beats(snapshot.beats):
-            yield self.result(CheckStatus.PASS, "No beat is expected (EXPECT_BEAT).")
+        if _is_off(snapshot, settings):
+            yield self.result(CheckStatus.OFF, _NOT_EXPECTED)
+        elif lack := beats_are_seen(snapshot):
+            yield self.lacks(lack)
         else:
             yield self._whole(snapshot, settings)
             yield from self._doubled(snapshot.beats, settings.limits)
@@ -146,10 +149,16 @@ class BeatOnTime(Check):
     """Warn when an entry of the schedule is overdue."""
 
     id: ClassVar[str] = "beat.on_time"
-    needs: ClassVar[Sequence[Need]] = (tasks_are_sent, beats_are_seen)
+    needs: ClassVar[Sequence[Need]] = (tasks_are_sent,)
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per entry that is overdue, else one for all."""
+        if _is_off(snapshot, settings):
+            yield self.result(CheckStatus.OFF, _NOT_EXPECTED)
+            return
+        if lack := beats_are_seen(snapshot):
+            yield self.lacks(lack)
+            return
         last = last_beat(snapshot.beats)
         if (
             not sending_beats(snapshot.beats)
@@ -182,7 +191,7 @@ class BeatOnTime(Check):
             )
 
     def _nothing_told(self, snapshot: Snapshot, settings: Settings) -> CheckResult:
-        if not snapshot.beats and (settings.expect_beat is False or snapshot.schedule_exists is False):
+        if not snapshot.beats and snapshot.schedule_exists is False:
             return self.result(CheckStatus.PASS, "There is no beat, and no schedule that one should send.")
         return self.result(CheckStatus.UNKNOWN, "No beat says what its schedule holds.")
 
@@ -224,6 +233,11 @@ def overdue_limit(entry: ScheduleEntryState, limits: Limits) -> float:
 def _is_overdue(entry: ScheduleEntryState, limits: Limits) -> bool:
     late = entry.overdue_seconds
     return entry.enabled and late is not None and late > overdue_limit(entry, limits)
+
+
+def _is_off(snapshot: Snapshot, settings: Settings) -> bool:
+    """Say whether nobody wants to know of a beat, with a store or without: none is to run, and none does."""
+    return settings.expect_beat is False and not sending_beats(snapshot.beats)
 
 
 def _is_missed(beat: Beat, snapshot: Snapshot, settings: Settings) -> bool:

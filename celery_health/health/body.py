@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from celery_health.health.gaps import notes_of
 from celery_health.health.workers import NO_WORKERS
 from celery_health.records import CheckResult, HealthReport, Snapshot, WorkerState
 
@@ -24,6 +25,7 @@ def report_body(report: HealthReport, *, details: bool = True) -> dict[str, Any]
         "queues": {queue.name: -1 if queue.ready is None else queue.ready for queue in snapshot.queues},
         "recommendations": list(report.recommendations),
         "checks": [_check(check) for check in report.checks],
+        "notes": list(notes_of(report)),
         "source": snapshot.source.value,
         "as_of": timestamp(snapshot.taken_at),
         "age_seconds": round(report.age_seconds, 3),

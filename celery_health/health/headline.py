@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+from celery_health.health.gaps import Gap, gaps_of
 from celery_health.records import CheckStatus, HealthReport, QueueState, Snapshot
 from celery_health.text.formats import duration, plural
 from celery_health.text.printable import printable
@@ -21,11 +22,27 @@ def reason(report: HealthReport) -> str:
     if report.snapshot.app.always_eager:
         return "tasks run in the process that calls them (task_always_eager): no broker or worker is asked."
     present = f"{_live(report.snapshot)}, {_waiting(report.snapshot.queues)}."
-    unknown = dict.fromkeys(check.id for check in report.checks if check.status is CheckStatus.UNKNOWN)
-    if unknown:
+    gaps = gaps_of(report.checks)
+    if gaps:
         # Nothing was found wrong, which is less than everything being right.
-        return f"as far as is known: {present} Not known: {', '.join(unknown)}."
+        return f"as far as is known: {present} {' '.join(_gap(gap) for gap in _brief(gaps))}"
     return present
+
+
+def _brief(gaps: Iterable[Gap]) -> Iterable[Gap]:
+    """Leave out why something is not known: each row, and each note, says it."""
+    unknown: dict[str, None] = {}
+    for gap in gaps:
+        if gap.status is CheckStatus.UNKNOWN:
+            unknown |= dict.fromkeys(gap.watched)
+        else:
+            yield gap
+    if unknown:
+        yield Gap(status=CheckStatus.UNKNOWN, cause=None, watched=tuple(unknown), why="")
+
+
+def _gap(gap: Gap) -> str:
+    return printable(f"{gap.summary[:1].upper()}{gap.summary[1:]}.")
 
 
 def oldest(queue: QueueState) -> str:

@@ -2,14 +2,21 @@
 
 A need is a pure function of the snapshot. It returns None where it is met, else what the check says instead
 of judging. Its name is the condition, so that ``needs = (tasks_are_sent, queues_are_read)`` reads as one.
+What another check says of its own is named (`Lack.because`), so that people read one cause once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
-from celery_health.records import CheckStatus, Snapshot
+from celery_health.records import CheckStatus, Snapshot, WorkerState
+
+#: The checks that say of their own what others lack.
+BROKER: Final = "broker.reachable"
+STORE: Final = "store.reachable"
+WORKERS: Final = "workers.alive"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,33 +45,64 @@ def tasks_are_sent(snapshot: Snapshot) -> Lack | None:
 
 def queues_are_read(snapshot: Snapshot) -> Lack | None:
     """Need one queue that could be read, where there are any."""
-    if not snapshot.queues or any(queue.ready is not None for queue in snapshot.queues):
-        return None
-    if snapshot.broker.reachable is None:
-        return _unsupported(snapshot.broker.error or "No queue could be read.")
-    why = snapshot.broker.error or snapshot.queues[0].error or "the broker did not say"
-    return _unknown(f"No queue could be read: {why}")
+    lack = queues_are_readable(snapshot)
+    if lack or not snapshot.queues or any(queue.ready is not None for queue in snapshot.queues):
+        return lack
+    return _unknown(f"No queue could be read: {snapshot.queues[0].error or 'the broker did not say'}")
 
 
 def queues_are_readable(snapshot: Snapshot) -> Lack | None:
-    """Need a broker that can be asked for its queues; whether it answers is for the check to say."""
-    return queues_are_read(snapshot) if snapshot.broker.reachable is None else None
+    """Need a broker that could be asked for its queues, or one queue that could be read without it."""
+    broker = snapshot.broker
+    if broker.reachable or any(queue.ready is not None for queue in snapshot.queues):
+        return None
+    if broker.reachable is None and broker.error:
+        return _unsupported(broker.error, because=BROKER)
+    why = broker.error or ("the broker was not asked" if broker.reachable is None else "the broker is away")
+    return _unknown(f"No queue could be read: {why}", because=BROKER)
+
+
+def letters_are_counted(snapshot: Snapshot) -> Lack | None:
+    """Need a broker that could be asked for dead letters, where they are on."""
+    letters = snapshot.dead_letters
+    if letters is None or snapshot.broker.reachable is not False:
+        return None
+    return _unknown("Dead letters cannot be counted while the broker is away.", because=BROKER)
 
 
 def workers_are_known(snapshot: Snapshot) -> Lack | None:
     """Need a worker, or a broker over which workers can be asked."""
     if snapshot.workers or snapshot.broker.reachable is not False:
         return None
-    return _unknown("The workers cannot be asked while the broker is away.")
+    return _unknown("The workers cannot be asked while the broker is away.", because=BROKER)
 
 
 def a_worker_lives(message: str) -> Need:
-    """Return the need of a worker that lives; without one, the check says `message`."""
+    """Return the need of a worker that lives; where none is there, the check says `message`."""
 
     def need(snapshot: Snapshot) -> Lack | None:
-        return None if any(worker.state.is_live for worker in snapshot.workers) else _unknown(message)
+        if lack := workers_can_tell(snapshot):
+            return lack
+        if any(worker.state.is_live for worker in snapshot.workers):
+            return None
+        return _unknown(message, because=WORKERS)
 
     return need
+
+
+def workers_can_tell(snapshot: Snapshot) -> Lack | None:
+    """Need a worker that lives, or to know that none does."""
+    workers, inspection = snapshot.workers, snapshot.inspection
+    if any(worker.state.is_live for worker in workers):
+        return None
+    if lack := workers_are_known(snapshot):
+        return lack
+    is_anybody_silent = any(worker.state is WorkerState.UNKNOWN for worker in workers)
+    if not is_anybody_silent and (workers or inspection.complete):
+        return None
+    if not workers and not inspection.supported:
+        return _unsupported("No worker can be asked, and none keeps a record.", because=WORKERS)
+    return _unknown("Whether a worker is there is not known.", because=WORKERS)
 
 
 def outcomes_are_kept(snapshot: Snapshot) -> Lack | None:
@@ -72,29 +110,31 @@ def outcomes_are_kept(snapshot: Snapshot) -> Lack | None:
     if snapshot.recent is not None:
         return None
     if not snapshot.store.configured:
-        return _unsupported("Without a store, outcomes are not kept.")
-    return _unknown("The store could not be read.")
+        return _unsupported("Without a store, outcomes are not kept.", because=STORE)
+    return _unread(snapshot, "Outcomes are not known")
 
 
 def beats_are_seen(snapshot: Snapshot) -> Lack | None:
     """Need the store to which beats report themselves."""
     if not snapshot.store.configured:
         return _unsupported(
-            "Beats report themselves to a store, and there is none: set STORE_URL to a Redis."
+            "Beats report themselves to a store, and there is none: set STORE_URL to a Redis.", because=STORE
         )
-    if snapshot.store.reachable is not True:
-        return _unknown(f"Beats cannot be seen while the store is away: {snapshot.store.error}")
-    return None
+    return None if snapshot.store.reachable else _unread(snapshot, "Beats cannot be seen")
 
 
-def dead_letters_are_on(snapshot: Snapshot) -> Lack | None:
-    """Need dead letters (``snapshot.dead_letters``)."""
-    return _unsupported("Dead letters are off (DEAD_LETTERS).") if snapshot.dead_letters is None else None
+def _unread(snapshot: Snapshot, what: str) -> Lack:
+    store = snapshot.store
+    if store.reachable is None:
+        # Where both are away, only the broker is asked: it is what used the time up.
+        because = BROKER if snapshot.broker.reachable is False else STORE
+        return _unknown(f"{what}: the store was not asked.", because=because)
+    return _unknown(f"{what} while the store is away: {store.error or 'no reason is known'}", because=STORE)
 
 
-def _unsupported(message: str) -> Lack:
-    return Lack(status=CheckStatus.UNSUPPORTED, message=message)
+def _unsupported(message: str, *, because: str | None = None) -> Lack:
+    return Lack(status=CheckStatus.UNSUPPORTED, message=message, because=because)
 
 
-def _unknown(message: str) -> Lack:
-    return Lack(status=CheckStatus.UNKNOWN, message=message)
+def _unknown(message: str, *, because: str | None = None) -> Lack:
+    return Lack(status=CheckStatus.UNKNOWN, message=message, because=because)

@@ -39,7 +39,7 @@ class QueuesDepth(Check):
             )
 
     def _unknown(self, queue: QueueState) -> CheckResult:
-        why = queue.error or "not supported by this transport"
+        why = queue.error or "the broker did not say"
         return self.result(
             CheckStatus.UNKNOWN,
             f"The depth of queue '{queue.name}' could not be read: {why}",

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from celery_health.conf import Settings
 from celery_health.health.base import Check
-from celery_health.health.needs import Need, dead_letters_are_on
+from celery_health.health.needs import BROKER, Need, letters_are_counted, tasks_are_sent
 from celery_health.records import CheckResult, CheckStatus, Snapshot
 
 
@@ -25,7 +25,8 @@ class StoreReachable(Check):
                 "No store: neither broker nor result backend is a Redis. Set STORE_URL to have one.",
             )
         elif store.reachable is None:
-            yield self.result(CheckStatus.UNKNOWN, "The store was not asked.")
+            because = BROKER if snapshot.broker.reachable is False else None
+            yield self.result(CheckStatus.UNKNOWN, "The store was not asked.", because=because)
         elif store.reachable:
             yield self.result(CheckStatus.PASS, f"The store at {store.url} answers.")
         else:
@@ -40,12 +41,14 @@ class DeadLettersSize(Check):
     """Warn when too many letters lie in one dead letter queue."""
 
     id: ClassVar[str] = "dead_letters.size"
-    needs: ClassVar[Sequence[Need]] = (dead_letters_are_on,)
+    needs: ClassVar[Sequence[Need]] = (tasks_are_sent, letters_are_counted)
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per queue over its limit or unreadable, else one for all."""
         letters = snapshot.dead_letters
-        assert letters is not None, "needs dead_letters_are_on"
+        if letters is None:
+            yield self._none_kept(settings)
+            return
         results = []
         for queue, size in sorted(letters.items()):
             limit = settings.limit("dead_letters", queue=queue)
@@ -82,3 +85,8 @@ class DeadLettersSize(Check):
                 unit="letters",
             )
         ]
+
+    def _none_kept(self, settings: Settings) -> CheckResult:
+        if settings.dead_letters.enabled:
+            return self.result(CheckStatus.UNSUPPORTED, "This transport cannot keep dead letters.")
+        return self.result(CheckStatus.OFF, "Dead letters are off (DEAD_LETTERS).")

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from celery_health.conf import Settings
 from celery_health.health.base import Check
-from celery_health.health.needs import Need, outcomes_are_kept, tasks_are_sent
+from celery_health.health.needs import Need, outcomes_are_kept, tasks_are_sent, workers_can_tell
 from celery_health.records import CheckResult, CheckStatus, RunningTask, Snapshot, TaskOutcomes
 
 
@@ -82,6 +82,7 @@ class TasksStuck(Check):
     """Warn when a task runs longer than it says, than its time limit, or than it ever did."""
 
     id: ClassVar[str] = "tasks.stuck"
+    needs: ClassVar[Sequence[Need]] = (tasks_are_sent, workers_can_tell)
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per stuck task, else one for all."""

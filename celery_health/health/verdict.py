@@ -43,10 +43,22 @@ CHECKS: Final[Sequence[Check]] = (
 def judge(snapshot: Snapshot, settings: Settings, *, age_seconds: float = 0.0) -> HealthReport:
     """Return the verdict on `snapshot`. Pure: the same snapshot and settings give the same report."""
     results: list[CheckResult] = []
+    off: set[str] = set()
     for check in CHECKS:
         severity = settings.checks.get(check.id)
-        if severity != "off":
-            results += _with_severity(check.judge(snapshot, settings), severity)
+        if severity == "off":
+            results.append(check.result(CheckStatus.OFF, "Off by choice (CHECKS)."))
+            continue
+        found = [*_with_severity(check.judge(snapshot, settings), severity)]
+        if any(result.status is CheckStatus.OFF for result in found):
+            off.add(check.id)
+        # What nobody wants to be told of explains why others have nothing to look at.
+        results += (
+            replace(result, status=CheckStatus.OFF)
+            if result.status is CheckStatus.UNKNOWN and result.because in off
+            else result
+            for result in found
+        )
     return HealthReport(
         status=fold(results), checks=tuple(results), snapshot=snapshot, age_seconds=age_seconds
     )

@@ -45,7 +45,7 @@ class WorkersAlive(Check):
                 f"No worker has answered in time; {', '.join(silent)} may be busy, stopped or gone.",
             )
         if settings.min_workers == 0:
-            return none(CheckStatus.PASS, "No worker is alive, and none must be (MIN_WORKERS 0).")
+            return none(CheckStatus.OFF, "No worker is alive, and none must be (MIN_WORKERS 0).")
         recommendation = f"{NO_WORKERS}. Start one: {worker_command(snapshot.app.name)}"
         if not snapshot.workers and not snapshot.inspection.supported:
             return self.result(

@@ -12,6 +12,7 @@ from typing import Final
 
 from django.core.management.color import Style
 
+from celery_health.health.folding import FAULTS, WORST_FIRST, Row, folded, unfolded
 from celery_health.health.headline import reason
 from celery_health.management.sections import SECTIONS
 from celery_health.records import (
@@ -35,17 +36,7 @@ MOST_QUEUES: Final = 8
 #: Longer names are cut: a summary is for reading, the JSON has them whole.
 NAME_LENGTH: Final = 80
 
-#: The worst first; what passed is left out unless everything is asked for.
-_ORDER: Final = (
-    CheckStatus.FAIL,
-    CheckStatus.WARN,
-    CheckStatus.UNKNOWN,
-    CheckStatus.UNSUPPORTED,
-    CheckStatus.OFF,
-    CheckStatus.PASS,
-)
-_FAULTS: Final = _ORDER[:2]
-_COLUMN: Final = max(len(status.value) for status in _ORDER) + 2
+_COLUMN: Final = max(len(status.value) for status in CheckStatus) + 2
 
 
 def render(report: HealthReport, style: Style, *, verbose: bool = False) -> list[str]:
@@ -73,17 +64,14 @@ def headline(report: HealthReport, style: Style) -> str:
 
 def results_lines(checks: Iterable[CheckResult], style: Style, *, verbose: bool = False) -> list[str]:
     """Return the results that did not pass, the worst first, each with what to do about it."""
-    # What several checks say in the same words is said once, in all their names.
-    groups: dict[tuple[CheckStatus, str, str | None], list[CheckResult]] = {}
-    for check in checks:
-        groups.setdefault((check.status, check.message, check.recommendation), []).append(check)
+    rows = unfolded(checks) if verbose else folded(checks)
     lines: list[str] = []
-    for status in _ORDER if verbose else _ORDER[:-1]:
-        found = [group for (its_status, *_), group in groups.items() if its_status is status]
-        most = MOST_FAULTS if status in _FAULTS else MOST_OTHERS
+    for status in WORST_FIRST if verbose else WORST_FIRST[:-1]:
+        found = [row for row in rows if row.status is status]
+        most = MOST_FAULTS if status in FAULTS else MOST_OTHERS
         shown = found if verbose else found[:most]
-        for group in shown:
-            lines += _result(group, style)
+        for row in shown:
+            lines += _row(row, style)
         if len(found) > len(shown):
             more = f"{number(len(found) - len(shown))} more (--verbose shows all)"
             lines.append(_labelled(status, style) + f"... and {more}")
@@ -100,12 +88,12 @@ def _labelled(status: CheckStatus, style: Style) -> str:
     return f"  {word}{' ' * (_COLUMN - len(status.value))}"
 
 
-def _result(group: Sequence[CheckResult], style: Style) -> list[str]:
-    check = group[0]
-    ids = ", ".join(dict.fromkeys(each.id for each in group))
-    lines = [f"{_labelled(check.status, style)}{ids}: {printable(check.message)}"]
-    if advice := _advice(check):
-        lines.append(" " * (_COLUMN + 2) + style.MIGRATE_LABEL(advice))
+def _row(row: Row, style: Style) -> list[str]:
+    lines = [f"{_labelled(row.status, style)}{', '.join(row.ids)}: {printable(row.message)}"]
+    indent = " " * (_COLUMN + 2)
+    if advice := _advice(row.results[0]):
+        lines.append(indent + style.MIGRATE_LABEL(advice))
+    lines += [f"{indent}{one.why}: {', '.join(one.ids)}" for one in row.consequences]
     return lines
 
 
@@ -128,6 +116,7 @@ def summary(report: HealthReport) -> list[str]:
         *lines,
         f"App      {printable(snapshot.app.name, NAME_LENGTH)}{broker}",
         f"Read     {moment}, {duration(report.age_seconds)} ago, from {snapshot.source.value}",
+        *(f"Note     {printable(note)}" for note in snapshot.notes),
     ]
 
 

@@ -73,8 +73,13 @@ def _is_shown(worker: Worker) -> bool:
 
 
 def _is_unknown(report: HealthReport, check: str) -> bool:
-    found = [result.status for result in report.checks if result.id == check]
-    return any(status in (CheckStatus.UNKNOWN, CheckStatus.UNSUPPORTED) for status in found)
+    found = [result for result in report.checks if result.id == check]
+    unsaid = (CheckStatus.UNKNOWN, CheckStatus.UNSUPPORTED)
+    # Off by MIN_WORKERS 0 it has counted, off by CHECKS it has not.
+    return any(
+        result.status in unsaid or (result.status is CheckStatus.OFF and result.observed is None)
+        for result in found
+    )
 
 
 def _queues(queues: Iterable[QueueState]) -> Facts:

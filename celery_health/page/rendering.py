@@ -56,6 +56,7 @@ def _of_report(report: HealthReport, links: dict[str, str]) -> dict[str, Any]:
         "recommendations": [printable(text) for text in todo[:_MOST_SENTENCES]],
         "more_recommendations": max(0, len(todo) - _MOST_SENTENCES),
         "troubles": troubles(report.checks),
+        "notes": [printable(note) for note in snapshot.notes[:_MOST_SENTENCES]],
         "passed": [
             (check.id, printable(check.subject or "", 120), printable(check.message))
             for check in passed[:_MOST_PASSED]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from celery_health.health.folding import Row, folded
 from celery_health.health.headline import oldest
 from celery_health.page.tables import MOST_ROWS, Cell, Column, Section, name, section, words
 from celery_health.reading.schedules import last_beat, schedule_entries, untold_entries
@@ -29,37 +30,31 @@ _WORRYING_WORKERS: Final = (WorkerState.STUCK, WorkerState.NOT_CONSUMING, Worker
 _UNSURE_WORKERS: Final = (WorkerState.UNKNOWN, WorkerState.RECONNECTING)
 _CHECK_TONES: Final = {CheckStatus.FAIL: "bad", CheckStatus.WARN: "warn"}
 _TONES: Final = ("bad", "warn", "", "quiet")
-#: Worst first; what cannot be said is worth more attention than what is well.
-_CHECK_ORDER: Final = (
-    CheckStatus.FAIL,
-    CheckStatus.WARN,
-    CheckStatus.UNKNOWN,
-    CheckStatus.UNSUPPORTED,
-    CheckStatus.OFF,
-)
 
 
 def troubles(results: Iterable[CheckResult]) -> Section:
-    """Return the checks that did not pass, the worst first."""
-    found = [check for check in results if check.status is not CheckStatus.PASS]
-    found.sort(key=lambda check: _CHECK_ORDER.index(check.status))
+    """Return what did not pass, the worst first, each cause with what is not known because of it."""
+    found = [row for row in folded(results) if row.status is not CheckStatus.PASS]
     return section(
         "checks",
         "Checks",
         None,
         (Column("Check"), Column("Result"), Column("About"), Column("What was found")),
-        [_check(check) for check in found],
+        [cells for row in found for cells in _check(row)],
         "None found anything.",
     )
 
 
-def _check(check: CheckResult) -> tuple[Cell, ...]:
-    return (
-        Cell(check.id),
-        Cell(check.status.value, _CHECK_TONES.get(check.status, "quiet")),
-        name(check.subject, missing=""),
-        Cell(printable(check.message)),
+def _check(row: Row) -> Iterable[tuple[Cell, ...]]:
+    yield (
+        Cell(", ".join(row.ids)),
+        Cell(row.status.value, _CHECK_TONES.get(row.status, "quiet")),
+        name(row.results[0].subject, missing=""),
+        Cell(printable(row.message)),
     )
+    for one in row.consequences:
+        cells = (", ".join(one.ids), one.status.value, "", f"{one.why}.")
+        yield tuple(Cell(text, "quiet") for text in cells)
 
 
 def tables(snapshot: Snapshot) -> tuple[Section, ...]:

@@ -47,6 +47,7 @@ def test_health__healthy_field_by_field(client: Client, celery: Celery) -> None:
         "queues",
         "recommendations",
         "checks",
+        "notes",
         "source",
         "as_of",
         "age_seconds",

@@ -11,7 +11,6 @@ import pytest
 from celery_health.conf import Settings
 from celery_health.health.base import Check
 from celery_health.health.needs import Lack, tasks_are_sent
-from celery_health.health.stores import DeadLettersSize
 from celery_health.health.tasks import TasksFailing, TasksUnknown
 from celery_health.health.verdict import CHECKS
 from celery_health.records import (
@@ -22,35 +21,40 @@ from celery_health.records import (
     InspectionState,
     Snapshot,
     StoreState,
+    WorkerState,
 )
 from celery_health.testing import make_beat, make_queue, make_snapshot, make_worker
 
-Said = list[tuple[str, str | None, str]]
-"""Status, subject and message of each result."""
+Said = list[tuple[str, str | None, str, str | None]]
+"""Status, subject, message and cause of each result."""
 
 
 def said(check: Check, snapshot: Snapshot) -> Said:
-    return [(r.status.value, r.subject, r.message) for r in check.judge(snapshot, Settings())]
+    return [(r.status.value, r.subject, r.message, r.because) for r in check.judge(snapshot, Settings())]
 
 
 def passes(message: str) -> Said:
-    return [("pass", None, message)]
+    return [("pass", None, message, None)]
 
 
 def warns(message: str, subject: str | None = None) -> Said:
-    return [("warn", subject, message)]
+    return [("warn", subject, message, None)]
 
 
 def fails(message: str) -> Said:
-    return [("fail", None, message)]
+    return [("fail", None, message, None)]
 
 
-def unknown(message: str, subject: str | None = None) -> Said:
-    return [("unknown", subject, message)]
+def unknown(message: str, subject: str | None = None, *, because: str | None = None) -> Said:
+    return [("unknown", subject, message, because)]
 
 
-def unsupported(message: str) -> Said:
-    return [("unsupported", None, message)]
+def unsupported(message: str, *, because: str | None = None) -> Said:
+    return [("unsupported", None, message, because)]
+
+
+def off(message: str) -> Said:
+    return [("off", None, message, None)]
 
 
 URL = "redis://localhost:6379/0"
@@ -88,21 +92,30 @@ WELL: dict[str, Said] = {
 IN_PLACE = unsupported(
     "task_always_eager is on: tasks run in the process that calls them, without broker and worker."
 )
-ALL_IN_PLACE = {id: IN_PLACE for id in WELL if id != "dead_letters.size"}
-NO_LETTERS = unsupported("Dead letters are off (DEAD_LETTERS).")
+ALL_IN_PLACE = dict.fromkeys(WELL, IN_PLACE)
+NO_LETTERS = off("Dead letters are off (DEAD_LETTERS).")
 REFUSED = fails(f"The broker at {URL} cannot be reached: refused")
-NOT_COUNTED = unknown(
-    "The depth of queue 'celery' could not be read: not supported by this transport", "celery"
+NOT_COUNTED = unknown("The depth of queue 'celery' could not be read: the broker did not say", "celery")
+LETTERS_UNCOUNTED = unknown(
+    "Dead letters cannot be counted while the broker is away.", because="broker.reachable"
 )
 NO_BEATS_KEPT = unsupported(
-    "Beats report themselves to a store, and there is none: set STORE_URL to a Redis."
+    "Beats report themselves to a store, and there is none: set STORE_URL to a Redis.",
+    because="store.reachable",
 )
-NO_OUTCOMES_KEPT = unsupported("Without a store, outcomes are not kept.")
-OUTCOMES_UNREAD = unknown("The store could not be read.")
+NO_OUTCOMES_KEPT = unsupported("Without a store, outcomes are not kept.", because="store.reachable")
 NOBODY = {
-    "workers.consuming": unknown("No worker is there to read."),
-    "workers.pool": unknown("No worker is there to have a pool."),
+    "workers.consuming": unknown("No worker is there to read.", because="workers.alive"),
+    "workers.pool": unknown("No worker is there to have a pool.", because="workers.alive"),
 }
+
+
+def none_tells(said: Said) -> dict[str, Said]:
+    return dict.fromkeys(("workers.consuming", "workers.pool", "tasks.stuck"), said)
+
+
+UNTOLD = none_tells(unknown("Whether a worker is there is not known.", because="workers.alive"))
+UNASKED = unknown("The workers cannot be asked while the broker is away.", because="broker.reachable")
 
 
 def away(reachable: bool | None, error: str | None = None) -> BrokerState:
@@ -145,21 +158,21 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Said]]] = {
             "recent": None,
             "dead_letters": None,
         },
-        {**ALL_IN_PLACE, "dead_letters.size": NO_LETTERS},
+        ALL_IN_PLACE,
     ),
     # Broker and queues ------------------------------------------------------------------------------
     "the broker was not asked": (
         {"broker": away(None), "queues": [UNREAD]},
         {
             "broker.reachable": unknown(f"The broker at {URL} was not asked."),
-            **unread(unsupported("No queue could be read.")),
+            **unread(unknown("No queue could be read: the broker was not asked", because="broker.reachable")),
         },
     ),
     "the transport cannot be asked": (
         {"broker": away(None, "SQS cannot be asked."), "queues": [UNREAD]},
         {
             "broker.reachable": unsupported("SQS cannot be asked."),
-            **unread(unsupported("SQS cannot be asked.")),
+            **unread(unsupported("SQS cannot be asked.", because="broker.reachable")),
         },
     ),
     # One queue is enough to judge by.
@@ -167,21 +180,49 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Said]]] = {
         {"broker": away(None, "SQS cannot be asked."), "queues": [UNREAD, make_queue("other")]},
         {"broker.reachable": unsupported("SQS cannot be asked."), "queues.depth": NOT_COUNTED},
     ),
-    # Each queue without a depth is named; for the other checks, one result stands for all of them.
+    # However many queues there are: one result for all.
     "the broker is away": (
-        {"broker": away(False, "refused"), "queues": [UNREAD]},
+        {"broker": away(False, "refused"), "queues": [UNREAD, make_queue("other", ready=None)]},
         {
             "broker.reachable": REFUSED,
-            **unread(unknown("No queue could be read: refused"), depth=NOT_COUNTED),
+            "dead_letters.size": LETTERS_UNCOUNTED,
+            **unread(unknown("No queue could be read: refused", because="broker.reachable")),
         },
     ),
-    "the broker is away, and no worker is known": (
+    # That no queue is known is no proof that none is in trouble.
+    "the broker is away, and neither worker nor queue is known": (
         {"broker": away(False, "refused"), "queues": [], "workers": []},
         {
             "broker.reachable": REFUSED,
-            "workers.alive": unknown("The workers cannot be asked while the broker is away."),
-            "queues.depth": passes("No queue is known."),
-            **NOBODY,
+            "workers.alive": UNASKED,
+            **none_tells(UNASKED),
+            "dead_letters.size": LETTERS_UNCOUNTED,
+            **unread(unknown("No queue could be read: refused", because="broker.reachable")),
+        },
+    ),
+    # All the time went into waiting for the broker.
+    "the broker hangs, and nothing else was asked": (
+        {
+            "broker": away(False, "too slow"),
+            "queues": [UNREAD],
+            "workers": [],
+            "store": replace(STORE, reachable=None),
+            "recent": None,
+            "beats": (),
+            "dead_letters": {"celery": None},
+            "inspection": InspectionState(),
+        },
+        {
+            "broker.reachable": fails(f"The broker at {URL} cannot be reached: too slow"),
+            "workers.alive": UNASKED,
+            **none_tells(UNASKED),
+            "dead_letters.size": LETTERS_UNCOUNTED,
+            **unread(unknown("No queue could be read: too slow", because="broker.reachable")),
+            **stored(
+                unknown("The store was not asked.", because="broker.reachable"),
+                unknown("Beats cannot be seen: the store was not asked.", because="broker.reachable"),
+                unknown("Outcomes are not known: the store was not asked.", because="broker.reachable"),
+            ),
         },
     ),
     "the broker answers, and says nothing of queues": (
@@ -219,16 +260,16 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Said]]] = {
         {"store": replace(STORE, reachable=False, error="refused"), "recent": None, "beats": ()},
         stored(
             warns(f"The store at {URL} cannot be read: refused"),
-            unknown("Beats cannot be seen while the store is away: refused"),
-            OUTCOMES_UNREAD,
+            unknown("Beats cannot be seen while the store is away: refused", because="store.reachable"),
+            unknown("Outcomes are not known while the store is away: refused", because="store.reachable"),
         ),
     ),
     "the store was not asked": (
         {"store": replace(STORE, reachable=None), "recent": None, "beats": ()},
         stored(
             unknown("The store was not asked."),
-            unknown("Beats cannot be seen while the store is away: None"),
-            OUTCOMES_UNREAD,
+            unknown("Beats cannot be seen: the store was not asked.", because="store.reachable"),
+            unknown("Outcomes are not known: the store was not asked.", because="store.reachable"),
         ),
     ),
     "dead letters are off": ({"dead_letters": None}, {"dead_letters.size": NO_LETTERS}),
@@ -243,8 +284,30 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Said]]] = {
             "workers.alive": unsupported(
                 "Remote control is off or not supported by this transport, and no worker keeps a record."
             ),
-            **NOBODY,
+            **none_tells(
+                unsupported("No worker can be asked, and none keeps a record.", because="workers.alive")
+            ),
         },
+    ),
+    "no worker answers": (
+        {
+            "workers": [make_worker(state=WorkerState.UNKNOWN)],
+            "inspection": InspectionState(asked=True, silent=("worker1@host",)),
+        },
+        {
+            "workers.alive": unknown(
+                "No worker has answered in time; worker1@host may be busy, stopped or gone."
+            ),
+            **UNTOLD,
+        },
+    ),
+    # Records prove it, whoever could be asked besides.
+    "every worker is gone": (
+        {
+            "workers": [make_worker(state=WorkerState.GONE, last_seen_seconds=4000.0)],
+            "inspection": InspectionState(asked=True),
+        },
+        {"workers.alive": fails("No active Celery workers found."), **NOBODY},
     ),
     "workers keep no records": (
         {"workers": [make_worker()]},
@@ -266,9 +329,7 @@ def test_checks__say_why_they_cannot_judge(situation: str, check: Check) -> None
     assert said(check, make_snapshot(**{**SOUND, **changes})) == expected[check.id]
 
 
-@pytest.mark.parametrize(
-    "check", [TasksFailing(), TasksUnknown(), DeadLettersSize()], ids=lambda check: check.id
-)
+@pytest.mark.parametrize("check", [TasksFailing(), TasksUnknown()], ids=lambda check: check.id)
 def test_run__without_what_it_needs_is_an_error_and_never_well(check: Check) -> None:
     nothing_known = make_snapshot(recent=None, dead_letters=None)
 

@@ -65,8 +65,8 @@ ALIVE_TABLE = [
     (snapshot(schedule_exists=None), EXPECTED, [(None, "warn")]),
     (snapshot(schedule_exists=False), EXPECTED, [(None, "warn")]),
     # Another project's beat sends this schedule, they say.
-    (snapshot(), NOT_EXPECTED, [(None, "pass")]),
-    (snapshot(ended(seconds=2 * DAY)), NOT_EXPECTED, [(None, "pass")]),
+    (snapshot(), NOT_EXPECTED, [(None, "off")]),
+    (snapshot(ended(seconds=2 * DAY)), NOT_EXPECTED, [(None, "off")]),
     # It died on Friday, and this is Sunday.
     (snapshot(ended(seconds=2 * DAY)), Settings(), [(A, "warn")]),
     # The same of one that said goodbye and was not replaced.
@@ -158,6 +158,8 @@ ALIVE_TABLE = [
         Settings(limits=Limits(beat_lost_seconds=300)),
         [(A, "pass")],
     ),
+    # Nobody wants to know, with and without a store.
+    (snapshot(store=StoreState(configured=False)), NOT_EXPECTED, [(None, "off")]),
     # Without a store, and while it is away, nothing is known.
     (snapshot(store=StoreState(configured=False)), Settings(), [(None, "unsupported")]),
     (
@@ -237,7 +239,7 @@ ON_TIME_TABLE = [
         [(None, "pass")],
     ),
     # None should run here.
-    (snapshot(ended(seconds=DAY)), NOT_EXPECTED, [(None, "pass")]),
+    (snapshot(ended(seconds=DAY)), NOT_EXPECTED, [(None, "off")]),
     # It died and was replaced: the entries are the new one's.
     (
         snapshot(
@@ -279,6 +281,9 @@ ON_TIME_TABLE = [
         Settings(limits=Limits(overdue_seconds=HOUR)),
         [(None, "pass")],
     ),
+    # Nobody wants to know, with and without a store.
+    (snapshot(), NOT_EXPECTED, [(None, "off")]),
+    (snapshot(store=StoreState(configured=False)), NOT_EXPECTED, [(None, "off")]),
     # Without a store nothing is known.
     (snapshot(store=StoreState(configured=False)), Settings(), [(None, "unsupported")]),
 ]

@@ -15,7 +15,7 @@ from celery_health.brokers.redis import RedisBroker
 from celery_health.brokers.virtual import FilesystemBroker, MemoryBroker
 from celery_health.conf import Limits
 from celery_health.health.verdict import CHECKS
-from celery_health.records import WorkerState
+from celery_health.records import CheckStatus, WorkerState
 from tests.support import ROOT
 
 TEXT = (ROOT / "docs/reference/health.md").read_text()
@@ -42,6 +42,12 @@ def test_docs__limits_are_real() -> None:
     known = {limit.name for limit in fields(Limits)} | {"max_tasks_per_child"}
 
     assert named <= known
+
+
+def test_docs__every_status_of_a_check() -> None:
+    named = [name for row in rows("What a check says") for name in re.findall(r"`([a-z]+)`", row[0])]
+
+    assert named == [status.value for status in CheckStatus]
 
 
 def test_docs__every_state_of_a_worker() -> None:

@@ -69,7 +69,7 @@ WORKERS_TABLE = [
     # The roster is known and empty: nobody will take a task.
     (make_snapshot(workers=[]), Settings(), [(None, "fail")]),
     # None needs to be there: a project that scales to zero.
-    (make_snapshot(workers=[]), Settings(min_workers=0), [(None, "pass")]),
+    (make_snapshot(workers=[]), Settings(min_workers=0), [(None, "off")]),
     # One of the two that must be there.
     (make_snapshot(), Settings(min_workers=2), [(None, "warn")]),
     # It did not answer in time: busy, stopped or gone, nobody can say.
@@ -187,6 +187,32 @@ FOLD_TABLE = [
 @pytest.mark.parametrize(("snapshot", "settings", "expected"), FOLD_TABLE)
 def test_judge__table(snapshot: Snapshot, settings: Settings, expected: Status) -> None:
     assert judge(snapshot, settings).status is expected
+
+
+def said_by(snapshot: Snapshot, settings: Settings) -> dict[str, tuple[str, str | None]]:
+    return {check.id: (check.status.value, check.because) for check in judge(snapshot, settings).checks}
+
+
+def test_judge__a_check_that_is_off_says_so() -> None:
+    found = judge(DEEP, Settings(checks={"queues.depth": "off"})).checks
+
+    (depth,) = [check for check in found if check.id == "queues.depth"]
+    assert (depth.status, depth.message) == (CheckStatus.OFF, "Off by choice (CHECKS).")
+
+
+def test_judge__nobody_wants_workers_so_nobody_wants_to_know_what_they_do() -> None:
+    found = said_by(make_snapshot(workers=[]), Settings(min_workers=0))
+
+    assert found["workers.alive"] == ("off", None)
+    assert found["workers.consuming"] == ("off", "workers.alive")
+    assert found["workers.pool"] == ("off", "workers.alive")
+
+
+def test_judge__a_cause_that_is_not_looked_at_makes_nothing_known() -> None:
+    found = said_by(make_snapshot(workers=[]), Settings(checks={"workers.alive": "off"}))
+
+    assert found["workers.alive"] == ("off", None)
+    assert found["workers.pool"] == ("unknown", "workers.alive")
 
 
 def test_judge__healthy_has_no_recommendations() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from celery_health.conf import Settings
+from celery_health.conf import DeadLetterSettings, Settings
 from celery_health.health.stores import DeadLettersSize, StoreReachable
 from celery_health.health.tasks import TasksFailing, TasksStuck, TasksUnknown
 from celery_health.records import ObservedRuntime, RunningTask, StoreState, TaskOutcomes
@@ -111,7 +111,7 @@ def test_store_reachable__table(store: StoreState, expected: str) -> None:
 
 
 LETTERS = [
-    (None, [(None, "unsupported")]),
+    (None, [(None, "off")]),
     ({}, [(None, "pass")]),
     ({"celery": 100}, [(None, "pass")]),
     ({"celery": 101, "emails": 3}, [("celery", "warn")]),
@@ -124,3 +124,11 @@ def test_dead_letters_size__table(
     letters: dict[str, int | None] | None, expected: list[tuple[str | None, str]]
 ) -> None:
     assert statuses(DeadLettersSize(), dead_letters=letters) == expected
+
+
+def test_dead_letters_size__on_where_the_transport_keeps_none() -> None:
+    settings = Settings(dead_letters=DeadLetterSettings(enabled=True))
+
+    (found,) = DeadLettersSize().judge(make_snapshot(dead_letters=None), settings)
+
+    assert (found.status.value, found.message) == ("unsupported", "This transport cannot keep dead letters.")

@@ -125,3 +125,22 @@ UNHEALTHY = report(
     NO_WORKERS,
     queues=(queue("celery", 12), queue("emails", 1204), queue("slow", None)),
 )
+
+AWAY = report(
+    Status.UNHEALTHY,
+    check(
+        "broker.reachable",
+        CheckStatus.FAIL,
+        "The broker at redis://db/0 cannot be reached: TimeoutError: timed out",
+        "The broker at redis://db/0 cannot be reached. Check that it runs.",
+    ),
+    *(
+        check(id, CheckStatus.UNKNOWN, "The broker is away.", because="broker.reachable")
+        for id in ("workers.alive", "queues.depth")
+    ),
+    check("dead_letters.size", CheckStatus.OFF, "Dead letters are off (DEAD_LETTERS)."),
+    broker=BrokerState(transport="redis", url="redis://db/0", reachable=False),
+    inspection=InspectionState(),
+    queues=(queue("celery", None),),
+    notes=("The broker did not answer in time.",),
+)

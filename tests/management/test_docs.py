@@ -11,7 +11,7 @@ from celery_health.management.commands import celery_health as command
 from celery_health.management.rendering import render
 from celery_health.management.subcommands import SUBCOMMANDS, verdict
 from celery_health.records import HealthReport
-from tests.management.reports import HEALTHY, UNHEALTHY
+from tests.management.reports import AWAY, HEALTHY, UNHEALTHY
 from tests.support import ROOT
 
 PAGE = (ROOT / "docs" / "reference" / "command.md").read_text()
@@ -28,7 +28,7 @@ def first_cells(heading: str) -> list[str]:
 
 def test_docs__transcripts_are_what_it_prints() -> None:
     transcripts = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
-    assert transcripts == [shown(UNHEALTHY), shown(HEALTHY), shown(HEALTHY, verbose=True)]
+    assert transcripts == [shown(UNHEALTHY), shown(HEALTHY), shown(AWAY), shown(HEALTHY, verbose=True)]
 
 
 def test_docs__options_equal_the_code() -> None:

@@ -36,12 +36,14 @@ from tests.management.reports import (
     worker,
 )
 
-PASS, WARN, FAIL, UNKNOWN, UNSUPPORTED = (
+LACKING = ("workers.alive", "queues.depth")
+PASS, WARN, FAIL, UNKNOWN, UNSUPPORTED, OFF = (
     CheckStatus.PASS,
     CheckStatus.WARN,
     CheckStatus.FAIL,
     CheckStatus.UNKNOWN,
     CheckStatus.UNSUPPORTED,
+    CheckStatus.OFF,
 )
 
 
@@ -143,8 +145,9 @@ def test_render__broker_down_does_not_bury_the_reason() -> None:
             "The broker at redis://:**@db/0 cannot be reached: TimeoutError: slow",
             "The broker at redis://:**@db/0 cannot be reached. Check that it runs.",
         ),
-        check("workers.alive", UNKNOWN, "The workers cannot be asked while the broker is away."),
-        *(check("queues.depth", UNKNOWN, f"The depth of queue 'q{n}' could not be read.") for n in range(30)),
+        *(check(id, UNKNOWN, "The broker is away.", because="broker.reachable") for id in LACKING),
+        check("tasks.failing", UNKNOWN, "This has a reason of its own."),
+        check("tasks.stuck", OFF, "Off by choice (CHECKS)."),
         broker=BrokerState(transport="redis", url="redis://:**@db/0", reachable=False),
         inspection=InspectionState(),
         queues=tuple(queue(f"q{number}", None) for number in range(30)),
@@ -155,10 +158,9 @@ def test_render__broker_down_does_not_bury_the_reason() -> None:
 
           fail         broker.reachable: The broker at redis://:**@db/0 cannot be reached: TimeoutError: slow
                        Check that it runs.
-          unknown      workers.alive: The workers cannot be asked while the broker is away.
-          unknown      queues.depth: The depth of queue 'q0' could not be read.
-          unknown      queues.depth: The depth of queue 'q1' could not be read.
-          unknown      ... and 28 more (--verbose shows all)
+                       Not known because of broker.reachable: workers.alive, queues.depth
+          unknown      tasks.failing: This has a reason of its own.
+          off          tasks.stuck: Off by choice (CHECKS).
 
         Workers  none known
         Queues   30 not known (q0, q1, q2 and 27 more)
@@ -166,7 +168,25 @@ def test_render__broker_down_does_not_bury_the_reason() -> None:
         Read     2026-11-21 10:00:00 UTC, 0.8 s ago, from inspection
         """
     )
-    assert shown(down, verbose=True).count("could not be read") == 30
+    # Asked for everything, each says it.
+    assert "  unknown      workers.alive, queues.depth: The broker is away.\n" in shown(down, verbose=True)
+
+
+def test_render__what_the_reading_skipped() -> None:
+    skipped = report(Status.HEALTHY, *PASSED, notes=("One record \x1b[2J was skipped.",))
+
+    assert shown(skipped).endswith(", from inspection\nNote     One record \\x1b[2J was skipped.\n")
+
+
+def test_render__many_unknown_queues_do_not_bury_the_rest() -> None:
+    unread = report(
+        Status.HEALTHY,
+        *(check("queues.depth", UNKNOWN, f"The depth of queue 'q{n}' could not be read.") for n in range(30)),
+    )
+    text = shown(unread)
+    assert text.count("could not be read") == 3
+    assert "  unknown      ... and 27 more (--verbose shows all)\n" in text
+    assert shown(unread, verbose=True).count("could not be read") == 30
 
 
 def test_render__eager_tasks_say_so_once() -> None:
@@ -201,7 +221,7 @@ def test_render__eager_tasks_say_so_once() -> None:
                 inspection=InspectionState(asked=True),
                 queues=(queue("celery", 0),),
             ),
-            "HEALTHY: as far as is known: no worker alive, 0 tasks waiting. Not known: workers.alive.",
+            "HEALTHY: as far as is known: no worker alive, 0 tasks waiting. Not known: workers.",
         ),
         # No depth at all could be read: not "0 tasks".
         (

@@ -61,11 +61,17 @@ def alive(status):
         ((), CheckStatus.FAIL, 0.0),
         ((), CheckStatus.UNKNOWN, None),  # the broker is down and nobody could be asked
         ((), CheckStatus.UNSUPPORTED, None),  # task_always_eager
+        ((), CheckStatus.OFF, None),  # by CHECKS: nobody has judged whether one is there
     ],
 )
 def test_workers__are_counted_where_somebody_knows(workers, check, count):
     found = fact("celery_workers", report(workers=workers, checks=[alive(check)]))
     assert found == (None if count is None else {(): count})
+
+
+def test_workers__none_must_be_there_and_none_is():
+    none = CheckResult(id="workers.alive", status=CheckStatus.OFF, message="", observed=0)
+    assert fact("celery_workers", report(workers=(), checks=[none])) == {(): 0.0}
 
 
 def test_queues__each_fact_of_each_queue():

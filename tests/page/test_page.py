@@ -332,7 +332,26 @@ def column(section: Section, number: int) -> list[str]:
 def test_troubles__the_worst_come_first() -> None:
     found = [CheckResult(id=f"c{n}", status=status, message="") for n, status in enumerate(CheckStatus)]
 
-    assert column(troubles(found), 1) == ["fail", "warn", "unknown", "unsupported"]
+    assert column(troubles(found), 1) == ["fail", "warn", "unknown", "unsupported", "off"]
+
+
+def test_troubles__one_cause_one_row() -> None:
+    cause = CheckResult(id="broker.reachable", status=CheckStatus.FAIL, message="It is away.")
+    because = [
+        CheckResult(id=id, status=CheckStatus.UNKNOWN, message="It is away.", because=cause.id)
+        for id in ("workers.alive", "queues.depth")
+    ]
+
+    assert [[cell.text for cell in row] for row in troubles([*because, cause]).rows] == [
+        ["broker.reachable", "fail", "", "It is away."],
+        ["workers.alive, queues.depth", "unknown", "", "Not known because of broker.reachable."],
+    ]
+
+
+def test_page__shows_what_the_reading_skipped(staff: Client, celery: Celery) -> None:
+    celery.snapshot = make_snapshot(notes=("One record of <b>\x1b[2J was skipped.",))
+
+    assert "One record of &lt;b&gt;\\x1b[2J was skipped." in body(staff)
 
 
 def test_troubles__are_not_cut_in_silence(staff: Client, celery: Celery) -> None:

@@ -51,12 +51,13 @@ HEALTH: Final = fields(
         "queues": by_name(whole(), "Ready tasks by queue; -1 where the depth could not be read."),
         "recommendations": rows(text()),
         "checks": rows(CHECK),
+        "notes": rows(text("What is not watched, or was skipped, and why.")),
         "source": ENVELOPE["source"],
         "as_of": ENVELOPE["as_of"],
         "age_seconds": ENVELOPE["age_seconds"],
     },
     # Under HEALTH_DETAILS = "staff" anonymous callers see the states alone.
-    optional=("workers", "queues", "recommendations", "source", "as_of", "age_seconds"),
+    optional=("workers", "queues", "recommendations", "notes", "source", "as_of", "age_seconds"),
 )
 
 OPERATION: Final = operation(
