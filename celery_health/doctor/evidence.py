@@ -16,7 +16,7 @@ from celery_health.doctor.facts import (
     TaskFacts,
 )
 from celery_health.doctor.live import LiveEvidence
-from celery_health.records import Worker
+from celery_health.records import Worker, WorkerState
 from celery_health.topology import Binding
 
 
@@ -92,6 +92,17 @@ class Evidence:
         """Return the project's workers that are known to live; none without a look."""
         workers = self.live.snapshot.workers if self.live else ()
         return tuple(worker for worker in workers if worker.state.is_live)
+
+    @property
+    def last_workers(self) -> tuple[Worker, ...]:
+        """Return the workers that live; where none does, those that were there, by their records.
+
+        None while one may live that did not answer.
+        """
+        if self.live is None or self.workers:
+            return self.workers
+        workers = self.live.snapshot.workers
+        return workers if all(worker.state is WorkerState.GONE for worker in workers) else ()
 
     def consumers(self, queues: Collection[str]) -> tuple[Worker, ...]:
         """Return the live workers that consume one of `queues`."""

@@ -12,7 +12,8 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import DoctorReport, Finding, Scope
 from celery_health.doctor.rules import RULES, Rule
 from celery_health.doctor.static import gather_static
-from celery_health.records import Snapshot
+from celery_health.doctor.wording import listed
+from celery_health.records import Snapshot, WorkerState
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -45,17 +46,36 @@ def report_of(
         findings=heard,
         scope=Scope.STATIC if evidence.live is None else Scope.LIVE,
         as_of=as_of or datetime.now(UTC),
-        answered=evidence.live is None or _answered(evidence.live.snapshot),
+        unanswered=None if evidence.live is None else _unanswered(evidence),
         notes=tuple(notes),
         silenced=len(findings) - len(heard),
     )
 
 
-def _answered(snapshot: Snapshot) -> bool:
-    """Say whether what had to be asked answered; without broker and workers nothing live is proven."""
+def _unanswered(evidence: Evidence) -> str | None:
+    """Return who of broker and workers did not answer; None when both did, or need not."""
+    assert evidence.live is not None, "asked of a live look alone"
+    snapshot = evidence.live.snapshot
     if snapshot.app.always_eager:
-        return True
-    return snapshot.broker.reachable is not False and any(worker.state.is_live for worker in snapshot.workers)
+        return None
+    if snapshot.broker.reachable is False:
+        told = "workers are known by their records alone" if evidence.workers else "no worker can be asked"
+        return f"The broker does not answer, and {told}."
+    if evidence.workers:
+        return None
+    broker = "The broker answers" if snapshot.broker.reachable else "The broker cannot be asked"
+    return f"{broker}, and {_nobody(snapshot)}."
+
+
+def _nobody(snapshot: Snapshot) -> str:
+    """Return what is known of workers, where none is known to live."""
+    silent = [worker.hostname for worker in snapshot.workers if worker.state is WorkerState.UNKNOWN]
+    if silent:
+        return f"no worker answers ({listed(silent)})"
+    gone = [worker.hostname for worker in snapshot.workers]
+    if gone:
+        return f"no worker is alive: {listed(gone)} {'is' if len(gone) == 1 else 'are'} gone"
+    return "no worker is there" if snapshot.inspection.complete else "no worker is known"
 
 
 def examine_statically(app: Celery | None = None, settings: Settings | None = None) -> DoctorReport:

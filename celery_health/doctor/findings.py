@@ -104,10 +104,15 @@ class DoctorReport:
     """Aware, UTC."""
     notes: tuple[str, ...] = ()
     """What could not be looked at, and why: its silence proves nothing."""
-    answered: bool = True
-    """What had to be asked has answered. False, of a live look, without the broker or any live worker."""
+    unanswered: str | None = None
+    """Who did not answer, in one sentence; None where broker and workers did, and of a static look."""
     silenced: int = 0
     """How many findings ``SILENCED`` leaves out."""
+
+    @property
+    def answered(self) -> bool:
+        """Say whether what had to be asked has answered: else finding nothing proves nothing."""
+        return self.unanswered is None
 
     def count(self, severity: Severity) -> int:
         """Return how many findings are of exactly this severity."""

@@ -89,7 +89,7 @@ def render_doctor(report: DoctorReport) -> str:
         "doctor.html",
         findings=findings,
         silenced=report.silenced,
-        answered=report.answered,
+        unanswered=None if report.unanswered is None else printable(report.unanswered),
         notes=[printable(note) for note in report.notes],
         as_of=report.as_of.strftime("%H:%M:%S %Z"),
     )

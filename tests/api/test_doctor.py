@@ -47,7 +47,13 @@ def test_doctor__answers_the_findings(staff: Client, celery: Celery) -> None:
 
 
 def test_doctor__says_when_nobody_answered(staff: Client, celery: Celery) -> None:
-    celery.doctor = replace(FOUND, findings=(), answered=False, silenced=2, notes=("the broker: refused",))
+    celery.doctor = replace(
+        FOUND,
+        findings=(),
+        unanswered="The broker answers, and no worker is there.",
+        silenced=2,
+        notes=("the broker: refused",),
+    )
 
     body = staff.get(PATH).json()
 

@@ -27,7 +27,9 @@ def report(*findings: Finding, **changes: Any) -> DoctorReport:
 
 
 NOTHING = report()
-BLIND = report(answered=False, notes=("the broker at redis://b/0: refused",))
+BLIND = report(
+    unanswered="The broker answers, and no worker is there.", notes=("the broker at redis://b/0: refused",)
+)
 ALL = [Severity.ERROR, Severity.WARNING, Severity.INFO]
 
 
@@ -159,7 +161,8 @@ def test_text__says_what_was_not_looked_at() -> None:
 
 def test_text__is_no_green_when_nobody_answered() -> None:
     assert list(render(BLIND, no_style())) == [
-        "Nothing is known: broker or workers did not answer (live).",
+        "Nothing wrong was found, which proves little (live).",
+        "The broker answers, and no worker is there.",
         "",
         "Not looked at: the broker at redis://b/0: refused",
     ]

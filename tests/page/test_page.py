@@ -244,8 +244,10 @@ def test_page__shows_the_doctors_findings(staff: Client, celery: Celery) -> None
     assert "[&quot;accounts.tasks.sync_accounts&quot;]" in page
     celery.doctor = replace(FOUND, findings=())
     assert "Nothing found." in body(staff, part="doctor")
-    celery.doctor = replace(FOUND, findings=(), answered=False)
-    assert "Nothing found." not in body(staff, part="doctor")
+    celery.doctor = replace(FOUND, findings=(), unanswered="The broker answers, and no worker is there.")
+    page = body(staff, part="doctor")
+    assert "Nothing found." not in page
+    assert "The broker answers, and no worker is there." in page
 
 
 def test_page__shows_hostile_names_as_text(staff: Client, celery: Celery) -> None:

@@ -26,18 +26,21 @@ class QueueAbandoned(Rule):
     scopes: ClassVar[frozenset[Scope]] = LIVE
 
     def find(self, evidence: Evidence) -> Iterable[Finding]:
-        """Yield a finding per queue; none while no worker is known to live."""
-        if evidence.live is None or not evidence.workers:
+        """Yield a finding per queue; none while what workers consume is not known."""
+        workers = evidence.last_workers
+        if evidence.live is None or not workers:
             return
         wanted = senders(evidence)
-        consumed = sorted({name for worker in evidence.workers for name in worker.queues or ()})
+        consumed = sorted({name for worker in workers for name in worker.queues or ()})
         held = {
             queue.name: queue.ready
             for queue in evidence.live.snapshot.queues
             if queue.ready and queue.consumers == 0 and not queue.expected_by
         }
         for queue, ready in sorted({**evidence.live.abandoned, **held}.items()):
-            if queue in wanted or queue in evidence.ignored_queues or evidence.is_consumed(queue):
+            if queue in wanted or queue in evidence.ignored_queues:
+                continue
+            if queue in consumed or evidence.is_consumed(queue):
                 continue
             if queue.endswith(evidence.dead_letter_suffix):
                 continue  # waits for people

@@ -4,9 +4,9 @@ They wait there for ever, and their callers see them pending. It happens when a 
 ``-Q`` for a queue that routes name, or when a name is mistyped on one side.
 
 Live, every worker was heard and none consumes a queue where the schedule or the routes of the project's own
-tasks lead. (A binding proves nothing: the producer makes it.) Statically there is a proof only where
-``task_queues`` lists what workers consume by default and the name in the route is one slip of the finger
-from a listed one.
+tasks lead; where no worker is left, none of those that were there did. (A binding proves nothing: the
+producer makes it.) Statically there is a proof only where ``task_queues`` lists what workers consume by
+default and the name in the route is one slip of the finger from a listed one.
 """
 
 from __future__ import annotations
@@ -32,13 +32,16 @@ class QueueUnconsumed(Rule):
 
     def find(self, evidence: Evidence) -> Iterable[Finding]:
         """Yield a finding per queue."""
-        if evidence.live is None or not evidence.workers:
+        workers = evidence.last_workers
+        if evidence.live is None or not workers:
             yield from self._static(evidence)
             return
         reasons = senders(evidence)
+        # That nobody is left to consume what workers did consume is no fault of the queue's name.
+        served = {name for worker in workers for name in worker.queues or ()}
         for queue in evidence.live.snapshot.queues:
             why = tuple(dict.fromkeys([*queue.expected_by, *reasons.get(queue.name, ())]))
-            if why and queue.consumers == 0 and queue.name not in evidence.scaled_to_zero:
+            if why and queue.consumers == 0 and queue.name not in served | evidence.scaled_to_zero:
                 yield self._live(evidence, queue, why)
 
     def _static(self, evidence: Evidence) -> Iterable[Finding]:
@@ -59,7 +62,7 @@ class QueueUnconsumed(Rule):
                 )
 
     def _live(self, evidence: Evidence, queue: QueueState, why: tuple[str, ...]) -> Finding:
-        consumed = {worker.hostname: list(worker.queues or ()) for worker in evidence.workers}
+        consumed = {worker.hostname: list(worker.queues or ()) for worker in evidence.last_workers}
         names = sorted({name for queues in consumed.values() for name in queues})
         typo = next((name for name in names if is_typo(name, queue.name)), None)
         waiting = f" {queue.ready} wait there." if queue.ready else ""

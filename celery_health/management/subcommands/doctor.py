@@ -39,7 +39,8 @@ def add_arguments(parser: CommandParser) -> None:
 def run(terminal: Terminal, options: Mapping[str, Any]) -> int:
     """Print the findings, and return the exit status.
 
-    It is 1 if one is at or over ``--fail-on``; else 2 if broker or workers did not answer: that is no "well".
+    It is 1 if one is at or over ``--fail-on``; else 2 if the broker, or every worker, did not answer: that is
+    no "well".
     """
     level = _severity(options["fail_on"])
     report = _examine(static=options["static"])
@@ -67,6 +68,8 @@ def _examine(*, static: bool) -> DoctorReport:
 def render(report: DoctorReport, style: Style) -> Iterator[str]:
     """Yield the lines of a report: what was found, worst first, and what could not be looked at."""
     yield headline(report, style)
+    if report.unanswered:
+        yield style.WARNING(printable(report.unanswered))
     for finding in report.findings:
         yield ""
         yield from _finding(finding, style)
@@ -84,7 +87,7 @@ def headline(report: DoctorReport, style: Style) -> str:
         known = "Nothing wrong was found" + (", as far as could be looked" if report.notes else "")
         return style.SUCCESS(f"{known} ({how}{silenced}).")
     if not report.findings:
-        return style.WARNING(f"Nothing is known: broker or workers did not answer ({how}{silenced}).")
+        return style.WARNING(f"Nothing wrong was found, which proves little ({how}{silenced}).")
     names = ((Severity.ERROR, "error"), (Severity.WARNING, "warning"), (Severity.INFO, "hint"))
     counts = [plural(report.count(severity), name) for severity, name in names if report.count(severity)]
     paint = {Severity.ERROR: style.ERROR, Severity.WARNING: style.WARNING, Severity.INFO: style.NOTICE}
