@@ -89,6 +89,16 @@ def a_worker_was_started_without_q(p: Project) -> None:
     p.worker()
 
 
+# That nobody is left to consume "celery" is for the verdict to say.
+@broken("E104:queue:mails", "I312:queue:legacy", fix="celery -A shop worker -Q celery,mails")
+def the_workers_that_are_gone_did_not_consume_a_queue(p: Project) -> None:
+    p.tasks("shop.mail", "shop.clean")
+    p.conf(task_routes={"shop.mail": {"queue": "mails"}})
+    p.worker(state=WorkerState.GONE)
+    p.queue("celery", consumers=0, ready=7)
+    p.live(abandoned={"legacy": 3})
+
+
 @broken("E104:queue:reports", fix="Workers consume 'reprots'")
 def a_worker_was_started_with_a_misspelt_q(p: Project) -> None:
     p.tasks("shop.report", "shop.clean")

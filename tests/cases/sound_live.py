@@ -62,6 +62,14 @@ def a_table_holds_entries_of_the_project(p: Project) -> None:
     )
 
 
+@sound("queue-unconsumed", "queue-abandoned")
+def the_only_worker_does_not_answer(p: Project) -> None:
+    p.tasks("shop.mail", "shop.clean")
+    p.conf(task_routes={"shop.mail": {"queue": "mails"}})
+    p.worker(state=WorkerState.UNKNOWN)
+    p.live(abandoned={"legacy": 3})
+
+
 @sound("queue-unconsumed")
 def a_queue_scales_to_zero(p: Project) -> None:
     p.tasks("shop.render", "shop.clean")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -115,6 +116,10 @@ def test_process__redis_stopped_answers_within_the_timeout(own_redis: Callable[.
         os.kill(server.pid, signal.SIGCONT)
     assert ran.status == 1, ran.err
     assert ran.out.startswith("UNHEALTHY: The broker at redis://")
+    # One cause, one row; what is not known because of it is one line.
+    rows = re.findall(r"^  (fail|warn|unknown|unsupported) +(\S+):", ran.out, re.MULTILINE)
+    assert rows == [("fail", "broker.reachable")]
+    assert re.search(r"^ +Not known because of broker.reachable: .*workers.alive.*beat.alive", ran.out, re.M)
     # Two cores, shared: the start alone may take twice as long the next time.
     assert ran.seconds < 2 * before + 1 + 2
 
