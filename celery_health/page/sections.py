@@ -46,11 +46,12 @@ def troubles(results: Iterable[CheckResult]) -> Section:
 
 
 def _check(row: Row) -> Iterable[tuple[Cell, ...]]:
+    tone = "quiet" if row.status is CheckStatus.OFF else ""
     yield (
-        Cell(", ".join(row.ids)),
+        Cell(", ".join(row.ids), tone),
         Cell(row.status.value, _CHECK_TONES.get(row.status, "quiet")),
         name(row.results[0].subject, missing=""),
-        Cell(printable(row.message)),
+        Cell(printable(row.message), tone),
     )
     for one in row.consequences:
         cells = (", ".join(one.ids), one.status.value, "", f"{one.why}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from tests.support import WebServer, Worker, eventually
+from tests.support import RedisServer, WebServer, Worker, eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.redis]
 
@@ -99,6 +100,30 @@ def test_page__follows_what_happens(
         entry for entry in browser.get_log("browser") if not any(each in entry["message"] for each in refused)
     ]
     assert not log
+
+
+def test_page__one_cause_is_one_row(
+    browser: Any, own_redis: Callable[..., RedisServer], web_server: Callable[..., WebServer]
+) -> None:
+    server = own_redis()
+    web = web_server(server.url, health=PUBLIC)
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        browser.get(f"http://127.0.0.1:{web.port}{PAGE}")
+        patiently(lambda: "cannot be reached" in text(browser, ".verdict .reason"))
+        rows = text(browser, "#checks").splitlines()[1:]
+        keep_screenshot(browser, "one-cause")
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+    cells = [row.split("\t") for row in rows]
+    assert cells[0][0] == "broker.reachable"
+    # The store is that Redis, and was asked itself; nothing else speaks for itself.
+    assert {row[0] for row in cells if row[1] in ("fail", "warn")} <= {"broker.reachable", "store.reachable"}
+    folded = {row[3]: row[0] for row in cells if row[1] == "unknown"}
+    assert "workers.alive" in folded["Not known because of broker.reachable."]
+    assert set(folded) <= {f"Not known because of {id}.reachable." for id in ("broker", "store")}
 
 
 def test_page__can_be_paused(browser: Any, redis_url: str, web_server: Callable[..., WebServer]) -> None:
