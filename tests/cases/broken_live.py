@@ -96,7 +96,7 @@ def the_workers_that_are_gone_did_not_consume_a_queue(p: Project) -> None:
     p.conf(task_routes={"shop.mail": {"queue": "mails"}})
     p.worker(state=WorkerState.GONE)
     p.queue("celery", consumers=0, ready=7)
-    p.live(abandoned={"legacy": 3})
+    p.live(abandoned={"legacy": 35})
 
 
 @broken("E104:queue:reports", fix="Workers consume 'reprots'")

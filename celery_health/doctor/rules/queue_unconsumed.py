@@ -37,11 +37,11 @@ class QueueUnconsumed(Rule):
             yield from self._static(evidence)
             return
         reasons = senders(evidence)
-        # That nobody is left to consume what workers did consume is no fault of the queue's name.
-        served = {name for worker in workers for name in worker.queues or ()}
+        # That nobody is left who consumed it is for the verdict to say.
+        left = {name for worker in workers if not worker.state.is_live for name in worker.queues or ()}
         for queue in evidence.live.snapshot.queues:
             why = tuple(dict.fromkeys([*queue.expected_by, *reasons.get(queue.name, ())]))
-            if why and queue.consumers == 0 and queue.name not in served | evidence.scaled_to_zero:
+            if why and queue.consumers == 0 and queue.name not in left | evidence.scaled_to_zero:
                 yield self._live(evidence, queue, why)
 
     def _static(self, evidence: Evidence) -> Iterable[Finding]:
