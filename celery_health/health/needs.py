@@ -105,6 +105,16 @@ def workers_can_tell(snapshot: Snapshot) -> Lack | None:
     return _unknown("Whether a worker is there is not known.", because=WORKERS)
 
 
+def reads_are_told(snapshot: Snapshot) -> Lack | None:
+    """Need the store in which workers say when they last read; a worker that has stopped needs none."""
+    stopped = (WorkerState.NOT_CONSUMING, WorkerState.STUCK)
+    if snapshot.store.configured or any(worker.state in stopped for worker in snapshot.workers):
+        return None
+    if any(worker.read_age_seconds is not None for worker in snapshot.workers):
+        return None
+    return _unsupported("Without a store, workers do not say when they last read.", because=STORE)
+
+
 def outcomes_are_kept(snapshot: Snapshot) -> Lack | None:
     """Need what became of tasks lately (``snapshot.recent``)."""
     if snapshot.recent is not None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from celery_health.conf import Settings
 from celery_health.health.base import Check, worker_command
-from celery_health.health.needs import Need, a_worker_lives, tasks_are_sent, workers_are_known
+from celery_health.health.needs import Need, a_worker_lives, reads_are_told, tasks_are_sent, workers_are_known
 from celery_health.records import CheckResult, CheckStatus, Snapshot, Worker, WorkerState
 
 NO_WORKERS = "No active Celery workers found"
@@ -105,7 +105,11 @@ class WorkersConsuming(Check):
     """Fail when every worker has stopped reading its queues; warn when one has."""
 
     id: ClassVar[str] = "workers.consuming"
-    needs: ClassVar[Sequence[Need]] = (tasks_are_sent, a_worker_lives("No worker is there to read."))
+    needs: ClassVar[Sequence[Need]] = (
+        tasks_are_sent,
+        a_worker_lives("No worker is there to read."),
+        reads_are_told,
+    )
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per worker that has stopped, else one for all."""

@@ -309,6 +309,21 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Said]]] = {
         },
         {"workers.alive": fails("No active Celery workers found."), **NOBODY},
     ),
+    "workers keep no records, for there is no store": (
+        {"store": NO_STORE, "recent": None, "beats": (), "workers": [make_worker()]},
+        {
+            "workers.consuming": unsupported(
+                "Without a store, workers do not say when they last read.", because="store.reachable"
+            ),
+            **stored(
+                unsupported(
+                    "No store: neither broker nor result backend is a Redis. Set STORE_URL to have one."
+                ),
+                NO_BEATS_KEPT,
+                NO_OUTCOMES_KEPT,
+            ),
+        },
+    ),
     "workers keep no records": (
         {"workers": [make_worker()]},
         {

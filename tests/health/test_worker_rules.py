@@ -9,7 +9,7 @@ import pytest
 from celery_health.conf import Settings
 from celery_health.health.pools import WorkersPool
 from celery_health.health.workers import WorkersAlive, WorkersConsuming
-from celery_health.records import InspectionState, Snapshot, Source, Worker, WorkerState
+from celery_health.records import InspectionState, Snapshot, Source, StoreState, Worker, WorkerState
 from celery_health.testing import make_snapshot, make_worker
 
 
@@ -101,7 +101,8 @@ CONSUMING = [
 
 @pytest.mark.parametrize(("workers", "expected"), CONSUMING)
 def test_workers_consuming__table(workers: list[Worker], expected: list[tuple[str | None, str]]) -> None:
-    assert results(WorkersConsuming(), make_snapshot(workers=workers)) == expected
+    store = StoreState(configured=True, reachable=True)
+    assert results(WorkersConsuming(), make_snapshot(workers=workers, store=store)) == expected
 
 
 POOL = [
