@@ -7,7 +7,7 @@ from typing import Final
 
 from celery_health.health.gaps import Gap, gaps_of
 from celery_health.records import CheckStatus, HealthReport, QueueState, Snapshot
-from celery_health.text.formats import duration, plural
+from celery_health.text.formats import duration, number, plural
 from celery_health.text.printable import printable
 
 _FAULTS: Final = (CheckStatus.FAIL, CheckStatus.WARN)
@@ -51,6 +51,18 @@ def oldest(queue: QueueState) -> str:
         return "-"  # nothing waits, so nothing is old: that is known
     least = "over " if queue.oldest_age_is_minimum and queue.oldest_age_seconds is not None else ""
     return least + duration(queue.oldest_age_seconds)
+
+
+def consumers(queue: QueueState) -> str:
+    """Return how many take from a queue, in words: whose workers they are, and who takes nothing now."""
+    told = number(queue.consumers)
+    notes = []
+    if queue.foreign_consumers:
+        notes.append(f"{len(queue.foreign_consumers)} of another application")
+    if queue.idle_consumers:
+        first, *others = queue.idle_consumers
+        notes.append(f"not {first}" + (f" and {plural(len(others), 'more worker')}" if others else ""))
+    return printable(told + (f" ({', '.join(notes)})" if notes else ""))
 
 
 def _live(snapshot: Snapshot) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from celery_health.health.headline import oldest
+from celery_health.health.headline import consumers, oldest
 from celery_health.reading.schedules import schedule_entries, untold_entries
 from celery_health.records import QueueState, RunningTask, ScheduleEntryState, Snapshot, Worker
 from celery_health.text.formats import UNKNOWN, duration, number, table
@@ -91,7 +91,7 @@ def _queue(queue: QueueState) -> tuple[str, ...]:
         number(queue.scheduled),
         number(queue.active),
         oldest(queue),
-        number(queue.consumers),
+        consumers(queue),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from celery_health.health.folding import Row, folded
-from celery_health.health.headline import oldest
+from celery_health.health.headline import consumers, oldest
 from celery_health.page.tables import MOST_ROWS, Cell, Column, Section, name, section, words
 from celery_health.reading.schedules import last_beat, schedule_entries, untold_entries
 from celery_health.records import (
@@ -147,7 +147,7 @@ def _queue(queue: QueueState) -> tuple[Cell, ...]:
         Cell(number(queue.unacked)),
         Cell(number(queue.scheduled)),
         Cell(number(queue.active)),
-        Cell(number(queue.consumers), "warn" if _is_deserted(queue) else ""),
+        Cell(consumers(queue), "warn" if _is_deserted(queue) else ""),
         Cell(number(queue.capacity)),
     )
 
