@@ -7,13 +7,13 @@ such queues get a channel of their own, and are not asked again for a few second
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from amqp import spec
 
-from celery_health.brokers.base import Broker, BrokerReading, Capabilities, QueueReading
+from celery_health.brokers.base import Broker, BrokerReading, Capabilities, Mark, QueueReading
 from celery_health.connections.kombu import BoundedConnection
 from celery_health.connections.link import Link
 from celery_health.deadline import Deadline
@@ -28,13 +28,15 @@ REFUSED_MEMORY_SECONDS: Final = 5.0
 MAX_LANES: Final = 100
 #: AMQP's reply code for a queue that does not exist.
 NOT_FOUND: Final = 404
+#: Begins what is said of one that is there, and another connection's own.
+RESOURCE_LOCKED: Final = "405 "
 
 
 class AmqpBroker(Broker):
     """RabbitMQ, or another broker that speaks AMQP 0-9-1, through py-amqp."""
 
     capabilities = Capabilities(
-        supports_length=True, supports_consumer_count=True, supports_remote_control=True
+        supports_length=True, supports_consumer_count=True, supports_remote_control=True, mark=Mark.MAILBOX
     )
     transport = "amqp"
 
@@ -66,6 +68,23 @@ class AmqpBroker(Broker):
             queues={name: known[name] for name in queues},
             latency_seconds=time.monotonic() - started,
         )
+
+    def present(self, marks: Collection[str], deadline: Deadline) -> Mapping[str, float | None] | None:
+        """Return which queues named so exist; None when the broker did not say.
+
+        Each that does not exist is an error in the broker's log: ask for few, and seldom.
+        """
+        try:
+            answers = self._link.run(lambda connection: _declare_each(_raw(connection), marks), deadline)
+        except BrokerError:
+            return None
+        found: dict[str, float | None] = {}
+        for name, answer in answers.items():
+            if answer.error is not None and not answer.error.startswith(RESOURCE_LOCKED):
+                return None
+            if answer.exists:
+                found[name] = None
+        return found
 
     def ping(self, deadline: Deadline) -> None:
         """Make one round trip.
@@ -146,6 +165,16 @@ class _Lane:
                 if code == NOT_FOUND
                 else QueueReading(name=name, error=f"{code} {text}")
             )
+
+
+def _declare_each(raw: Any, names: Collection[str]) -> dict[str, QueueReading]:
+    """Return a reading of each of `names`, at most `MAX_LANES`: each on a channel that it may close."""
+    lanes = _open_lanes(raw, tuple(dict.fromkeys(names))[:MAX_LANES])
+    _fly(raw, lanes)
+    for lane in lanes:
+        if not lane.closed:
+            lane.channel.close()
+    return {name: answer for lane in lanes for name, answer in lane.answers.items()}
 
 
 def _fly(raw: Any, lanes: Sequence[_Lane]) -> None:

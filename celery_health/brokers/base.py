@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from celery_health.deadline import Deadline
+
+
+class Mark(StrEnum):
+    """By what a broker shows that a worker's process is connected; a field of the worker's record."""
+
+    CONNECTION_NAME = "connection_name"
+    MAILBOX = "mailbox"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +35,8 @@ class Capabilities:
     """Reading waiting messages without marking or moving them."""
     supports_remote_control: bool = False
     """Celery's broadcast commands."""
+    mark: Mark | None = None
+    """What `Broker.present` looks for; None where a worker's end does not show."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +99,13 @@ class Broker(ABC):
 
         Raises:
             BrokerError: the broker did not answer.
+        """
+        return None
+
+    def present(self, marks: Collection[str], deadline: Deadline) -> Mapping[str, float | None] | None:
+        """Return those of `marks` that are there now: mark to the seconds since when, None if unknown.
+
+        What is left out is not there. None when the broker did not say: it is away, or does not allow it.
         """
         return None
 

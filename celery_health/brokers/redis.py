@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from redis.exceptions import NoPermissionError, ResponseError
 
-from celery_health.brokers.base import Broker, BrokerReading, Capabilities, QueueReading
+from celery_health.brokers.base import Broker, BrokerReading, Capabilities, Mark, QueueReading
+from celery_health.brokers.redis_clients import named_clients
 from celery_health.brokers.unacked import UnackedCount, count_unacked
 from celery_health.connections.kombu import unconnected
 from celery_health.connections.redis import RedisLink
@@ -32,6 +33,9 @@ MAX_UNACKED_ENTRIES: Final = 1000
 #: queues with messages over this are looked at seldom, and remembered meanwhile.
 BIG_MESSAGE_BYTES: Final = 128 * 1024
 BIG_MESSAGE_PAUSE_SECONDS: Final = 30.0
+
+#: A server that did not tell who is connected is not asked again for so long.
+CLIENTS_UNTOLD_SECONDS: Final = 60.0
 
 _READ_QUEUES: Final = load(__package__, "read_queues")
 #: What Redis says when scripts are renamed or unknown; denials by ACL have a class of their own.
@@ -57,6 +61,7 @@ class RedisBroker(Broker):
         supports_roster=True,
         supports_peek=True,
         supports_remote_control=True,
+        mark=Mark.CONNECTION_NAME,
     )
     transport = "redis"
 
@@ -72,6 +77,8 @@ class RedisBroker(Broker):
         self._mailbox_suffix = f".{self._mailbox}"
         #: Queue → until when (monotonic seconds) its heads are not looked at again, and what they were.
         self._remembered: dict[str, tuple[float, list[_Head]]] = {}
+        #: Until when (monotonic seconds) the server is not asked who is connected: it does not say.
+        self._clients_untold_until = float("-inf")
 
     def read(self, queues: Sequence[str], deadline: Deadline) -> BrokerReading:
         """Read all `queues` in one round trip, within `deadline`."""
@@ -124,6 +131,21 @@ class RedisBroker(Broker):
         bound = self._run(lambda redis: _bindings(redis, self._mailbox), deadline)
         names = {b.queue.removesuffix(self._mailbox_suffix) for b in bound if self._is_mailbox(b.queue)}
         return tuple(sorted(names))
+
+    def present(self, marks: Collection[str], deadline: Deadline) -> Mapping[str, float | None] | None:
+        """Return which connections named so are open, and for how many seconds; None when that is not told.
+
+        Needs ``INFO`` and ``CLIENT LIST``; where they are refused, they are asked for again after a while.
+        """
+        if time.monotonic() < self._clients_untold_until:
+            return None
+        try:
+            found = self._run(lambda redis: named_clients(redis.call, marks), deadline)
+        except BrokerError:
+            return None
+        if found is None:
+            self._clients_untold_until = time.monotonic() + CLIENTS_UNTOLD_SECONDS
+        return found
 
     def _run(self, operation: Callable[[_Asked], T], deadline: Deadline) -> T:
         try:

@@ -71,7 +71,8 @@ class WorkersAlive(Check):
             if _is_lost(worker) and (seen is None or seen <= settings.limits.lost_worker_memory_seconds):
                 yield self.result(
                     CheckStatus.WARN,
-                    f"Worker '{worker.hostname}' vanished without a goodbye.",
+                    f"Worker '{worker.hostname}' vanished without a goodbye"
+                    + (": its connection to the broker is gone." if worker.is_disconnected else "."),
                     subject=worker.hostname,
                     observed=None if seen is None else round(seen, 1),
                     limit=settings.limits.worker_lost_seconds,

@@ -25,6 +25,7 @@ from celery_health.reading.queue_watch import QueueWatch
 from celery_health.reading.recorded import Recorded, RecordedWorkers
 from celery_health.reading.schedules import schedule_entries, schedule_exists
 from celery_health.reading.task_totals import TaskTotals
+from celery_health.reading.vanished import Vanished
 from celery_health.records import BrokerState, InspectionState, QueueState, Snapshot, Source, Worker
 from celery_health.text.masking import mask
 from celery_health.topology import Topology, TopologyCache
@@ -40,6 +41,8 @@ READING_SHARE = 0.9
 TOPOLOGY_SHARE = 0.4
 #: How much of what is left a store may take that hangs: the broker is to be asked all the same.
 STORE_SHARE = 0.4
+#: How much of what is left may go into asking the broker for workers whose reports stay away.
+PRESENCE_SHARE = 0.3
 #: How much of what is left may go into counting dead letters.
 LETTERS_SHARE = 0.5
 #: A stamp older than this on a queue seen for the first time is looked at twice, so long apart.
@@ -77,6 +80,7 @@ class Reader:
             app, self.facts.app_id, memory_seconds=settings.limits.lost_worker_memory_seconds
         )
         self._watch = QueueWatch()
+        self._vanished = Vanished(settings.heartbeat_interval, settings.flush_interval)
         self._letters = LetterCount(app, settings)
         self._live_worker_at: float | None = None
         # Never connected: it knows whether there is a store.
@@ -131,6 +135,7 @@ class Reader:
         names = self._not_ignored([*known, *recorded.sent_to])
         broker = lines.broker
         reading = _without_empty(broker.read(names, deadline), set(known))
+        recorded = self._without_vanished(run, broker, reading, recorded, deadline)
         sighting = self._look(run, broker, reading, recorded, topology, deadline)
         workers = _merge(recorded, sighting)
         now = time.monotonic()
@@ -174,6 +179,20 @@ class Reader:
             notes=_notes(recorded, reading),
             source=_source(workers),
         )
+
+    def _without_vanished(
+        self, run: Run, broker: Broker, reading: BrokerReading, recorded: Recorded, deadline: Deadline
+    ) -> Recorded:
+        """Return `recorded`, the workers gone that the broker proves to have ended."""
+        now = time.monotonic()
+        with run.updating():
+            self._vanished.note(now, could_read=bool(recorded.store.reachable and reading.reachable))
+            marks = self._vanished.question(now, recorded.workers, broker.capabilities.mark)
+        present = broker.present(marks, _share(deadline, PRESENCE_SHARE)) if marks else None
+        with run.updating():
+            if marks:
+                self._vanished.answer(now, recorded.workers, present)
+            return replace(recorded, workers=self._vanished.judged(recorded.workers))
 
     def _count_letters(
         self, run: Run, box: Box | None, queues: Iterable[str], reading: BrokerReading, deadline: Deadline

@@ -64,6 +64,8 @@ def worker_from_report(
         versions=texts(report.get("versions")),
         config=of_type(str, report.get("config")),
         broker=of_type(str, report.get("broker")),
+        connection_name=of_type(str, report.get("connection_name")),
+        mailbox=of_type(str, report.get("mailbox")),
     )
 
 

@@ -150,3 +150,9 @@ class Worker:
     """Fingerprint of its configuration, as far as routing goes; None when it says nothing."""
     broker: str | None = None
     """Fingerprint of the broker that it reads from, without credentials; None when it says nothing."""
+    connection_name: str | None = None
+    """The name of its connections to a Redis broker; None when they have none of ours."""
+    mailbox: str | None = None
+    """Its queue for remote control on RabbitMQ, while that proves that its process is connected."""
+    is_disconnected: bool = False
+    """It is gone by proof: its reports stay away, and the broker shows no connection of its process."""

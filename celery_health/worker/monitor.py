@@ -27,6 +27,7 @@ from celery_health.worker.labels.rules import LabelRules
 from celery_health.worker.letters import DeadLetters
 from celery_health.worker.messages import watch_refusals, watch_strategies
 from celery_health.worker.pools import Children
+from celery_health.worker.presence import Presence
 from celery_health.worker.queues import QueueNames
 from celery_health.worker.recorder import Identity, Recorder
 from celery_health.worker.requests import MonitoredRequest, Recording
@@ -45,6 +46,7 @@ class WorkerMonitor:
         self._clocks = Clocks()
         self._queues = QueueNames()
         self._children = Children(faults)
+        self._presence = Presence(worker.hostname)
         labels = LabelRules(settings, totals, faults)
         self._letters = DeadLetters(
             self._app, settings=settings, hostname=worker.hostname, totals=totals, faults=faults
@@ -64,6 +66,7 @@ class WorkerMonitor:
             clocks=self._clocks,
             queues=self._queues,
             children=self._children,
+            presence=self._presence,
             faults=faults,
         )
         self._agent = Agent(
@@ -105,6 +108,8 @@ class WorkerMonitor:
         self._queues.attach(consumer)
         self._clocks.attach(consumer)
         self.watch_children(consumer)
+        # Last: it speaks to the broker, and may find the connection broken.
+        self._presence.attach(consumer)
         self._agent.report_soon()
 
     def watch_children(self, consumer: Any) -> None:

@@ -23,6 +23,7 @@ from celery_health.reporting.faults import Faults
 from celery_health.worker.clocks import Clocks, rounded
 from celery_health.worker.held import HeldTasks, any_runs, copied, unacknowledged
 from celery_health.worker.pools import Children, live_children, pool_name, runs_tasks_in_loop, slots
+from celery_health.worker.presence import Presence
 from celery_health.worker.queues import QueueNames
 
 
@@ -51,11 +52,13 @@ class Recorder:
         clocks: Clocks,
         queues: QueueNames,
         children: Children,
+        presence: Presence,
         faults: Faults,
     ) -> None:
         self._identity = identity
         self._clocks = clocks
         self._children = children
+        self._presence = presence
         self._held = HeldTasks(identity.limits, settings=settings, queues=queues, faults=faults)
         self._started_at = time.time()
         self._had_children_at = monotonic()
@@ -142,6 +145,7 @@ class Recorder:
             "config": self._identity.config,
             "broker": self._identity.broker,
             "limits": dict(self._identity.limits),
+            **self._presence.record(),
             "restart_count": max(0, getattr(consumer, "restart_count", 0)),
         }
 

@@ -76,7 +76,7 @@ class MonitorThreads(bootsteps.StartStopStep):
 class MonitorConsumer(bootsteps.StartStopStep):
     """A step of the consumer: started again at each reconnect."""
 
-    requires = ("celery.worker.consumer.tasks:Tasks",)
+    requires = ("celery.worker.consumer.tasks:Tasks", "celery.worker.consumer.control:Control")
 
     def __init__(self, consumer: Any, **kwargs: Any) -> None:
         super().__init__(consumer, **kwargs)
