@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -43,10 +44,12 @@ class Presence:
         box = _remote_control(consumer)
         driver_type = consumer.connection.transport.driver_type
         if driver_type == "redis":
-            # Before the first BRPOP and SUBSCRIBE: nothing is on its way on these connections.
-            self._mark(consumer.task_consumer.channel, "client", "BRPOP")
-            if box is not None and box.node.channel is not None:
-                self._mark(box.node.channel, "subclient", "LISTEN")
+            # Where the connection breaks meanwhile, the consumer notices as it would have without us.
+            with contextlib.suppress(*consumer.connection.connection_errors):
+                # Before the first BRPOP and SUBSCRIBE: nothing is on its way on these connections.
+                self._mark(consumer.task_consumer.channel, "client", "BRPOP", self.name_brpop)
+                if box is not None and box.node.channel is not None:
+                    self._mark(box.node.channel, "subclient", "LISTEN", self.name_other)
         elif driver_type == "amqp" and box is not None and not _has_own_connection(consumer):
             heartbeat = getattr(consumer.connection.connection, "heartbeat", 0) or 0
             if not heartbeat or heartbeat >= MIN_HEARTBEAT_SECONDS:
@@ -62,7 +65,7 @@ class Presence:
             "mailbox": self._mailbox if is_listening else None,
         }
 
-    def _mark(self, channel: Any, attribute: str, command: str) -> None:
+    def _mark(self, channel: Any, attribute: str, command: str, name: Callable[[Any], None]) -> None:
         """Name the connection that `channel` will send `command` on, now and each time it connects again."""
         client = getattr(channel, attribute)
         # As kombu does before the command itself: takes the connection out of the pool, for good.
@@ -71,9 +74,9 @@ class Presence:
         if getattr(connection, "client_name", None) or channel._in_poll or channel._in_listen:
             return  # the project's own name for all its connections; or somebody waits for a reply
         # Held by the connection as a weak reference; this object lives as long as the worker.
-        connection.register_connect_callback(self.name_brpop if command == "BRPOP" else self.name_other)
+        connection.register_connect_callback(name)
         if connection._sock is not None:
-            (self.name_brpop if command == "BRPOP" else self.name_other)(connection)
+            name(connection)
 
     def name_brpop(self, connection: Any) -> None:
         """Name the connection that tasks come by: without it, the others prove nothing."""

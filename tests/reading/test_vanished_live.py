@@ -154,7 +154,7 @@ def test_vanished__default_limits_a_killed_worker_is_seen_within_ten_seconds(
         message = f"Worker '{killed.hostname}' {PROOF}"
         eventually(lambda message=message: message in seen.lost(), 40, interval=1, what="seen as gone")
         took.append(time.monotonic() - started)
-    # 7 s of silence, the second until the next reading, 2 s until the answers agree, and some for the machine.
+    # 7 s of silence, 1 s until the next reading, 2 s until the answers agree, and some for the machine.
     assert max(took) < 11, took
 
 
