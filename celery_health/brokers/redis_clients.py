@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from redis.exceptions import ResponseError
 
-#: Redis writes a line for every connection, and serves nobody meanwhile: some 2 µs each.
-MAX_CLIENTS: Final = 2000
+#: Redis writes a line for every connection, and serves nobody meanwhile: 1.2 to 2 µs each.
+MAX_CLIENTS: Final = 2500
 
 
 def named_clients(call: Callable[..., Any], names: Collection[str]) -> Mapping[str, float | None] | None:
@@ -30,12 +30,17 @@ def named_clients(call: Callable[..., Any], names: Collection[str]) -> Mapping[s
     wanted = frozenset(names)
     found: dict[str, float | None] = {}
     for line in listed.splitlines():
-        fields = dict(part.partition("=")[::2] for part in line.split(" "))
-        name, age = fields.get("name", ""), fields.get("age", "")
+        name = _field(line, "name")
         if name in wanted:
+            age = _field(line, "age")
             seconds = float(age) if age.isdecimal() else 0.0
             found[name] = max(found.get(name) or 0.0, seconds)
     return found
+
+
+def _field(line: str, name: str) -> str:
+    """Return a field of a line such as ``id=7 addr=127.0.0.1:6379 name=some age=3``."""
+    return line.partition(f" {name}=")[2].partition(" ")[0]
 
 
 def _info(reply: Any) -> dict[str, str]:

@@ -75,7 +75,8 @@ class WorkersAlive(Check):
                     + (": its connection to the broker is gone." if worker.is_disconnected else "."),
                     subject=worker.hostname,
                     observed=None if seen is None else round(seen, 1),
-                    limit=settings.limits.worker_lost_seconds,
+                    # A proof waits for no limit.
+                    limit=None if worker.is_disconnected else settings.limits.worker_lost_seconds,
                     unit="seconds",
                     recommendation=(
                         f"Worker '{worker.hostname}' vanished. See why it died (out of memory, killed node), "

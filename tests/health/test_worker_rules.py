@@ -75,6 +75,18 @@ def test_workers_alive__records(
     assert results(WorkersAlive(), snapshot) == expected
 
 
+def test_workers_alive__says_what_proves_an_end_before_the_limit() -> None:
+    workers = [recorded(), gone(9.04, is_disconnected=True)]
+
+    (_, lost) = WorkersAlive().judge(make_snapshot(workers=workers, inspection=NOT_ASKED), Settings())
+
+    assert lost.message == (
+        "Worker 'gone@host' vanished without a goodbye: its connection to the broker is gone."
+    )
+    # It is not over a limit.
+    assert (lost.status.value, lost.observed, lost.limit) == ("warn", 9.0, None)
+
+
 DEAF = {"state": WorkerState.NOT_CONSUMING, "read_age_seconds": 75.0}
 
 CONSUMING = [
