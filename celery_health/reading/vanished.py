@@ -44,8 +44,8 @@ class _Suspect:
     """What this process found out of one worker process that is silent."""
 
     asked_at: float = float("-inf")
-    missing_since: float | None = None
-    """When it was first not there, in answers without one that says otherwise since."""
+    is_missing: bool = False
+    """It was not there, in the last answer."""
     reported_at: float | None = None
     """When its last record came, once it is proven to have ended."""
 
@@ -77,9 +77,6 @@ class Vanished:
         elif self._unbroken_since is None or now - self._read_at > self._longest_pause_seconds:
             self._unbroken_since = now
         self._read_at = now
-        if self._unbroken_since in (None, now):
-            for suspect in self._suspects.values():
-                suspect.missing_since = None
 
     def question(self, now: float, workers: Sequence[Worker], mark: Mark | None) -> tuple[str, ...]:
         """Return the marks to ask the broker for: of who is silent, and of who reports; or none.
@@ -113,11 +110,11 @@ class Vanished:
             if suspect is None or suspect.asked_at != now:
                 continue
             if present is None or not self._is_missing(worker, present):
-                suspect.missing_since = None
-            elif suspect.missing_since is None:
-                suspect.missing_since = now
-            elif now - suspect.missing_since >= AGREE_SECONDS:
+                suspect.is_missing = False
+            elif suspect.is_missing:  # as it was when last asked for, `AGREE_SECONDS` ago at least
                 suspect.reported_at = now - _age(worker)
+            else:
+                suspect.is_missing = True
 
     def judged(self, workers: tuple[Worker, ...]) -> tuple[Worker, ...]:
         """Return the workers, those gone that are proven to be."""

@@ -155,12 +155,21 @@ def test_vanished__is_not_forgotten_while_it_stays_silent() -> None:
     assert [reading(now, age=max(0.0, now)) for now in range(-5, 11)] == [False] * 14 + [True] * 2
     asked = len(course.asked)
     # The broker goes away, and what was proven stays so: nobody is asked again.
-    course.unread = (11,)
+    course.unread = (15,)
     assert all(reading(now, age=now) for now in range(11, 20))
     assert len(course.asked) == asked
     # It reports again (it was not dead: a name that a proxy lost), and falls silent once more.
     assert not any(reading(now, age=now - 20) for now in range(20, 29))
     assert reading(29, age=9)
+
+
+def test_vanished__a_report_that_was_not_seen_ends_a_proof_as_well() -> None:
+    vanished, course = Vanished(HEARTBEAT, FLUSH), Course()
+    for now in range(-5, 11):
+        course.step(vanished, now, (worker(age=max(0.0, now)), worker("other", pid=8)))
+
+    # Nobody looked for half a minute, in which it came back and fell silent again.
+    assert not course.step(vanished, 40, (worker(age=9.0), worker("other", pid=8)))
 
 
 def test_vanished__a_restart_under_its_name_is_another_process() -> None:
@@ -184,7 +193,8 @@ def test_question__bounded_and_in_turns() -> None:
     vanished = Vanished(HEARTBEAT, FLUSH)
     silent = tuple(worker(f"w{number}", age=9.0, pid=number) for number in range(MAX_SUSPECTS * 2))
     others = tuple(
-        worker(f"o{number}", pid=1000 + number, started_at=EPOCH + timedelta(number)) for number in range(9)
+        worker(f"o{number}", pid=1000 + number, started_at=EPOCH + timedelta(number))
+        for number in reversed(range(9))
     )
     vanished.note(0.0, could_read=True)
     vanished.note(5.0, could_read=True)
