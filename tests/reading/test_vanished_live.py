@@ -49,7 +49,7 @@ class Watch:
             (one := found.get(worker.hostname)) is not None
             and one.state is WorkerState.OK
             and bool(one.connection_name or one.mailbox)
-            and (one.last_seen_seconds or 0.0) < 1.0
+            and (one.last_seen_seconds or 0.0) < 1.4 * self.settings.heartbeat_interval
             for worker in workers
         )
 
