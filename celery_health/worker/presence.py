@@ -16,6 +16,8 @@ from urllib.parse import quote
 
 #: What naming a connection may wait for: it has just answered, and its consumer waits for us.
 MAX_WAIT_SECONDS: Final = 5.0
+#: Connections that may break over it before it is left alone: one may break at any moment.
+MAX_FAILURES: Final = 2
 #: RabbitMQ ends connections that are silent for longer than the negotiated heartbeat. Under this, a process
 #: that is stopped for a moment loses its mailbox, which then proves nothing.
 MIN_HEARTBEAT_SECONDS: Final = 60
@@ -33,6 +35,8 @@ class Presence:
         self._is_named = False
         self._refused = False
         """The server will not have it, as under an ACL without CLIENT: it is not asked again."""
+        self._failures = 0
+        """Connections that broke while they were named, one after the other."""
         self._node: Any = None
         """kombu's, of remote control; None without one."""
         self._mailbox: str | None = None
@@ -95,7 +99,7 @@ class Presence:
         Raises:
             redis.ConnectionError, redis.TimeoutError: the connection is broken, and closed.
         """
-        from redis.exceptions import ResponseError
+        from redis.exceptions import ResponseError, TimeoutError
 
         if self._refused:
             return False
@@ -108,14 +112,17 @@ class Presence:
         except ResponseError:
             self._refused = True
             return False
-        except BaseException:
-            # A late reply would be taken for the next command's. Never twice: a worker must come up.
-            self._refused = True
+        except BaseException as error:
+            # A late reply would be taken for the next command's.
             connection.disconnect()
+            self._failures += 1
+            # A worker must come up, whatever a server or something before it makes of this command.
+            self._refused = isinstance(error, TimeoutError) or self._failures >= MAX_FAILURES
             raise
         finally:
             with contextlib.suppress(OSError):
                 sock.settimeout(usual)
+        self._failures = 0
         return True
 
 

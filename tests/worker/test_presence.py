@@ -163,6 +163,29 @@ def test_presence__does_not_wait_for_a_server_that_answers_no_more(
 
 
 @pytest.mark.redis
+def test_presence__a_connection_may_break_once_while_it_is_named(
+    redis_server: RedisServer, proxy: Callable[[int], Proxy]
+) -> None:
+    between = proxy(redis_server.port)
+    connection = redis.Connection(port=between.port)
+    marks = Presence("w@host")
+    named = []
+    # Broken once, well, and then broken over it each time, as something before the server may do.
+    for breaks in (True, False, True, True, False):
+        connection.connect()
+        if breaks:
+            between.cut()
+            with pytest.raises(redis.ConnectionError):
+                marks.name_brpop(connection)
+        else:
+            marks.name_brpop(connection)
+        named.append(marks.record()["connection_name"] is not None)
+        connection.disconnect()
+
+    assert named == [False, True, False, False, False]
+
+
+@pytest.mark.redis
 def test_presence__leaves_the_sockets_own_timeout(redis_server: RedisServer) -> None:
     for timeout in (None, 3.0):
         connection = redis.Connection(port=redis_server.port, socket_timeout=timeout)
