@@ -5,10 +5,11 @@ Every value comes from another process: see `fields`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from celery_health.conf import Limits
+from celery_health.reading import fields
 from celery_health.reading.fields import moment, number, of_type, plus, texts
 from celery_health.records import Beat, BeatState, ScheduleEntryState
 from celery_health.store.base import StoredRecord
@@ -17,10 +18,9 @@ from celery_health.store.base import StoredRecord
 SILENT_SECONDS: Final = 30.0
 
 
-def beats_from_records(records: Iterable[StoredRecord], limits: Limits) -> tuple[Beat, ...]:
-    """Return the beats of the store's records, by name."""
-    beats = (beat_from_record(one.name, one.record, one.age_seconds, limits) for one in records)
-    return tuple(sorted(beats, key=lambda beat: beat.name))
+def beat_of(stored: StoredRecord, limits: Limits) -> Beat:
+    """Return the beat of a record of the store."""
+    return beat_from_record(stored.name, stored.record, stored.age_seconds, limits)
 
 
 def beat_from_record(name: str, record: Mapping[str, Any], age_seconds: float, limits: Limits) -> Beat:
@@ -82,8 +82,8 @@ def _entry(row: Mapping[str, Any], beat: str, age_seconds: float, grown: float) 
         # Nobody sends it any more: late already, or late once it was due.
         overdue = overdue + grown if overdue > 0 else max(0.0, -due_in if due_in is not None else 0.0)
     return ScheduleEntryState(
-        entry=str(row.get("entry", "")),
-        task=str(row.get("task", "")),
+        entry=fields.name(row.get("entry")),
+        task=fields.name(row.get("task")),
         beat=beat,
         queue=of_type(str, row.get("queue")),
         schedule=of_type(str, row.get("schedule")),

@@ -1,31 +1,51 @@
 """Read a value of somebody else's record: what has the wrong type is unknown.
 
-A record comes from another process, maybe of another version.
+A record comes from another process, maybe of another version, or from whoever may write to the store. What
+is returned can be computed with, and written anywhere: numbers are finite, texts can be encoded, and both
+have an end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from math import isfinite
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+
+#: Of a name or an id. AMQP's names end at 255 bytes; others can be as long as somebody likes.
+MAX_NAME_LENGTH: Final = 500
+#: Of any other text.
+MAX_TEXT_LENGTH: Final = 8000
+#: What fits into 64 bits; nothing that is counted or measured here is larger.
+MAX_NUMBER: Final = 2**63
 
 
 def of_type(kind: type[T], value: object) -> T | None:
     """Return a value of this type; True and False are no numbers."""
-    return value if isinstance(value, kind) and not isinstance(value, bool) else None
+    if not isinstance(value, kind) or isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        return clean(value, MAX_TEXT_LENGTH)  # type: ignore[return-value]
+    return value if not isinstance(value, int | float) or _is_sound(value) else None
 
 
 def number(value: object) -> float | None:
-    """Return a number."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """Return a finite number."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return value if _is_sound(value) else None
+
+
+def _is_sound(value: float) -> bool:
+    return -MAX_NUMBER < value < MAX_NUMBER and isfinite(value)
 
 
 def plus(seconds: object, age: float) -> float | None:
-    """Return seconds that have grown by `age` since they were written."""
+    """Return seconds that have grown by `age` since they were written; nothing is in the future."""
     written = number(seconds)
-    return None if written is None else written + age
+    return None if written is None or written < 0 else written + age
 
 
 def moment(value: object) -> datetime | None:
@@ -33,30 +53,45 @@ def moment(value: object) -> datetime | None:
     try:
         if isinstance(value, str):
             read = datetime.fromisoformat(value)
-            return read if read.tzinfo else read.replace(tzinfo=UTC)
+            return read.astimezone(UTC) if read.tzinfo else read.replace(tzinfo=UTC)
         seconds = number(value)
         return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
         return None
 
 
+def clean(value: str, limit: int = MAX_NAME_LENGTH) -> str:
+    """Return a text that UTF-8 can hold, of at most `limit` characters."""
+    cut = value[:limit]
+    return cut if cut.isascii() else cut.encode("utf-8", "replace").decode()
+
+
+def name(value: object) -> str:
+    """Return a name or an id; empty for what is none. Numbers are ids too."""
+    if isinstance(value, str):
+        return clean(value)
+    return str(value) if of_type(int, value) is not None else ""
+
+
 def names(value: object) -> tuple[str, ...] | None:
     """Return the texts in a list."""
     if not isinstance(value, list | tuple):
         return None
-    return tuple(item for item in value if isinstance(item, str))
+    return tuple(clean(item) for item in value if isinstance(item, str))
 
 
 def texts(value: object) -> Mapping[str, str]:
     """Return name → text."""
     found = value.items() if isinstance(value, Mapping) else ()
-    return {str(key): text for key, text in found if isinstance(text, str)}
+    return {clean(str(key)): clean(text) for key, text in found if isinstance(text, str)}
 
 
 def counts(value: object) -> Mapping[str, int]:
     """Return name → whole number."""
     found = value.items() if isinstance(value, Mapping) else ()
-    return {key: count for key, count in found if isinstance(key, str) and isinstance(count, int)}
+    return {
+        clean(key): count for key, count in found if isinstance(key, str) and of_type(int, count) is not None
+    }
 
 
 def rows(value: object) -> Iterable[Mapping[str, Any]]:

@@ -5,25 +5,29 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from celery_health.conf import Settings
 from celery_health.counters import OTHER, SENT, decode
 from celery_health.deadline import Deadline
 from celery_health.exceptions import CeleryHealthError
-from celery_health.reading.beat_reports import beats_from_records
+from celery_health.reading.beat_reports import beat_of
+from celery_health.reading.processes import Shown, shown
 from celery_health.reading.task_totals import TaskTotals, totals_by_task
 from celery_health.reading.worker_reports import worker_from_report
 from celery_health.reading.worker_states import recorded_state
 from celery_health.records import Beat, ObservedRuntime, Source, StoreState, TaskOutcomes, Worker
-from celery_health.store import open_store
+from celery_health.store import open_store, skipped
 from celery_health.store.base import Store, StoredRecord, StoreReading
+from celery_health.text.masking import describe_error
 
 if TYPE_CHECKING:
     from celery import Celery
 
+T = TypeVar("T")
 
 #: How often the totals are read for queue names.
 SENT_REFRESH_SECONDS: Final = 15.0
@@ -45,6 +49,8 @@ class Recorded:
     store_age_seconds: float | None = None
     recent: Mapping[str, TaskOutcomes] | None = None
     reading: StoreReading | None = None
+    notes: tuple[str, ...] = ()
+    """What of the store could not be read, and what to do."""
 
     @property
     def is_complete(self) -> bool:
@@ -78,19 +84,30 @@ class RecordedWorkers:
             return Recorded(
                 store=StoreState(configured=True, reachable=False, error=str(error), url=store.url)
             )
-        workers = tuple(self._worker(record, reading) for record in reading.workers)
+        limits, notes = self._settings.limits, _Notes()
+        workers = tuple(
+            worker
+            for one in shown(reading.workers, limits.worker_lost_seconds)
+            if (worker := notes.unless_odd(one.stored, partial(self._worker, one, reading)))
+        )
+        beats = tuple(
+            beat
+            for one in reading.beats
+            if (beat := notes.unless_odd(one, partial(beat_of, one, limits))) is not None
+        )
         return Recorded(
             store=StoreState(configured=True, reachable=True, url=store.url),
             workers=workers,
-            beats=beats_from_records(reading.beats, self._settings.limits),
+            beats=beats,
             queues=tuple(
                 dict.fromkeys([*reading.consumed, *(q for worker in workers for q in worker.queues or ())])
             ),
             sent_to=self._queues_sent_to(store, deadline),
             consumed=reading.consumed,
-            store_age_seconds=reading.server_time - reading.epoch / 1e6 if reading.epoch else None,
+            store_age_seconds=max(0.0, reading.server_time - reading.epoch / 1e6) if reading.epoch else None,
             recent=_outcomes(reading.ring.values()),
             reading=reading,
+            notes=(*reading.problems, *notes.texts),
         )
 
     def unasked(self) -> StoreState:
@@ -120,8 +137,8 @@ class RecordedWorkers:
             self._opened = True
         return self._store
 
-    def _worker(self, stored: StoredRecord, reading: StoreReading) -> Worker:
-        record = stored.record
+    def _worker(self, one: Shown, reading: StoreReading) -> Worker:
+        stored, record = one.stored, one.stored.record
         names = reading.registered.get(str(record.get("fingerprint")))
         return worker_from_report(
             stored.name,
@@ -130,6 +147,7 @@ class RecordedWorkers:
             source=Source.HEARTBEATS,
             age_seconds=stored.age_seconds,
             registered=None if names is None else frozenset(names),
+            is_doubled=one.is_doubled,
         )
 
     def observed(self, workers: Iterable[Worker], deadline: Deadline) -> Mapping[str, ObservedRuntime]:
@@ -165,6 +183,25 @@ class RecordedWorkers:
         """Close the connection, if one is open."""
         if self._store is not None:
             self._store.close()
+
+
+class _Notes:
+    """Keeps what could not be made of a record, so that one odd record hides no other."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def unless_odd(self, stored: StoredRecord, make: Callable[[], T]) -> T | None:
+        """Return what `make` makes of a record; None when it cannot be made."""
+        try:
+            return make()
+        except Exception as error:  # whatever another process wrote, it must not end a reading
+            skipped.count("reading.record")
+            self.texts.append(
+                f"The record of '{stored.name}' in the store cannot be read and was left out "
+                f"({describe_error(error)}). Restart it with the version of celery_health that runs here."
+            )
+            return None
 
 
 def _outcomes(minutes: Iterable[Mapping[tuple[str, str], int]]) -> Mapping[str, TaskOutcomes]:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from celery_health.reading.fields import counts, moment, names, number, of_type, plus, rows, texts
+from celery_health.reading.fields import counts, moment, name, names, number, of_type, plus, rows, texts
 from celery_health.reading.worker_states import load_state
 from celery_health.records import ReservedTask, RunningTask, ScheduledTask, Source, Worker, WorkerState
 
@@ -22,6 +22,7 @@ def worker_from_report(
     source: Source,
     age_seconds: float,
     registered: frozenset[str] | None = None,
+    is_doubled: bool = False,
 ) -> Worker:
     """Return the worker that `report`, its record of `age_seconds` ago, describes.
 
@@ -66,14 +67,15 @@ def worker_from_report(
         broker=of_type(str, report.get("broker")),
         connection_name=of_type(str, report.get("connection_name")),
         mailbox=of_type(str, report.get("mailbox")),
+        is_doubled=is_doubled,
     )
 
 
 def _running(hostname: str, row: Mapping[str, Any], age_seconds: float) -> RunningTask:
     return RunningTask(
         worker=hostname,
-        task_id=str(row.get("task_id", "")),
-        task_name=str(row.get("task_name", "")),
+        task_id=name(row.get("task_id")),
+        task_name=name(row.get("task_name")),
         queue=of_type(str, row.get("queue")),
         time_start=number(row.get("time_start")),
         runtime_seconds=plus(row.get("runtime_seconds"), age_seconds),
@@ -86,8 +88,8 @@ def _running(hostname: str, row: Mapping[str, Any], age_seconds: float) -> Runni
 def _reserved(hostname: str, row: Mapping[str, Any]) -> ReservedTask:
     return ReservedTask(
         worker=hostname,
-        task_id=str(row.get("task_id", "")),
-        task_name=str(row.get("task_name", "")),
+        task_id=name(row.get("task_id")),
+        task_name=name(row.get("task_name")),
         queue=of_type(str, row.get("queue")),
         args=of_type(str, row.get("args")),
         kwargs=of_type(str, row.get("kwargs")),
@@ -97,8 +99,8 @@ def _reserved(hostname: str, row: Mapping[str, Any]) -> ReservedTask:
 def _scheduled(hostname: str, row: Mapping[str, Any]) -> ScheduledTask:
     return ScheduledTask(
         worker=hostname,
-        task_id=str(row.get("task_id", "")),
-        task_name=str(row.get("task_name", "")),
+        task_id=name(row.get("task_id")),
+        task_name=name(row.get("task_name")),
         eta=moment(row.get("eta")),
         queue=of_type(str, row.get("queue")),
         args=of_type(str, row.get("args")),
@@ -147,13 +149,13 @@ def worker_from_builtin(hostname: str, replies: Mapping[str, Any]) -> Worker:
 
 
 def _queue_names(value: object) -> list[str] | None:
-    return [str(row.get("name")) for row in rows(value)] if isinstance(value, list | tuple) else None
+    return [name(row.get("name")) for row in rows(value)] if isinstance(value, list | tuple) else None
 
 
 def _registered(value: object) -> Sequence[str] | None:
     # A name may be followed by the task's attributes in brackets (celery/worker/control.py).
     listed = names(value)
-    return None if listed is None else [name.partition(" ")[0] for name in listed]
+    return None if listed is None else [one.partition(" ")[0] for one in listed]
 
 
 def _pool_name(implementation: object) -> str | None:

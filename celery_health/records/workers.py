@@ -156,3 +156,5 @@ class Worker:
     """Its queue for remote control on RabbitMQ, while that proves that its process is connected."""
     is_disconnected: bool = False
     """It is gone by proof: its reports stay away, and the broker shows no connection of its process."""
+    is_doubled: bool = False
+    """Another live process reports under the same name."""

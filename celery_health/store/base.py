@@ -61,17 +61,25 @@ class Acknowledgement:
     """Unix seconds by the store's clock."""
     overflowed: tuple[str, ...] = ()
     """Labels of which this publication had a value that was over a cap, and became "other"."""
+    unwritten: tuple[str, ...] = ()
+    """Keys that hold something else than celery_health writes: what belongs there was left out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredRecord:
-    """The last record of one worker or beat."""
+    """The last record of one process that is, or was, a worker or a beat."""
 
     name: str
     record: Mapping[str, Any]
     """As it was published, through JSON."""
     age_seconds: float
     """Since it arrived, by the store's clock."""
+    writer: str = ""
+    """Tells processes of one name apart: see `Publication.writer`."""
+    first_age_seconds: float | None = None
+    """Since the first record of this process arrived; None for a beat, and where earlier versions wrote."""
+    previous_age_seconds: float | None = None
+    """Since the one before this arrived; None when this is the first, or as above."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +93,7 @@ class StoreReading:
     version: int
     """Grows with each publication; with `epoch` it tells whether the store rolled back."""
     workers: tuple[StoredRecord, ...] = ()
-    """By name; goodbyes are among them, and nothing older than a day."""
+    """By name, one for each process; goodbyes are among them, and nothing older than a day."""
     beats: tuple[StoredRecord, ...] = ()
     """By name, of any age."""
     registered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -96,6 +104,10 @@ class StoreReading:
     """Minute (unix seconds // 60 by the store's clock) to (task name, outcome) to how many."""
     totals: Mapping[str, int] | None = None
     """Field to total; None when they were not asked for."""
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    """Key to how many of its entries are not as celery_health writes them, and were left out."""
+    problems: tuple[str, ...] = ()
+    """The same in sentences, with what to do."""
 
 
 class Store(ABC):
@@ -112,7 +124,7 @@ class Store(ABC):
     def publish(self, publication: Publication, deadline: Deadline | None = None) -> Acknowledgement:
         """Hand in what a process has to say; the same publication twice counts once.
 
-        Without a `deadline` each step of the network may take 250 ms and nothing is tried twice.
+        Without a `deadline` it takes as long as the network is known to need, and a few seconds at most.
 
         Raises:
             StoreError: it may or may not have been applied; send it again unchanged. Masked.
@@ -120,7 +132,7 @@ class Store(ABC):
 
     @abstractmethod
     def read(self, deadline: Deadline, *, totals: bool = False, ring_minutes: int = 0) -> StoreReading:
-        """Read everything in one round trip.
+        """Read everything in one round trip; two where entries are found that nobody can read.
 
         Args:
             deadline: by when it must be done.

@@ -18,6 +18,12 @@ RING_SECONDS: Final = 70 * 60
 #: Of silence: an app that is gone leaves nothing for ever.
 TOTALS_SECONDS: Final = 30 * 86400
 
+#: Processes of one name that are silent: of a worker that crashes in a loop each start leaves one.
+MAX_SILENT: Final = 3
+#: Who reported within this may live, whatever its name; no more of one name than this are kept at all.
+FRESH_SECONDS: Final = 60
+MAX_PROCESSES: Final = 100
+
 #: Beats are kept until others replace them; more than these have not run side by side.
 MAX_BEATS: Final = 20
 #: Fields of the totals, some 10 MB; what comes in above is counted as "other".
@@ -54,12 +60,22 @@ class Keys:
 
     @property
     def workers(self) -> str:
-        """A hash: host name to stamp, mark, writer and record."""
+        """A hash: host name to stamp, mark, writer and record, as earlier versions kept them."""
         return f"{self.prefix}workers"
 
     @property
+    def processes(self) -> str:
+        """A hash: writer and host name of a worker to stamp, mark, first stamp and the stamp before."""
+        return f"{self.prefix}processes"
+
+    @property
+    def records(self) -> str:
+        """A hash: the same to the record."""
+        return f"{self.prefix}records"
+
+    @property
     def beats(self) -> str:
-        """The same for beats."""
+        """A hash: name of a beat to stamp, mark, writer and record."""
         return f"{self.prefix}beats"
 
     @property

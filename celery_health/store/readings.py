@@ -1,16 +1,37 @@
-"""Takes apart what read.lua returns."""
+"""Takes apart what read.lua returns. What is not as we write it is left out, and said to be."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, Self
 
 from celery_health.counters import CUSTOM, SEPARATOR
 
 #: Fields of the totals' hash that are no totals.
-_STATE = ("epoch", "version")
+_STATE: Final = ("epoch", "version")
+#: Stamps that lie further in the future are no news: the store's clock went back, or somebody made them up.
+MAX_AHEAD_SECONDS: Final = 30
+#: A record is some kilobytes, with all that a worker may list some hundreds.
+MAX_RECORD_LENGTH: Final = 4_000_000
+MAX_NAME_LENGTH: Final = 500
+#: What Lua's numbers, and so the scripts, hold exactly.
+_MAX_COUNT: Final = 2**53 - 1
+
+
+class Skipped:
+    """Counts what was left out, by key."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, int] = {}
+        self.types: set[str] = set()
+        """Keys that are of another type altogether."""
+
+    def add(self, key: str, count: int = 1) -> None:
+        """Count entries of a key."""
+        self.entries[key] = self.entries.get(key, 0) + count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,12 +41,19 @@ class Reply:
     now: int
     """Microseconds by the store's clock."""
     epoch: int
+    """0 when there is none, or it cannot be read."""
     version: int
-    workers: list[tuple[str, str]]
+    is_numbered: bool
+    """Whether epoch and version are as we write them, or not there."""
+    old_workers: list[tuple[str, str]]
     """Name and stamped record."""
     beats: list[tuple[str, str]]
     consumed: list[tuple[str, str]]
     """Queue and stamp."""
+    processes: list[tuple[str, str]]
+    """Writer and name in one, and its stamps."""
+    changed: dict[str, str]
+    """Of these, the records that came since."""
     fingerprints: list[str]
     """All that the store holds names for."""
     lists: list[str]
@@ -33,6 +61,8 @@ class Reply:
     ring: list[tuple[str, str]]
     """Minute and counts."""
     totals: str | None
+    skipped: Skipped = field(default_factory=Skipped)
+    """What the script has left out."""
 
     @classmethod
     def of(cls, raw: list[Any]) -> Self:
@@ -41,38 +71,91 @@ class Reply:
         Raises:
             ValueError: it is not what the script returns.
         """
-        seconds, micros, epoch, version, *texts, ring, totals = raw
-        text = [part.decode("utf-8", "replace") for part in texts]
+        seconds, micros, epoch, version, *texts, ring, totals, left_out = raw
+        # Bytes that are no text stay apart from each other; `clean_name` makes them fit to show.
+        names = [_names(texts[place]) for place in (0, 2, 4, 6)]
+        values = [_lines(texts[place].decode("utf-8", "replace")) for place in (1, 3, 5, 7, 9, 10, 11)]
+        processes = list(zip(names[3], values[3], strict=True))
+        places = json.loads(texts[8]) or []
+        numbers = [_count(state) for state in (epoch, version)]
+        skipped = Skipped()
+        each = iter(left_out)
+        for key, kind, count in zip(each, each, each, strict=True):
+            text = key.decode("utf-8", "replace")
+            skipped.add(text, int(count))
+            if kind == b"type":
+                skipped.types.add(text)
         return cls(
             now=int(seconds) * 1_000_000 + int(micros),
-            epoch=int(epoch or 0),
-            version=int(version or 0),
-            workers=_zipped(text[0], text[1]),
-            beats=_zipped(text[2], text[3]),
-            consumed=_zipped(text[4], text[5]),
-            fingerprints=_lines(text[6]),
-            lists=_lines(text[7]),
+            epoch=numbers[0] or 0,
+            version=numbers[1] or 0,
+            is_numbered=None not in numbers,
+            old_workers=list(zip(names[0], values[0], strict=True)),
+            beats=list(zip(names[1], values[1], strict=True)),
+            consumed=list(zip(names[2], values[2], strict=True)),
+            processes=processes,
+            changed={processes[place][0]: record for place, record in zip(places, values[4], strict=True)},
+            fingerprints=values[5],
+            lists=values[6],
             ring=[(minute.decode(), counts.decode("utf-8", "replace")) for minute, counts in _couples(ring)],
             totals=None if totals is None else totals.decode("utf-8", "replace"),
+            skipped=skipped,
         )
 
-    def registered(self, known: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-        """Return the task names by fingerprint: those that were `known`, and those that came now."""
+    def registered(self, known: Mapping[str, tuple[str, ...]], key: str) -> dict[str, tuple[str, ...]]:
+        """Return the task names by fingerprint: those that were `known`, and those that came now.
+
+        Names that cannot be read are not known, which is not the same as none; they are left out of `key`.
+        """
         came: dict[str, tuple[str, ...]] = {}
         for line in self.lists:
-            fingerprint, _, names = line.split(" ", 2)
-            came[fingerprint] = tuple(str(name) for name in json.loads(names))
-        return {print_: came.get(print_) or known.get(print_, ()) for print_ in self.fingerprints}
+            fingerprint, _, text = line.split(" ", 2)
+            try:
+                names = json.loads(text)
+            except (ValueError, RecursionError):
+                names = None
+            if isinstance(names, list) and all(isinstance(name, str) for name in names):
+                came[fingerprint] = tuple(map(clean_name, names))
+            else:
+                self.skipped.add(key)
+        found = {print_: came.get(print_, known.get(print_)) for print_ in self.fingerprints}
+        return {print_: names for print_, names in found.items() if names is not None}
+
+    def age_seconds(self, stamp: str) -> float | None:
+        """Return how long ago a stamp was made; None when it is none, or lies in the future."""
+        if len(stamp) > len(str(_MAX_COUNT)):
+            return None
+        age = (self.now - int(stamp)) / 1e6
+        return max(0.0, age) if age >= -MAX_AHEAD_SECONDS else None
 
 
-def stamped(value: str) -> tuple[int, str]:
-    """Return the stamp (microseconds) and the text of a stored record."""
-    stamp, _mark, _writer, text = value.split(" ", 3)
-    return int(stamp), text
+_nothing = json.JSONDecoder(parse_constant=lambda name: None)
+
+
+def record_of(text: str) -> Mapping[str, Any] | None:
+    """Return a record; None when the text is none. Numbers that JSON does not have (NaN) become null."""
+    if len(text) > MAX_RECORD_LENGTH:
+        return None
+    try:
+        record = _nothing.decode(text)
+    except (ValueError, RecursionError):
+        return None
+    return MappingProxyType(record) if isinstance(record, dict) else None
+
+
+def clean_name(name: str) -> str:
+    """Return a name as text that can be written anywhere: what is no text shows as such."""
+    if not name.isascii():
+        name = name.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return name[:MAX_NAME_LENGTH]
 
 
 def pairs(text: str) -> dict[str, int]:
-    """Return the counts of a hash that came as lines, field and amount in turn."""
+    """Return the counts of a hash that came as lines, field and amount in turn.
+
+    Raises:
+        ValueError: an amount is no whole number.
+    """
     lines = iter(_lines(text))
     counts = dict(zip(lines, map(int, lines), strict=True))
     for name in _STATE:
@@ -84,24 +167,36 @@ def pairs(text: str) -> dict[str, int]:
 
 
 def ring_of(minutes: list[tuple[str, str]]) -> dict[int, Mapping[tuple[str, str], int]]:
-    """Return the ring: minute to (task name, outcome) to how many."""
+    """Return the ring: minute to (task name, outcome) to how many.
+
+    Raises:
+        ValueError: an amount is no whole number.
+    """
     ring: dict[int, Mapping[tuple[str, str], int]] = {}
     for minute, text in minutes:
         counts: dict[tuple[str, str], int] = {}
-        for field, amount in pairs(text).items():
-            name, _, outcome = field.rpartition(SEPARATOR)
-            counts[name, outcome] = amount
+        for name_and_outcome, amount in pairs(text).items():
+            name, mark, outcome = name_and_outcome.rpartition(SEPARATOR)
+            if mark:
+                counts[name, outcome] = amount
         ring[int(minute)] = counts
     return ring
 
 
+def _count(state: bytes | None) -> int | None:
+    if state is None:
+        return 0
+    number = int(state) if state.isdigit() and len(state) <= len(str(_MAX_COUNT)) else None
+    return number if number is not None and number <= _MAX_COUNT else None
+
+
+def _names(text: bytes) -> list[str]:
+    # cjson writes an empty list as "{}".
+    return json.loads(text.decode("utf-8", "surrogateescape")) or []
+
+
 def _lines(text: str) -> list[str]:
     return text.split("\n") if text else []
-
-
-def _zipped(names: str, values: str) -> list[tuple[str, str]]:
-    # cjson writes an empty list as "{}".
-    return list(zip(json.loads(names) or [], _lines(values), strict=True))
 
 
 def _couples(items: list[bytes]) -> list[tuple[bytes, bytes]]:

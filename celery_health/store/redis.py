@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable
+from time import monotonic
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -12,20 +13,23 @@ from celery_health.connections.scripts import Script
 from celery_health.deadline import Deadline
 from celery_health.exceptions import StoreError
 from celery_health.store import keys as limits
+from celery_health.store import skipped
 from celery_health.store.base import Acknowledgement, Publication, Store, StoredRecord, StoreReading
 from celery_health.store.keys import Keys
-from celery_health.store.readings import Reply, pairs, ring_of, stamped
+from celery_health.store.pace import Pace
+from celery_health.store.readings import Reply, Skipped, clean_name, pairs, ring_of
+from celery_health.store.remembered import Processes, Stamped
 from celery_health.store.scripts import PUBLISH, READ, RESET_IF_BEHIND
 from celery_health.text.masking import describe_error
 
-#: What a writer waits for, per step of the network and in all: its thread has a flush to do every second.
-STEP_SECONDS: Final = 0.25
-PUBLISH_SECONDS: Final = 1.0
+#: How long each count is looked at by itself, once one was found that is none.
+CAREFUL_SECONDS: Final = 60.0
 
 _LIMITS: Final = (
     limits.RING_SECONDS, limits.TOTALS_SECONDS, limits.WORKER_SECONDS, limits.GOODBYE_SECONDS,
     limits.REGISTERED_SECONDS, limits.CONSUMED_SECONDS, limits.MAX_NAMES, limits.MAX_UNKNOWN,
     limits.MAX_QUEUES, limits.MAX_EXCEPTIONS, limits.MAX_FIELDS, limits.MAX_RING_FIELDS, limits.MAX_BEATS,
+    limits.MAX_SILENT, limits.FRESH_SECONDS, limits.MAX_PROCESSES,
 )  # fmt: skip
 #: How servers say that a user may not do this, in lower case: NOPERM outside a script, the others inside
 #: (Redis 6 and 7, Valkey 9),
@@ -33,10 +37,6 @@ _LIMITS: Final = (
 _FORBIDDEN: Final = (
     "noperm", "no permissions", "can't run this command", "can't access", "acl failure", "unknown command",
 )  # fmt: skip
-
-
-#: Name to stamp, text and record.
-_Parsed = dict[str, tuple[int, str, Mapping[str, Any]]]
 
 
 class RedisStore(Store):
@@ -48,45 +48,72 @@ class RedisStore(Store):
         self.keys = Keys(prefix)
         self._link = link
         self._secrets = secrets
-        # Both hold only what is in the store now, by its own text or fingerprint: they cannot be stale.
-        self._workers: _Parsed = {}
-        self._beats: _Parsed = {}
+        self._pace = Pace()
+        # These hold only what is in the store now, by its own stamp, text or fingerprint: never stale.
+        self._processes = Processes()
+        self._old_workers = Stamped()
+        self._beats = Stamped()
         self._registered: dict[str, tuple[str, ...]] = {}
+        self._careful_until = float("-inf")
 
     def publish(self, publication: Publication, deadline: Deadline | None = None) -> Acknowledgement:
         """Hand in what a process has to say; see the base class."""
         keys = self.keys
-        records = keys.beats if publication.kind == "beat" else keys.workers
-        names = (keys.totals, keys.sequence(publication.writer), records, keys.registered, keys.consumed)
-        epoch, reset, now, overflowed = self._run(
-            PUBLISH,
-            names,
-            (keys.ring, *_LIMITS, *_arguments(publication)),
-            deadline or Deadline.after(PUBLISH_SECONDS),
-            STEP_SECONDS,
-        )
+        names = (
+            keys.totals, keys.sequence(publication.writer), keys.beats, keys.registered, keys.consumed,
+            keys.processes, keys.records, keys.workers,
+        )  # fmt: skip
+        allowed, started = Deadline.after(self._pace.publish_seconds), monotonic()
+        try:
+            epoch, reset, now, overflowed, unwritten = self._run(
+                PUBLISH,
+                names,
+                (keys.ring, *_LIMITS, *_arguments(publication)),
+                allowed if deadline is None else allowed.within(deadline.remaining()),
+                self._pace.step_seconds,
+            )
+        except StoreError as error:
+            if _is_timeout(error.__cause__):
+                self._pace.timed_out()
+            raise
+        self._pace.took(monotonic() - started)
         return Acknowledgement(
             epoch=epoch,
             sequence=publication.sequence,
             reset=bool(reset),
             server_time=now / 1e6,
             overflowed=tuple(label.decode("utf-8", "replace") for label in overflowed),
+            unwritten=tuple(key.decode("utf-8", "replace") for key in unwritten),
         )
 
     def read(self, deadline: Deadline, *, totals: bool = False, ring_minutes: int = 0) -> StoreReading:
         """Read everything in one round trip; see the base class."""
-        keys = self.keys
-        names = (keys.totals, keys.workers, keys.beats, keys.registered, keys.consumed)
-        known = tuple(self._registered)
-        minutes = max(0, min(ring_minutes, limits.MAX_RING_MINUTES))
-        raw = self._run(READ, names, (keys.ring, minutes, int(totals), *known), deadline)
         try:
-            return self._reading(Reply.of(raw))
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise StoreError(
-                f"The store at {self.url} holds something else under '{keys.prefix}*' than celery_health "
-                f"wrote ({self._describe(error)}). Remove those keys, or set another STORE_PREFIX."
-            ) from error
+            careful = monotonic() < self._careful_until
+            reply = self._ask(deadline, totals, ring_minutes, careful=careful)
+            counts = _counts_of(reply)
+            if counts is None:
+                self._careful_until = monotonic() + CAREFUL_SECONDS
+            is_complete = self._processes.take(reply)
+            if counts is None or not is_complete:
+                reply = self._ask(deadline, totals, ring_minutes, careful=careful or counts is None)
+                counts = _counts_of(reply)
+                self._processes.take(reply)
+            if counts is None:
+                raise ValueError("counts that are no numbers")
+            return self._reading(reply, *counts)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            raise StoreError(self._foreign(self._describe(error))) from error
+
+    def _ask(self, deadline: Deadline, totals: bool, ring_minutes: int, *, careful: bool) -> Reply:
+        keys = self.keys
+        names = (
+            keys.totals, keys.workers, keys.beats, keys.registered, keys.consumed,
+            keys.processes, keys.records,
+        )  # fmt: skip
+        minutes = max(0, min(ring_minutes, limits.MAX_RING_MINUTES))
+        state = (keys.ring, minutes, int(totals), int(careful), self._processes.since)
+        return Reply.of(self._run(READ, names, (*state, *self._registered), deadline))
 
     def reset_if_behind(self, epoch: int, version: int, deadline: Deadline) -> int:
         """Start all totals again if the store is behind what was seen; see the base class."""
@@ -122,49 +149,89 @@ class RedisStore(Store):
                 f"The store at {self.url} does not let its user run celery_health's scripts ({text}). "
                 f"Allow it: ACL SETUSER <user> ~{self.keys.prefix}* {commands}"
             )
+        if "wrongtype" in text.lower():
+            return StoreError(self._foreign(text))
         return StoreError(f"The store at {self.url} did not take the call ({text}).")
+
+    def _foreign(self, what: str) -> str:
+        return (
+            f"The store at {self.url} holds something else under '{self.keys.prefix}*' than celery_health "
+            f"wrote ({what}). Remove those keys, or set another STORE_PREFIX."
+        )
 
     def _describe(self, error: BaseException) -> str:
         return describe_error(error, self._secrets)
 
-    def _reading(self, reply: Reply) -> StoreReading:
-        self._registered = reply.registered(self._registered)
-        self._workers = _parsed(reply.workers, self._workers)
-        self._beats = _parsed(reply.beats, self._beats)
-        workers = _stored(self._workers, reply.now)
+    def _reading(self, reply: Reply, counted: dict[str, int] | None, ring: Any) -> StoreReading:
+        keys = self.keys
+        self._registered = reply.registered(self._registered, keys.registered)
+        workers = self._processes.stored(reply, keys.records)
+        workers += self._old_workers.stored(reply.old_workers, reply, keys.workers)
+        consumed: dict[str, float] = {}
+        for queue, stamp in reply.consumed:
+            age = reply.age_seconds(stamp)
+            if age is None:
+                reply.skipped.add(keys.consumed)
+            elif age <= limits.CONSUMED_SECONDS:
+                consumed[clean_name(queue)] = age
+        self._count_skipped(reply.skipped)
         return StoreReading(
             server_time=reply.now / 1e6,
             epoch=reply.epoch,
             version=reply.version,
-            workers=tuple(record for record in workers if record.age_seconds <= limits.WORKER_SECONDS),
-            beats=_stored(self._beats, reply.now),
+            workers=_sorted(one for one in workers if one.age_seconds <= limits.WORKER_SECONDS),
+            beats=_sorted(self._beats.stored(reply.beats, reply, keys.beats)),
             registered=MappingProxyType(self._registered),
-            consumed={
-                queue: (reply.now - int(stamp)) / 1e6
-                for queue, stamp in reply.consumed
-                if reply.now - int(stamp) <= limits.CONSUMED_SECONDS * 1_000_000
-            },
-            ring=ring_of(reply.ring),
-            totals=pairs(reply.totals) if reply.totals is not None else None,
+            consumed=consumed,
+            ring=ring,
+            totals=counted,
+            skipped=reply.skipped.entries,
+            problems=self._problems(reply),
         )
 
+    def _count_skipped(self, found: Skipped) -> None:
+        for key, amount in found.entries.items():
+            skipped.count("store." + key.removeprefix(self.keys.prefix).partition(":")[0], amount)
 
-def _parsed(entries: list[tuple[str, str]], known: _Parsed) -> _Parsed:
-    """Return stamp, text and record by name; a record that has not changed is not parsed again."""
-    found: _Parsed = {}
-    for name, value in entries:
-        stamp, text = stamped(value)
-        before = known.get(name)
-        record = before[2] if before and before[1] == text else MappingProxyType(json.loads(text))
-        found[name] = stamp, text, record
-    return found
+    def _problems(self, reply: Reply) -> tuple[str, ...]:
+        """Return what people should know of what was left out."""
+        found = []
+        for key, amount in sorted(reply.skipped.entries.items()):
+            if key in reply.skipped.types:
+                found.append(
+                    f"The key '{key}' of the store is of a type that celery_health does not write, so what "
+                    "belongs there is not known. Remove it, or set another STORE_PREFIX."
+                )
+            else:
+                found.append(
+                    f"{amount} {'entry' if amount == 1 else 'entries'} of '{key}' in the store cannot be "
+                    "read and were left out: celery_health did not write them so. Remove them, or set "
+                    "another STORE_PREFIX."
+                )
+        if not reply.is_numbered:
+            found.append(
+                f"Epoch or version of '{self.keys.totals}' cannot be read: the next process that reports "
+                "starts all totals again from zero."
+            )
+        return tuple(found)
 
 
-def _stored(records: _Parsed, now: int) -> tuple[StoredRecord, ...]:
-    return tuple(
-        StoredRecord(name=name, record=record, age_seconds=max(0, now - stamp) / 1e6)
-        for name, (stamp, _, record) in sorted(records.items(), key=lambda item: item[0])
-    )
+def _counts_of(reply: Reply) -> tuple[dict[str, int] | None, Any] | None:
+    """Return totals and ring; None when one of the counts is none."""
+    try:
+        return (None if reply.totals is None else pairs(reply.totals)), ring_of(reply.ring)
+    except ValueError:
+        return None
+
+
+def _sorted(records: Iterable[StoredRecord]) -> tuple[StoredRecord, ...]:
+    return tuple(sorted(records, key=lambda record: record.name))
+
+
+def _is_timeout(error: BaseException | None) -> bool:
+    from redis.exceptions import TimeoutError as RedisTimeoutError
+
+    return isinstance(error, TimeoutError | RedisTimeoutError)
 
 
 def _arguments(publication: Publication) -> tuple[str | bytes | int, ...]:

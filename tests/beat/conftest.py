@@ -180,7 +180,7 @@ class Stage:
 
     def quick(self) -> Snapshot:
         """Read the store alone: the broker may hang."""
-        from celery_health.reading.beat_reports import beats_from_records
+        from celery_health.reading.beat_reports import beat_of
         from celery_health.records import StoreState
 
         app = Celery("tests.project", broker=self.broker.url, set_as_current=False)
@@ -193,7 +193,7 @@ class Stage:
             app.close()
         return make_snapshot(
             store=StoreState(configured=True, reachable=True),
-            beats=beats_from_records(reading.beats, self.settings.limits),
+            beats=tuple(beat_of(one, self.settings.limits) for one in reading.beats),
             schedule_exists=bool(self.schedule),
             store_age_seconds=reading.server_time - reading.epoch / 1e6 if reading.epoch else None,
         )

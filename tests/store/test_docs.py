@@ -18,6 +18,8 @@ def test_docs__list_every_key():
     keys = Keys("")
     assert set(rows()) == {
         keys.totals,
+        keys.processes,
+        keys.records,
         keys.workers,
         keys.beats,
         keys.registered,
@@ -31,11 +33,14 @@ def test_docs__state_the_life_spans():
     day = 86400
     assert {key: lives for key, (_, lives) in rows().items()} == {
         "totals": f"{limits.TOTALS_SECONDS // day} days after the last publication",
-        "workers": (
-            f"{limits.WORKER_SECONDS // day} day after the last record; one worker's: "
-            f"{limits.WORKER_SECONDS // day} day, goodbyes "
-            f"{limits.GOODBYE_SECONDS // 3600} hour once others came"
+        "processes": (
+            f"{limits.WORKER_SECONDS // day} day after the last record; one process: "
+            f"{limits.WORKER_SECONDS // day} day, goodbyes {limits.GOODBYE_SECONDS // 3600} hour; of those "
+            f"of one name that are silent the {limits.MAX_SILENT} youngest, of all "
+            f"{limits.MAX_PROCESSES}; pruned when one comes"
         ),
+        "records": "as its process",
+        "workers": f"{limits.WORKER_SECONDS // day} day after the last record",
         "beats": f"until replaced: the {limits.MAX_BEATS} youngest stay",
         "registered": f"{limits.REGISTERED_SECONDS // day} day after a worker last named it",
         "consumed": f"{limits.CONSUMED_SECONDS // day} days",

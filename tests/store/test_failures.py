@@ -156,17 +156,13 @@ def test_full_server__the_batch_is_kept_and_applied_when_there_is_room(open_stor
     assert read(store).totals == {"a": 11}
 
 
-def test_foreign_keys__are_named_with_the_way_out(store, redis_client):
-    redis_client.hset(store.keys.workers, "w1@host", "what is this")
-    error, _ = timed(lambda: read(store))
+def test_foreign_totals__are_named_with_the_way_out(store, redis_client):
+    redis_client.set(store.keys.totals, "a text")
+    error, _ = timed(Writer(store).publish)
     assert "celery_health:shop:*" in error
     assert "STORE_PREFIX" in error
-    redis_client.delete(store.keys.workers)
-    redis_client.set(store.keys.workers, "a text")
-    error, _ = timed(lambda: read(store))
     assert "WRONGTYPE" in error
-    redis_client.delete(store.keys.workers)
-    assert read(store).workers == ()
+    assert redis_client.get(store.keys.totals) == b"a text"
 
 
 def test_record__that_json_cannot_hold_is_told_by_its_text(store):

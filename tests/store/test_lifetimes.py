@@ -23,7 +23,8 @@ def test_keys__each_has_the_life_span_of_the_table(store, redis_client):
     assert spans == {
         "totals": pytest.approx(limits.TOTALS_SECONDS, abs=5),
         "seq": pytest.approx(limits.SEQUENCE_SECONDS, abs=5),
-        "workers": pytest.approx(limits.WORKER_SECONDS, abs=5),
+        "processes": pytest.approx(limits.WORKER_SECONDS, abs=5),
+        "records": pytest.approx(limits.WORKER_SECONDS, abs=5),
         "beats": -1,  # until replaced
         "registered": pytest.approx(limits.REGISTERED_SECONDS, abs=5),
         "consumed": pytest.approx(limits.CONSUMED_SECONDS, abs=5),
@@ -40,7 +41,8 @@ def test_keys__of_a_producer_last_an_hour(store, redis_client):
 def test_keys__are_refreshed_by_use(store, redis_client):
     writer = publish_everything(store)
     keys = store.keys
-    used = [keys.totals, keys.sequence(writer.writer), keys.workers, keys.registered, keys.consumed]
+    used = [keys.totals, keys.sequence(writer.writer), keys.registered, keys.consumed]
+    used += [keys.processes, keys.records]
     for key in used:
         redis_client.expire(key, 100)
     writer.publish({"a": 1}, record={}, registered=("f", ("p",)), consumed=("q",))
@@ -51,14 +53,20 @@ def test_keys__do_not_grow_with_restarts_of_the_same_worker(store, redis_client)
     for _ in range(20):
         publish_everything(store)
     names = {key.split(b":")[2] for key in redis_client.scan_iter()}
-    assert names == {b"totals", b"seq", b"workers", b"beats", b"registered", b"consumed", b"ring"}
+    assert names == {
+        b"totals", b"seq", b"processes", b"records", b"beats", b"registered", b"consumed", b"ring"
+    }  # fmt: skip
     reading = read(store)
-    assert len(reading.workers) == len(reading.beats) == len(reading.consumed) == len(reading.registered) == 1
+    assert len(reading.beats) == len(reading.consumed) == len(reading.registered) == 1
 
 
 def make_older(client, key, ages):
-    """Move the stamps of entries back by so many seconds."""
-    for name, seconds in ages.items():
+    """Move the stamps of entries back by so many seconds; a process is named by its worker."""
+    for field in client.hkeys(key):
+        name = field if field.decode() in ages else field.partition(b" ")[2]
+        if (seconds := ages.get(name.decode())) is None:
+            continue
+        name = field
         stamp, space, rest = client.hget(key, name).partition(b" ")
         client.hset(key, name, str(int(stamp) - int(seconds * 1e6)).encode() + space + rest)
 
@@ -71,22 +79,51 @@ def test_workers__are_shown_for_a_day_and_gone_when_others_come(store, redis_cli
     ages = {"old@host": 25 * 3600, "young@host": 23 * 3600, "now@host": 0}
     for name in ages:
         Writer(store, kind="worker", name=name).publish(record={})
-    make_older(redis_client, store.keys.workers, ages)
+    make_older(redis_client, store.keys.processes, ages)
     assert names_of(read(store).workers) == {"young@host", "now@host"}
-    assert redis_client.hlen(store.keys.workers) == 3
+    assert redis_client.hlen(store.keys.processes) == redis_client.hlen(store.keys.records) == 3
     Writer(store, kind="worker", name="next@host").publish(record={})
     assert names_of(read(store).workers) == {"young@host", "now@host", "next@host"}
-    assert redis_client.hlen(store.keys.workers) == 3
+    assert redis_client.hlen(store.keys.processes) == redis_client.hlen(store.keys.records) == 3
 
 
 def test_workers__that_said_goodbye_make_room_for_new_names_after_an_hour(store, redis_client):
     ages = {"left@host": 61 * 60, "lost@host": 61 * 60, "leaves@host": 59 * 60}
     for name in ages:
         Writer(store, kind="worker", name=name).publish(record={"goodbye": name != "lost@host"})
-    make_older(redis_client, store.keys.workers, ages)
+    make_older(redis_client, store.keys.processes, ages)
     assert len(read(store).workers) == 3  # nobody came since
     Writer(store, kind="worker", name="next@host").publish(record={})
     assert names_of(read(store).workers) == {"lost@host", "leaves@host", "next@host"}
+
+
+def test_workers__of_one_name_leave_no_more_than_a_few(store, redis_client):
+    for _ in range(20):  # each start of a worker that crashes in a loop, a minute apart
+        Writer(store, kind="worker", name="w@host").publish(record={})
+        make_older(redis_client, store.keys.processes, {"w@host": 61})
+    others = Writer(store, kind="worker", name="other@host").publish(record={})
+    assert others.unwritten == ()
+    assert redis_client.hlen(store.keys.processes) == redis_client.hlen(store.keys.records) == 4
+    ages = sorted(round(one.age_seconds) for one in read(store).workers if one.name == "w@host")
+    assert ages == [61, 122, 183]
+
+
+def test_workers__that_live_under_one_name_are_all_kept(store, redis_client):
+    writers = [Writer(store, kind="worker", name="w@host") for _ in range(10)]
+    for _ in range(2):
+        for writer in writers:
+            writer.publish(record={})
+    workers = read(store).workers
+    assert {one.writer for one in workers} == {writer.writer for writer in writers}
+    assert all(one.previous_age_seconds is not None for one in workers)
+
+
+def test_workers__of_earlier_versions_go_in_time(store, redis_client):
+    now = int(Writer(store).publish().server_time * 1e6)
+    for name, mark, seconds in (("old", "-", 90_000), ("left", "g", 4_000), ("young", "-", 4_000)):
+        redis_client.hset(store.keys.workers, name, f"{now - seconds * 1_000_000} {mark} abc {{}}")
+    Writer(store, kind="worker", name="new@host").publish(record={})
+    assert redis_client.hkeys(store.keys.workers) == [b"young"]
 
 
 def test_beats__are_kept_at_any_age_up_to_twenty(store, redis_client):

@@ -3,8 +3,9 @@
 import time
 
 from celery_health.deadline import Deadline
-from celery_health.store import Publication
+from celery_health.store import Publication, keys
 from celery_health.store import redis as redis_store
+from celery_health.store.readings import Reply
 from tests.store.conftest import Writer, read
 
 
@@ -128,16 +129,92 @@ def test_records__a_resent_publication_may_carry_a_fresh_one(store):
     assert reading.totals == {"a": 1}
 
 
-def test_records__a_late_goodbye_does_not_hide_the_successor(store):
-    old, new = (Writer(store, kind="worker", name="w1@host") for _ in range(2))
+def test_records__two_processes_of_one_name_each_have_theirs(store):
+    old, new = (Writer(store, kind="worker", name="w 1\n☃@host") for _ in range(2))
     old.publish(record={"pid": 1})
     new.publish(record={"pid": 2})
     old.publish(record={"pid": 1, "goodbye": True})
-    assert read(store).workers[0].record == {"pid": 2}
-    new.publish(record={"pid": 2, "goodbye": True})
-    assert read(store).workers[0].record == {"pid": 2, "goodbye": True}
+    found = {worker.writer: worker for worker in read(store).workers}
+    assert {writer: dict(worker.record) for writer, worker in found.items()} == {
+        old.writer: {"pid": 1, "goodbye": True},
+        new.writer: {"pid": 2},
+    }
+    assert {worker.name for worker in found.values()} == {"w 1\n☃@host"}
+    # Each by its own first and previous arrival.
+    assert found[new.writer].previous_age_seconds is None
+    assert found[new.writer].first_age_seconds == found[new.writer].age_seconds
+    before = found[old.writer].previous_age_seconds
+    assert before == found[old.writer].first_age_seconds > found[new.writer].first_age_seconds
+    old.publish(record={"pid": 1})
+    again = {worker.writer: worker for worker in read(store).workers}[old.writer]
+    assert again.age_seconds < again.previous_age_seconds < again.first_age_seconds
+
+
+def test_records__of_earlier_versions_are_read(store, redis_client):
+    stamp = int(Writer(store).publish().server_time * 1e6) - 5_000_000
+    redis_client.hset(store.keys.workers, "old@host", f'{stamp} - abc {{"pid": 1}}')
+    Writer(store, kind="worker", name="new@host").publish(record={"pid": 2})
+    new, old = read(store).workers
+    assert (new.name, old.name, old.writer, dict(old.record)) == ("new@host", "old@host", "abc", {"pid": 1})
+    assert 5 <= old.age_seconds < 10
+    assert (old.first_age_seconds, old.previous_age_seconds) == (None, None)
+
+
+def test_beats__a_late_goodbye_does_not_hide_the_successor(store):
+    old, new = (Writer(store, kind="beat", name="beat@host") for _ in range(2))
+    old.publish(record={"pid": 1})
+    new.publish(record={"pid": 2})
     old.publish(record={"pid": 1, "goodbye": True})
-    assert read(store).workers[0].record == {"pid": 1, "goodbye": True}
+    assert read(store).beats[0].record == {"pid": 2}
+    new.publish(record={"pid": 2, "goodbye": True})
+    assert read(store).beats[0].record == {"pid": 2, "goodbye": True}
+    old.publish(record={"pid": 1, "goodbye": True})
+    assert read(store).beats[0].record == {"pid": 1, "goodbye": True}
+
+
+def test_read__only_what_changed_is_fetched_again(store, monkeypatch):
+    writers = [Writer(store, kind="worker", name=f"w{number}@host") for number in range(3)]
+    for writer in writers:
+        writer.publish(record={"turn": 0})
+    read(store)
+    fetched = []
+    take = Reply.of
+
+    def spying(raw):
+        fetched.append(take(raw))
+        return fetched[-1]
+
+    monkeypatch.setattr(Reply, "of", spying)
+    writers[1].publish(record={"turn": 1})
+    assert [worker.record["turn"] for worker in read(store).workers] == [0, 1, 0]
+    assert [len(reply.changed) for reply in fetched] == [1]
+
+
+def test_read__a_clock_that_went_back_hides_no_record(store, redis_client):
+    writer = Writer(store, kind="worker", name="w@host")
+    writer.publish(record={"turn": 0})
+    read(store)
+    # As after a failover to a server that is ten seconds behind, once this worker has reported there.
+    (process,) = redis_client.hkeys(store.keys.processes)
+    stamp = int(redis_client.hget(store.keys.processes, process).split()[0]) - 10_000_000
+    redis_client.hset(store.keys.processes, process, f"{stamp} - {stamp} 0")
+    redis_client.hset(store.keys.records, process, '{"turn": 1}')
+    (worker,) = read(store).workers
+    assert worker.record == {"turn": 1}
+    assert 10 <= worker.age_seconds < 15
+
+
+def test_publish__a_duplicate_renews_the_memory_of_its_writer(store, redis_client):
+    writer = Writer(store)
+    writer.publish({"a": 1})
+    first = writer.prepare({"a": 1})
+    store.publish(first)
+    # Its reply was lost, and the outage lasted nearly as long as the store remembers a producer.
+    key = store.keys.sequence(writer.writer)
+    redis_client.expire(key, 30)
+    writer.send()
+    assert redis_client.ttl(key) > 3_500
+    assert read(store).totals == {"a": 2}
 
 
 def test_records__producers_have_none(store):
@@ -183,7 +260,8 @@ def test_consumed__each_queue_with_its_age(store, redis_client):
 def test_publish__a_full_store_counts_new_fields_as_other(store, monkeypatch):
     limits = list(redis_store._LIMITS)
     # MAX_FIELDS: epoch and version, three fields, the values of four labels and how many; MAX_RING_FIELDS.
-    limits[-3], limits[-2] = 5 + 8, 2
+    at = limits.index(keys.MAX_FIELDS)
+    limits[at : at + 2] = [5 + 8, 2]
     monkeypatch.setattr(redis_store, "_LIMITS", tuple(limits))
     writer = Writer(store)
     known = {

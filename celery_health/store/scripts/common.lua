@@ -10,6 +10,12 @@ local function server_time()
   return time[1] * 1000000 + time[2]
 end
 
+-- The number that we wrote; nil for whatever else may stand in its place. Above 2^53 none is exact.
+local function counted(text)
+  local number = text and #text <= 16 and string.match(text, '^%d+$') and tonumber(text)
+  return number and number <= 9007199254740991 and number or nil
+end
+
 local function minute_of(now)
   return math.floor(now / 60000000)
 end

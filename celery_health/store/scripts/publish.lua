@@ -1,8 +1,10 @@
 -- Applies one publication exactly once, however often it arrives, and notices a store that rolled back.
 --
--- KEYS  1 totals  2 sequence of the writer  3 records of its kind  4 registered  5 consumed
+-- KEYS  1 totals  2 sequence of the writer  3 beats  4 registered  5 consumed  6 processes  7 records
+--       8 workers, where earlier versions kept records
 -- ARGV  limits, writer's state, then counted lists; `take` below reads them in order.
--- Returns epoch, 1 when this call found the store rolled back, the time, and the labels that overflowed.
+-- Returns epoch, 1 when this call found the store rolled back, the time, the labels that overflowed, and
+-- the keys that hold something else than we wrote: what belongs there was left out.
 
 local at = 0
 local function take()
@@ -23,6 +25,7 @@ local caps = {}
 caps['\31name'], caps['\31unknown'] = number(), number()
 caps['\31queue'], caps['\31exception'] = number(), number()
 local max_fields, max_ring_fields, max_beats = number(), number(), number()
+local max_silent, fresh_seconds, max_processes = number(), number(), number()
 
 for _ = 1, number() do
   local label = take()
@@ -34,13 +37,29 @@ local sequence, acknowledged, acknowledged_at, writer_epoch = number(), number()
 
 local now = server_time()
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'version')
-local epoch = tonumber(state[1]) or 0
+local epoch = counted(state[1]) or 0
+-- Something else wrote there: what the totals are worth nobody knows, so all start again.
+local is_unreadable = (state[1] and not counted(state[1])) or (state[2] and not counted(state[2]))
+
+-- Writes what has nothing to do with the totals; a key that holds something else must not stop those.
+local strange = {}
+local function attempt(command, key, ...)
+  local result = redis.pcall(command, key, ...)
+  if type(result) ~= 'table' or not result.err then
+    return result
+  end
+  if string.find(result.err, 'WRONGTYPE', 1, true) or string.find(result.err, 'not an integer', 1, true) then
+    strange[key] = true
+    return nil
+  end
+  error(result.err)
+end
 
 -- What this writer has had applied under the present epoch. A sequence of an older one died with it.
 local held, is_known = 0, false
-local last = redis.call('GET', KEYS[2])
-if last then
-  local of_epoch, number_held = string.match(last, '^(%d+):(%d+)$')
+local last = attempt('GET', KEYS[2])
+local of_epoch, number_held = string.match(last or '', '^(%d+):(%d+)$')
+if of_epoch then
   is_known = true
   if tonumber(of_epoch) == epoch then
     held = tonumber(number_held)
@@ -51,7 +70,7 @@ end
 local is_stale = not is_known and acknowledged_at > 0 and now - acknowledged_at > (sequence_seconds - 60) * 1000000
 local is_behind = writer_epoch > epoch or (writer_epoch == epoch and held < acknowledged and not is_stale)
 local reset = 0
-if epoch == 0 or (writer_epoch > 0 and is_behind) then
+if epoch == 0 or is_unreadable or (writer_epoch > 0 and is_behind) then
   reset = writer_epoch > 0 and 1 or 0
   epoch = start_over(KEYS[1], ring_key, now, math.floor(ring_seconds / 60), writer_epoch, epoch)
   held = 0
@@ -61,6 +80,17 @@ end
 local overflows = {}
 local function overflow(label, amount)
   overflows[label] = (overflows[label] or 0) + amount
+end
+
+-- A total at the end of its 64 bits must not keep the others from growing.
+local function grow(field, amount)
+  local total = redis.pcall('HINCRBY', KEYS[1], field, amount)
+  if type(total) == 'table' and string.find(total.err or '', 'not an integer', 1, true) then
+    -- Something else wrote there. A total that began anew alone would be a dent in its sums: the next
+    -- publication finds this, and has all of them start again.
+    redis.call('HSET', KEYS[1], 'version', 'unreadable')
+  end
+  return total
 end
 
 -- The values that a label has are kept among the totals, so that both start again together.
@@ -73,7 +103,7 @@ local function is_admitted(label, value)
     return false
   end
   redis.call('HSET', KEYS[1], slot, 1)
-  redis.call('HINCRBY', KEYS[1], '\29' .. label, 1)
+  grow('\29' .. label, 1)
   return true
 end
 
@@ -119,25 +149,26 @@ if is_new then
   redis.call('SET', KEYS[2], whole(epoch) .. ':' .. whole(sequence), 'EX', sequence_seconds)
   for _ = 1, amount_of_fields do
     local field, amount = take(), take()
-    -- pcall: a total at the end of its 64 bits must not keep the others from growing.
-    local total = redis.pcall('HINCRBY', KEYS[1], field, amount)
+    local total = grow(field, amount)
     -- Only a field that was born just now is looked at: most have been there for long.
     local kept = total == tonumber(amount) and admit(field, total) or field
     if kept ~= field then
       redis.call('HDEL', KEYS[1], field)
-      redis.pcall('HINCRBY', KEYS[1], kept, amount)
+      grow(kept, amount)
     end
   end
   for label, amount in pairs(overflows) do
-    redis.call('HINCRBY', KEYS[1], 'label_overflow\31' .. label, whole(amount))
+    grow('label_overflow\31' .. label, whole(amount))
   end
 else
+  -- Acknowledged anew: as long as its writer remembers it, so must we.
+  redis.call('EXPIRE', KEYS[2], sequence_seconds)
   at = at + 2 * amount_of_fields
 end
 
 -- Once the ring is full, names that it does not have are counted as "other".
 local function ring_field(key, field)
-  if redis.call('HLEN', key) < max_ring_fields or redis.call('HEXISTS', key, field) == 1 then
+  if (attempt('HLEN', key) or 0) < max_ring_fields or redis.call('HEXISTS', key, field) == 1 then
     return field
   end
   return (string.gsub(field, '^[^\31]*', 'other'))
@@ -147,7 +178,7 @@ local amount_of_ring = number()
 if is_new and amount_of_ring > 0 then
   local key = ring_key .. whole(minute_of(now))
   for _ = 1, amount_of_ring do
-    redis.call('HINCRBY', key, ring_field(key, take()), take())
+    attempt('HINCRBY', key, ring_field(key, take()), take())
   end
   redis.call('EXPIRE', key, ring_seconds)
 else
@@ -156,7 +187,7 @@ end
 
 -- Removes what `is_over` says of its stamp and mark. Runs when a hash grew: it cannot grow otherwise.
 local function prune(key, is_over)
-  local all = redis.call('HGETALL', key)
+  local all = attempt('HGETALL', key) or {}
   for index = 1, #all, 2 do
     local stamp, mark = string.match(all[index + 1], '^(%d+) ?(%S*)')
     if is_over(now - (tonumber(stamp) or 0), mark) then
@@ -177,40 +208,80 @@ local function prune_beats(key)
   end
 end
 
--- The farewell of a process must not hide its successor of the same name, which came up before it went.
-local function is_outlived(name, writer, mark)
-  local held_record = mark == 'g' and redis.call('HGET', KEYS[3], name)
-  if not held_record then
-    return false
+-- Takes away, of the processes that ever reported: the old, the goodbyes once they are old, and of each name
+-- all but the youngest few that are silent: a worker that crashes in a loop leaves one at each start.
+local function prune_processes()
+  local all, by_name = redis.call('HGETALL', KEYS[6]), {}
+  local function remove(field)
+    redis.call('HDEL', KEYS[6], field)
+    attempt('HDEL', KEYS[7], field)
   end
-  local stamp, held_mark, held_writer = string.match(held_record, '^(%d+) (%S+) (%S+)')
-  return held_writer ~= writer and held_mark ~= 'g' and now - (tonumber(stamp) or 0) < 30000000
+  for index = 1, #all, 2 do
+    local field = all[index]
+    local name = string.match(field, '^%S+ (.*)$')
+    local stamp, mark = string.match(all[index + 1], '^(%d+) (%S+) %d+ %d+$')
+    local age = now - (tonumber(stamp) or 0)
+    if not name or age > worker_seconds * 1000000 or (mark == 'g' and age > goodbye_seconds * 1000000) then
+      remove(field)
+    else
+      by_name[name] = by_name[name] or {}
+      table.insert(by_name[name], { age, field })
+    end
+  end
+  for _, found in pairs(by_name) do
+    if #found > max_silent then
+      table.sort(found, function(one, other) return one[1] < other[1] end)
+      for index = max_silent + 1, #found do
+        if found[index][1] > fresh_seconds * 1000000 or index > max_processes then
+          remove(found[index][2])
+        end
+      end
+    end
+  end
+end
+
+-- One record for each process: of two under one name neither hides the other. What tells them apart, when
+-- each came first, last and before that, stands beside it: readers fetch what changed.
+local function tell_worker(name, writer, mark, record)
+  local field = writer .. ' ' .. name
+  local told = attempt('HGET', KEYS[6], field)
+  local stamp, _, first = string.match(told or '', '^(%d+) (%S+) (%d+) %d+$')
+  local value = whole(now) .. ' ' .. mark .. ' ' .. (first or whole(now)) .. ' ' .. (stamp or '0')
+  if attempt('HSET', KEYS[7], field, record) and attempt('HSET', KEYS[6], field, value) then
+    redis.call('EXPIRE', KEYS[6], worker_seconds)
+    redis.call('EXPIRE', KEYS[7], worker_seconds)
+    if not stamp then
+      prune_processes()
+      prune(KEYS[8], function(age, held_mark)
+        return age > worker_seconds * 1000000 or (held_mark == 'g' and age > goodbye_seconds * 1000000)
+      end)
+    end
+  end
+end
+
+-- The farewell of a beat must not hide its successor of the same name, which came up before it went.
+local function is_outlived(name, writer, mark)
+  local held_record = mark == 'g' and attempt('HGET', KEYS[3], name)
+  local stamp, held_mark, held_writer = string.match(held_record or '', '^(%d+) (%S+) (%S+)')
+  return stamp and held_writer ~= writer and held_mark ~= 'g' and now - tonumber(stamp) < 30000000
 end
 
 local kind = take()
 if kind ~= '' then
   local name, writer, mark, record = take(), take(), take(), take()
-  if not is_outlived(name, writer, mark) then
+  if kind == 'worker' then
+    tell_worker(name, writer, mark, record)
+  elseif not is_outlived(name, writer, mark) then
     local value = whole(now) .. ' ' .. mark .. ' ' .. writer .. ' ' .. record
-    local is_added = redis.call('HSET', KEYS[3], name, value) == 1
-    if kind == 'beat' then
-      if is_added then
-        prune_beats(KEYS[3])
-      end
-    else
-      redis.call('EXPIRE', KEYS[3], worker_seconds)
-      if is_added then
-        prune(KEYS[3], function(age, held_mark)
-          return age > worker_seconds * 1000000 or (held_mark == 'g' and age > goodbye_seconds * 1000000)
-        end)
-      end
+    if attempt('HSET', KEYS[3], name, value) == 1 then
+      prune_beats(KEYS[3])
     end
   end
 end
 
 local fingerprint = take()
 if fingerprint ~= '' then
-  local is_added = redis.call('HSET', KEYS[4], fingerprint, whole(now) .. ' ' .. take()) == 1
+  local is_added = attempt('HSET', KEYS[4], fingerprint, whole(now) .. ' ' .. take()) == 1
   redis.call('EXPIRE', KEYS[4], registered_seconds)
   if is_added then
     prune(KEYS[4], function(age) return age > registered_seconds * 1000000 end)
@@ -221,7 +292,7 @@ local amount_of_consumed = number()
 if amount_of_consumed > 0 then
   local has_added = false
   for _ = 1, amount_of_consumed do
-    has_added = redis.call('HSET', KEYS[5], take(), whole(now)) == 1 or has_added
+    has_added = attempt('HSET', KEYS[5], take(), whole(now)) == 1 or has_added
   end
   redis.call('EXPIRE', KEYS[5], consumed_seconds)
   if has_added then
@@ -229,8 +300,11 @@ if amount_of_consumed > 0 then
   end
 end
 
-local overflowed = {}
+local overflowed, unwritten = {}, {}
 for label in pairs(overflows) do
   overflowed[#overflowed + 1] = label
 end
-return { epoch, reset, now, overflowed }
+for key in pairs(strange) do
+  unwritten[#unwritten + 1] = key
+end
+return { epoch, reset, now, overflowed, unwritten }

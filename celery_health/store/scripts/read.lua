@@ -1,54 +1,151 @@
 -- Reads everything in one go. Replies are few long texts: clients take those apart much faster than long
 -- lists. Names that others chose come as JSON; records, stamps and fields hold no line feed.
 --
--- KEYS  1 totals  2 workers  3 beats  4 registered  5 consumed
--- ARGV  1 ring key  2 minutes of the ring  3 "1" for the totals  4... fingerprints that the caller knows
+-- KEYS  1 totals  2 workers, where earlier versions kept records  3 beats  4 registered  5 consumed
+--       6 processes  7 records
+-- ARGV  1 ring key  2 minutes of the ring  3 "1" for the totals  4 "1" to look at each count, should one be
+--       none  5 stamp from which on records are wanted  6... fingerprints that the caller knows
 -- Writes nothing, so that it runs on a full server and on a replica.
 
-local function names_and_values(key)
-  local all = redis.call('HGETALL', key)
+-- Key to how many of its entries are not as we write them: they are left out, and blind nothing else.
+local skipped, kinds = {}, {}
+local function skip(key, kind)
+  skipped[key] = (skipped[key] or 0) + 1
+  kinds[key] = kind or 'entries'
+end
+
+-- Empty for a key that is no hash; whatever else the server says is the caller's to hear.
+local function attempt(command, key, ...)
+  local result = redis.pcall(command, key, ...)
+  if type(result) == 'table' and result.err then
+    if not string.find(result.err, 'WRONGTYPE', 1, true) then
+      error(result.err)
+    end
+    skip(key, 'type')
+    return {}
+  end
+  return result
+end
+
+local function names_and_values(key, pattern)
+  local all = attempt('HGETALL', key)
   local names, values = {}, {}
   for index = 1, #all, 2 do
-    names[#names + 1] = all[index]
-    values[#values + 1] = all[index + 1]
+    local value = all[index + 1]
+    if string.find(value, pattern) and not string.find(value, '\n', 1, true) then
+      names[#names + 1] = all[index]
+      values[#values + 1] = value
+    else
+      skip(key)
+    end
   end
   return cjson.encode(names), table.concat(values, '\n')
 end
 
+-- The records that came since, by their place among the names: the others are where they were.
+local function changed_records(all, since)
+  local places, fields, records = {}, {}, {}
+  local names, states = {}, {}
+  for index = 1, #all, 2 do
+    local stamp = string.match(all[index + 1], '^(%d+) %S+ %d+ %d+$')
+    if stamp and string.find(all[index], '^%S+ ') then
+      names[#names + 1] = all[index]
+      states[#states + 1] = all[index + 1]
+      if tonumber(stamp) >= since then
+        fields[#fields + 1] = all[index]
+        places[#fields] = #names - 1
+      end
+    else
+      skip(KEYS[6])
+    end
+  end
+  local kept = {}
+  for first = 1, #fields, 1000 do
+    local found = attempt('HMGET', KEYS[7], unpack(fields, first, math.min(first + 999, #fields)))
+    for offset, record in ipairs(found) do
+      if record and not string.find(record, '\n', 1, true) then
+        kept[#kept + 1] = places[first + offset - 1]
+        records[#records + 1] = record
+      end
+    end
+  end
+  return cjson.encode(names), table.concat(states, '\n'), cjson.encode(kept), table.concat(records, '\n')
+end
+
+-- In one text, field and count in turn. To look at each of a hundred thousand takes longer than to read
+-- them: it is done once the caller has found one that is no count.
+local is_careful = ARGV[4] == '1'
+local function counts(key)
+  local all = attempt('HGETALL', key)
+  if not is_careful then
+    return table.concat(all, '\n')
+  end
+  local kept = {}
+  for index = 1, #all, 2 do
+    local field, count = all[index], all[index + 1]
+    if field == 'epoch' or field == 'version' then
+      -- These are read by themselves.
+    elseif #count <= 19 and string.find(count, '^%-?%d+$') and not string.find(field, '\n', 1, true) then
+      kept[#kept + 1] = field
+      kept[#kept + 1] = count
+    else
+      skip(key)
+    end
+  end
+  return table.concat(kept, '\n')
+end
+
 local time = redis.call('TIME')
-local state = redis.call('HMGET', KEYS[1], 'epoch', 'version')
-local worker_names, worker_values = names_and_values(KEYS[2])
-local beat_names, beat_values = names_and_values(KEYS[3])
-local queue_names, queue_values = names_and_values(KEYS[5])
+local state = attempt('HMGET', KEYS[1], 'epoch', 'version')
+local worker_names, worker_values = names_and_values(KEYS[2], '^%d+ %S+ %S+ ')
+local beat_names, beat_values = names_and_values(KEYS[3], '^%d+ %S+ %S+ ')
+local queue_names, queue_values = names_and_values(KEYS[5], '^%d+$')
+local processes, states, places, records = changed_records(attempt('HGETALL', KEYS[6]), tonumber(ARGV[5]))
 
 local known = {}
-for index = 4, #ARGV do
+for index = 6, #ARGV do
   known[ARGV[index]] = true
 end
-local fingerprints, lists = redis.call('HKEYS', KEYS[4]), {}
-for _, fingerprint in ipairs(fingerprints) do
-  if not known[fingerprint] then
-    lists[#lists + 1] = fingerprint .. ' ' .. redis.call('HGET', KEYS[4], fingerprint)
+local fingerprints, lists = {}, {}
+for _, fingerprint in ipairs(attempt('HKEYS', KEYS[4])) do
+  local names = known[fingerprint] or attempt('HGET', KEYS[4], fingerprint)
+  if names == true then
+    fingerprints[#fingerprints + 1] = fingerprint
+  elseif
+    string.find(fingerprint, '^%S+$') and string.find(names, '^%d+ .') and not string.find(names, '\n', 1, true)
+  then
+    fingerprints[#fingerprints + 1] = fingerprint
+    lists[#lists + 1] = fingerprint .. ' ' .. names
+  else
+    skip(KEYS[4])
   end
 end
 
 local ring = {}
 local minute = math.floor(time[1] / 60)
 for past = 0, tonumber(ARGV[2]) - 1 do
-  local counts = redis.call('HGETALL', ARGV[1] .. string.format('%.0f', minute - past))
-  if #counts > 0 then
+  local minute_counts = counts(ARGV[1] .. string.format('%.0f', minute - past))
+  if minute_counts ~= '' then
     ring[#ring + 1] = string.format('%.0f', minute - past)
-    ring[#ring + 1] = table.concat(counts, '\n')
+    ring[#ring + 1] = minute_counts
   end
 end
 
 local totals = false
 if ARGV[3] == '1' then
-  totals = table.concat(redis.call('HGETALL', KEYS[1]), '\n')
+  totals = counts(KEYS[1])
+end
+
+local left_out = {}
+for key, count in pairs(skipped) do
+  left_out[#left_out + 1] = key
+  left_out[#left_out + 1] = kinds[key]
+  left_out[#left_out + 1] = count
 end
 
 return {
-  time[1], time[2], state[1], state[2],
+  time[1], time[2], state[1] or false, state[2] or false,
   worker_names, worker_values, beat_names, beat_values, queue_names, queue_values,
-  table.concat(fingerprints, '\n'), table.concat(lists, '\n'), ring, totals,
+  processes, states, places, records,
+  table.concat(fingerprints, '\n'), table.concat(lists, '\n'), ring, totals, left_out,
 }

@@ -5,7 +5,7 @@
 -- Returns the epoch that now holds.
 
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'version')
-local epoch, version = tonumber(state[1]) or 0, tonumber(state[2]) or 0
+local epoch, version = counted(state[1]) or 0, counted(state[2]) or 0
 local seen_epoch, seen_version = tonumber(ARGV[1]), tonumber(ARGV[2])
 if epoch < seen_epoch or (epoch == seen_epoch and version < seen_version) then
   epoch = start_over(KEYS[1], ARGV[3], server_time(), math.floor(tonumber(ARGV[4]) / 60), seen_epoch, epoch)

@@ -1,0 +1,92 @@
+"""The records that one reader of the store has parsed, so that it fetches and parses only what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from celery_health.store.base import StoredRecord
+from celery_health.store.readings import Reply, clean_name, record_of
+
+#: Stamp and record; None for a record that cannot be read, or is not there.
+_Known = tuple[str, Mapping[str, Any] | None]
+
+
+class Processes:
+    """The last record of each process that ever reported as a worker.
+
+    Holds only what is in the store now, by its own stamp: it cannot be stale.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Known] = {}
+        self.since = 0
+        """Stamp from which on records are wanted: those before it are here."""
+
+    def take(self, reply: Reply) -> bool:
+        """Take over what has changed; False when something is missing: then all is to be asked for."""
+        wanted_all, complete = self.since == 0, True
+        found: dict[str, _Known] = {}
+        for process, state in reply.processes:
+            stamp = state.partition(" ")[0]
+            known = self._known.get(process)
+            if process in reply.changed:
+                found[process] = stamp, record_of(reply.changed[process])
+            elif known is not None and known[0] == stamp:
+                found[process] = known
+            elif wanted_all:
+                found[process] = stamp, None
+            else:  # the store's clock went back, or it is another store
+                complete = False
+        self._known = found if complete else {}
+        self.since = reply.now if complete else 0
+        return complete
+
+    def stored(self, reply: Reply, key: str) -> list[StoredRecord]:
+        """Return the records with their ages; what cannot be read is counted as left out of `key`."""
+        records = []
+        for process, state in reply.processes:
+            stamp, _mark, first, previous = state.split(" ")
+            record = self._known[process][1]
+            age, first_age = reply.age_seconds(stamp), reply.age_seconds(first)
+            if record is None or age is None:
+                reply.skipped.add(key)
+                continue
+            writer, _, name = process.partition(" ")
+            records.append(
+                StoredRecord(
+                    name=clean_name(name),
+                    record=record,
+                    age_seconds=age,
+                    writer=writer,
+                    first_age_seconds=first_age,
+                    previous_age_seconds=None if previous == "0" else reply.age_seconds(previous),
+                )
+            )
+        return records
+
+
+class Stamped:
+    """The records that stand in one text with their stamps: those of beats, and of earlier versions."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[str, Mapping[str, Any] | None]] = {}
+
+    def stored(self, entries: list[tuple[str, str]], reply: Reply, key: str) -> list[StoredRecord]:
+        """Return the records with their ages; a record that has not changed is not parsed again."""
+        found: dict[str, tuple[str, Mapping[str, Any] | None]] = {}
+        records = []
+        for name, value in entries:
+            stamp, _mark, writer, text = value.split(" ", 3)
+            before = self._known.get(name)
+            record = before[1] if before and before[0] == text else record_of(text)
+            found[name] = text, record
+            age = reply.age_seconds(stamp)
+            if record is None or age is None:
+                reply.skipped.add(key)
+            else:
+                records.append(
+                    StoredRecord(name=clean_name(name), record=record, age_seconds=age, writer=writer)
+                )
+        self._known = found
+        return records
