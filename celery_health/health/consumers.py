@@ -105,10 +105,18 @@ class QueuesStalled(Check):
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per stalled queue, else one for all."""
-        by_name = {worker.hostname: worker for worker in snapshot.workers}
+        by_name: dict[str, list[Worker]] = {}
+        for worker in snapshot.workers:
+            by_name.setdefault(worker.hostname, []).append(worker)
         results: list[CheckResult] = []
         for queue in snapshot.queues:
-            consumers = [by_name[name] for name in queue.consumer_names if name in by_name]
+            # Of two workers under one name each may have other queues.
+            consumers = [
+                worker
+                for name in dict.fromkeys(queue.consumer_names)
+                for worker in by_name.get(name, ())
+                if worker.queues is None or queue.name in worker.queues
+            ]
             results += self._judge(queue, consumers, settings)
         yield from results or [self.result(CheckStatus.PASS, "No queue is stalled.")]
 

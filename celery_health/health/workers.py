@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import ClassVar
@@ -15,14 +16,15 @@ NO_WORKERS = "No active Celery workers found"
 
 
 class WorkersAlive(Check):
-    """Fail when no worker lives; warn when fewer do than must, all just left, or one was lost."""
+    """Fail when no worker lives; warn when too few do, all just left, one was lost, or two share a name."""
 
     id: ClassVar[str] = "workers.alive"
     needs: ClassVar[Sequence[Need]] = (tasks_are_sent, workers_are_known)
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
-        """Yield one result for the whole, and one for each worker that was lost."""
+        """Yield one result for the whole, one for each name of two workers, and for each that was lost."""
         yield self._whole(snapshot, settings)
+        yield from self._doubled(snapshot)
         yield from self._lost(snapshot, settings)
 
     def _whole(self, snapshot: Snapshot, settings: Settings) -> CheckResult:
@@ -64,6 +66,21 @@ class WorkersAlive(Check):
                 recommendation=recommendation,
             )
         return none(CheckStatus.FAIL, f"{NO_WORKERS}.", recommendation=recommendation)
+
+    def _doubled(self, snapshot: Snapshot) -> Iterable[CheckResult]:
+        counted = Counter(worker.hostname for worker in snapshot.workers if worker.is_doubled)
+        for name, live in sorted(counted.items()):
+            what = f"{live} workers live under the name '{name}'"
+            yield self.result(
+                CheckStatus.WARN,
+                f"{what}: commands and revokes reach all of them, and one hides the others in every tool "
+                "that goes by name.",
+                subject=name,
+                observed=live,
+                limit=1,
+                unit="workers",
+                recommendation=f"{what}. Give each a name of its own: celery worker -n worker1@%h",
+            )
 
     def _lost(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         for worker in snapshot.workers:

@@ -18,7 +18,9 @@ from celery_health.exceptions import CeleryHealthError
 from celery_health.metrics.dialects import Row, Source, rows_of
 from celery_health.metrics.exposition import Histogram, Labels, Shown, number, render
 from celery_health.metrics.gauges import Facts, facts_of
+from celery_health.reading import fields
 from celery_health.records import HealthReport, Snapshot
+from celery_health.store import skipped
 from celery_health.store.base import StoreReading
 from celery_health.text.masking import describe_error
 
@@ -102,6 +104,10 @@ class CeleryHealthCollector(Collector):
             cells = self._by_family(reading.totals)
             for family, labels in _zeros(report.snapshot if report else None, reading):
                 cells.setdefault(family.name, []).append((labels, None, 0, ()))
+        # What this process could not read of the store; what others caught stands in its totals.
+        for where, count in skipped.counted().items():
+            errors = cells.setdefault(counters.INTERNAL_ERRORS.name, [])
+            errors.append(((where,), None, count, ()))
         return [_show(row, cells, facts) for row in self._rows]
 
     def _current_report(self) -> HealthReport | None:
@@ -165,9 +171,9 @@ def _zeros(snapshot: Snapshot | None, reading: StoreReading) -> Iterator[tuple[F
     registered: set[Labels] = set()
     # Hundreds of workers are of a few sorts.
     sorts = {
-        (str(worker.record.get("fingerprint")), str(queue))
+        (fields.name(worker.record.get("fingerprint")), queue)
         for worker in reading.workers
-        for queue in worker.record.get("queues") or ()
+        for queue in fields.names(worker.record.get("queues")) or ()
     }
     for fingerprint, queue_name in sorts:
         for name in reading.registered.get(fingerprint, ()):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
+from celery_health.reading import fields
 from celery_health.records import CheckStatus, HealthReport, QueueState, Status, Worker, WorkerState
 from celery_health.store.base import StoredRecord, StoreReading
 
@@ -46,12 +47,14 @@ def _workers(report: HealthReport) -> Facts:
     for worker in snapshot.workers:
         if not _is_shown(worker):
             continue
+        # Two of one name have one series: up while one is, and what both run.
         labels = (worker.hostname,)
-        up[labels] = float(worker.state.is_live)
+        up[labels] = max(up.get(labels, 0.0), float(worker.state.is_live))
         if worker.state.is_live and worker.active_count is not None:
-            active[labels] = float(worker.active_count)
+            active[labels] = active.get(labels, 0.0) + worker.active_count
         if worker.last_seen_seconds is not None:
-            heard[labels] = snapshot.taken_at.timestamp() - worker.last_seen_seconds
+            seen_at = snapshot.taken_at.timestamp() - worker.last_seen_seconds
+            heard[labels] = max(heard.get(labels, seen_at), seen_at)
     facts = {
         "celery_worker_up": up,
         "celery_worker_tasks_active": active,
@@ -115,7 +118,7 @@ def _beats(reading: StoreReading) -> Facts:
     ticks = [
         reading.server_time - beat.age_seconds - age
         for beat in beats
-        if (age := _number(beat.record.get("tick_age_seconds"))) is not None
+        if (age := fields.number(beat.record.get("tick_age_seconds"))) is not None
     ]
     facts: Facts = {"celery_beat_last_tick_timestamp_seconds": {(): max(ticks)}} if ticks else {}
     keepers = [beat for beat in beats if beat.record.get("lock") != "waiting"]
@@ -136,15 +139,14 @@ def _overdue(beat: StoredRecord) -> Mapping[str, float]:
     for row in entries if isinstance(entries, list) else ():
         if not isinstance(row, Mapping) or "entry" not in row or row.get("enabled") is False:
             continue
-        seconds, due_in = _number(row.get("overdue_seconds")), _number(row.get("next_due_in_seconds"))
+        seconds, due_in = (
+            fields.number(row.get("overdue_seconds")),
+            fields.number(row.get("next_due_in_seconds")),
+        )
         if seconds is None and due_in is None:
             continue
         # A beat that is gone says nothing more, and its entries come due all the same.
         grown = seconds + beat.age_seconds if seconds else 0.0
         since_due = 0.0 if due_in is None or beat.age_seconds <= BEAT_SECONDS else beat.age_seconds - due_in
-        late[str(row["entry"])] = max(0.0, grown, since_due)
+        late[fields.name(row["entry"])] = max(0.0, grown, since_due)
     return late
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

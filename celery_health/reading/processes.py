@@ -49,8 +49,6 @@ def _of_one_name(group: Sequence[StoredRecord], lost_seconds: float) -> Iterable
         for one in group
         if not any(_replaces(other, one, lost_seconds) for other in group if other is not one)
     ]
-    # Ended each in its turn, or at once: the last farewell stands for all.
-    kept = kept or [min(group, key=lambda one: one.age_seconds)]
     working = [one for one in kept if _works(one, lost_seconds)]
     doubled = {id(one) for one in working for other in working if other is not one and _overlap(one, other)}
     return [Shown(one, id(one) in doubled) for one in sorted(kept, key=_age_of_process, reverse=True)]
@@ -59,7 +57,9 @@ def _of_one_name(group: Sequence[StoredRecord], lost_seconds: float) -> Iterable
 def _replaces(other: StoredRecord, one: StoredRecord, lost_seconds: float) -> bool:
     """Say whether `other` is the process that came after `one`, or outlives its goodbye."""
     if _has_left(one):
-        return not _has_left(other) and _is_fresh(other, lost_seconds) or _came_later(other, one)
+        went_later = _has_left(other) and other.age_seconds < one.age_seconds
+        lives = not _has_left(other) and _is_fresh(other, lost_seconds) and not _came_later(one, other)
+        return lives or went_later or _came_later(other, one)
     # Records of earlier versions do not say when their process came.
     if other.first_age_seconds is None:
         return _is_fresh(other, lost_seconds) and not _is_fresh(one, lost_seconds)

@@ -311,12 +311,14 @@ def _without_empty(reading: BrokerReading, known: AbstractSet[str]) -> BrokerRea
 
 def _merge(recorded: Recorded, sighting: Sighting) -> tuple[Worker, ...]:
     """Return every worker once: a live record before an answer, an answer before a record that has ended."""
-    merged = {worker.hostname: worker for worker in recorded.workers}
+    merged: dict[str, list[Worker]] = {}
+    for worker in recorded.workers:  # of one name there may be two, which live side by side
+        merged.setdefault(worker.hostname, []).append(worker)
     for worker in sighting.workers:
-        known = merged.get(worker.hostname)
-        if known is None or (worker.state.is_live and not known.state.is_live):
-            merged[worker.hostname] = worker
-    return tuple(merged[name] for name in sorted(merged))
+        known = merged.get(worker.hostname, ())
+        if not known or (worker.state.is_live and not any(one.state.is_live for one in known)):
+            merged[worker.hostname] = [worker]
+    return tuple(worker for name in sorted(merged) for worker in merged[name])
 
 
 def _notes(recorded: Recorded, reading: BrokerReading) -> tuple[str, ...]:

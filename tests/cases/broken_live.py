@@ -246,6 +246,13 @@ def two_beats_send_one_schedule(p: Project) -> None:
     )
 
 
+@broken("W220:worker:w@host", fix="-n worker1@%h")
+def two_workers_live_under_one_name(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker("w@host", is_doubled=True)
+    p.worker("w@host", is_doubled=True, queues=("celery", "emails"))
+
+
 @broken("W205:beat_entry:often", fix="Run it every 180 s")
 def an_entry_comes_more_often_than_its_task_takes(p: Project) -> None:
     p.tasks("shop.clean")

@@ -203,6 +203,13 @@ def another_project_uses_another_database(p: Project) -> None:
     p.live(elsewhere={1: ("other@host",)})
 
 
+@sound("workers-doubled")
+def a_worker_was_restarted_while_the_one_before_drains(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker("w@host", state=WorkerState.DRAINING)
+    p.worker("w@host")
+
+
 # Beat --------------------------------------------------------------------------------------------------
 
 

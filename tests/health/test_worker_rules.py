@@ -58,6 +58,13 @@ ALIVE = [
     ([], EMPTY, 31, [(None, "fail")]),
     # Never any worker.
     ([], EMPTY, None, [(None, "fail")]),
+    # A unit file was copied: two count, and are told apart nowhere else.
+    (
+        [recorded("w@h", is_doubled=True), recorded("w@h", is_doubled=True), recorded()],
+        NOT_ASKED,
+        0,
+        [(None, "pass"), ("w@h", "warn")],
+    ),
     # Draining workers live.
     ([recorded(state=WorkerState.DRAINING)], NOT_ASKED, 0, [(None, "pass")]),
 ]

@@ -50,6 +50,18 @@ def test_worker_tasks_active__unknown_is_absent_and_so_is_that_of_the_dead():
     assert fact("celery_worker_tasks_active", report(workers=workers)) == {("b@host",): 0.0}
 
 
+def test_workers__of_one_name_have_one_series():
+    workers = (
+        worker("w@host", active_count=3, last_seen_seconds=2.0, is_doubled=True),
+        worker("w@host", active_count=4, last_seen_seconds=1.0, is_doubled=True),
+        worker("w@host", WorkerState.GONE, active_count=5, last_seen_seconds=60.0),
+    )
+    facts = facts_of(report(workers=workers), None)
+    assert facts["celery_worker_up"] == {("w@host",): 1.0}
+    assert facts["celery_worker_tasks_active"] == {("w@host",): 7.0}
+    assert facts["celery_worker_last_heartbeat_timestamp_seconds"] == {("w@host",): SERVER_TIME - 1.0}
+
+
 def alive(status):
     return CheckResult(id="workers.alive", status=status, message="")
 

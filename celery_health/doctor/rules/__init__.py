@@ -62,6 +62,7 @@ from celery_health.doctor.rules.version_skew import VersionSkew
 from celery_health.doctor.rules.visibility_timeout import VisibilityTimeout
 from celery_health.doctor.rules.waiting_unregistered import WaitingUnregistered
 from celery_health.doctor.rules.workers_disagree import WorkersDisagree
+from celery_health.doctor.rules.workers_doubled import WorkersDoubled
 from celery_health.doctor.rules.workers_elsewhere import WorkersElsewhere
 
 __all__ = ["RULES", "Rule"]
@@ -109,6 +110,7 @@ _RULES: Final[Sequence[Rule]] = (
     ClockSkew(),
     BeatEmpty(),
     BeatsDoubled(),
+    WorkersDoubled(),
     # Hints.
     RouteMatchesNothing(),
     QueueUndeclared(),
