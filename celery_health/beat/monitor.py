@@ -22,7 +22,7 @@ from celery_health.beat.ticks import Ticks, is_ending_by_error
 from celery_health.celery_app import app_id
 from celery_health.conf import Settings
 from celery_health.reporting import process
-from celery_health.reporting.agent import MAX_FINISH_SECONDS, Agent, Report
+from celery_health.reporting.agent import Agent, Report
 from celery_health.reporting.broker_watch import BrokerWatch, is_late
 from celery_health.reporting.liveness import Liveness, LivenessFile, LivenessKeeper
 from celery_health.reporting.native import Bell, start_daemon
@@ -82,17 +82,18 @@ class BeatMonitor:
         self._outside.start()
 
     def finish(self) -> None:
-        """Say goodbye and flush, within a second: beat closes its scheduler."""
+        """Say goodbye and flush, within `finish_seconds`: beat closes its scheduler."""
         if self._finished:
             return
         self._finished = True
         # A beat that an error ends says no goodbye: it is to be missed.
         self._ended_by_error = is_ending_by_error()
         self._goodbye = not self._ended_by_error
-        deadline = monotonic() + MAX_FINISH_SECONDS
+        seconds = self._agent.finish_seconds
+        deadline = monotonic() + seconds
         self._outside.stop()
         self._broker.forget()
-        self._agent.finish(MAX_FINISH_SECONDS)
+        self._agent.finish(seconds)
         self._keeper.finish(max(0.05, deadline - monotonic()))
         process.withdraw_agent()
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final, Protocol
 
+from celery_health.deadline import Deadline
 from celery_health.exceptions import StoreError
 from celery_health.reporting import forks
 from celery_health.reporting.faults import Faults
@@ -30,8 +31,14 @@ logger = logging.getLogger("celery_health")
 JITTER: Final = 0.2
 #: Between attempts while the store is down, at most.
 MAX_BACKOFF_SECONDS: Final = 5.0
-#: What the end of a process may cost.
-MAX_FINISH_SECONDS: Final = 1.0
+#: What the end of a process may cost; where the store answers slowly, as many times what it last took.
+FINISH_SECONDS: Final = 1.0
+MAX_FINISH_SECONDS: Final = 3.0
+FINISH_CALLS: Final = 3
+_UNWRITTEN: Final = (
+    "The store holds something else than celery_health writes under {}, so part of each report is left out. "
+    "Remove these keys, or set another STORE_PREFIX."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +117,7 @@ class Agent:
         self._report_wanted = True
         self._next_report = 0.0
         self._failures = 0
+        self._took_seconds = 0.0
         self._next_attempt = 0.0
 
     # From other threads
@@ -136,16 +144,24 @@ class Agent:
         self._report_wanted = True
         self._bell.ring()
 
-    def finish(self, timeout: float = MAX_FINISH_SECONDS) -> bool:
+    @property
+    def finish_seconds(self) -> float:
+        """Return what `finish` may take: more where the store is far away, not where it is down."""
+        if self._failures:
+            return FINISH_SECONDS
+        return min(max(FINISH_SECONDS, FINISH_CALLS * self._took_seconds), MAX_FINISH_SECONDS)
+
+    def finish(self, timeout: float | None = None) -> bool:
         """Report and flush a last time and end the thread; return whether it ended within `timeout` seconds.
 
-        What was counted after that, or could not be sent, `flush_rest` still tries.
+        Without a `timeout` it takes `finish_seconds` at most. What was counted after that, or could not be
+        sent, `flush_rest` still tries.
         """
         if self._pid != os.getpid():
             return True
         self._stopping = True
         self._bell.ring()
-        ended = self._ended.acquire(True, max(0.0, timeout))
+        ended = self._ended.acquire(True, max(0.0, self.finish_seconds if timeout is None else timeout))
         if ended:
             self._ended.release()
         return ended
@@ -157,7 +173,7 @@ class Agent:
         try:
             self._collect()
             if self._line.in_flight is not None or not self._line.pending.empty:
-                self._publish(Report())
+                self._publish(Report(), Deadline.after(self.finish_seconds))
             self._close()
         except Exception as error:
             self._faults.caught("agent.flush", error)
@@ -216,7 +232,7 @@ class Agent:
             self._faults.caught("agent.report", error)
             return Report()
 
-    def _publish(self, report: Report) -> bool:
+    def _publish(self, report: Report, deadline: Deadline | None = None) -> bool:
         """Send what is in flight, then what is pending, the report with the first; say whether all went."""
         store = self._opened()
         if store is None:
@@ -229,7 +245,7 @@ class Agent:
                 line.sequence += 1
                 line.in_flight, line.pending = line.pending, Batch()
             try:
-                self._send(store, line.in_flight, report)
+                self._send(store, line.in_flight, report, deadline)
             except StoreError as error:
                 self._failed(error)
                 return False
@@ -240,8 +256,8 @@ class Agent:
                 return True
             report = Report()
 
-    def _send(self, store: Store, batch: Batch, report: Report) -> None:
-        line = self._line
+    def _send(self, store: Store, batch: Batch, report: Report, deadline: Deadline | None) -> None:
+        line, started = self._line, monotonic()
         answer = store.publish(
             Publication(
                 writer=line.writer,
@@ -257,11 +273,15 @@ class Agent:
                 record=report.record,
                 registered=report.registered,
                 consumed=report.consumed,
-            )
+            ),
+            deadline,
         )
+        self._took_seconds = monotonic() - started
         line.epoch, line.acknowledged = answer.epoch, line.sequence
         line.acknowledged_at = answer.server_time
         self._overflows.tell(answer.overflowed)
+        if answer.unwritten:
+            self._faults.caught("store.write", StoreError(_UNWRITTEN.format(", ".join(answer.unwritten))))
 
     def _opened(self) -> Store | None:
         if not self._store_opened:

@@ -174,13 +174,14 @@ class RedisStore(Store):
                 reply.skipped.add(keys.consumed)
             elif age <= limits.CONSUMED_SECONDS:
                 consumed[clean_name(queue)] = age
+        beats = self._beats.stored(reply.beats, reply, keys.beats)
         self._count_skipped(reply.skipped)
         return StoreReading(
             server_time=reply.now / 1e6,
             epoch=reply.epoch,
             version=reply.version,
             workers=_sorted(one for one in workers if one.age_seconds <= limits.WORKER_SECONDS),
-            beats=_sorted(self._beats.stored(reply.beats, reply, keys.beats)),
+            beats=_sorted(beats),
             registered=MappingProxyType(self._registered),
             consumed=consumed,
             ring=ring,

@@ -14,7 +14,7 @@ from celery_health.celery_app import app_id
 from celery_health.conf import Settings
 from celery_health.monitoring import is_monitored
 from celery_health.reporting import process
-from celery_health.reporting.agent import MAX_FINISH_SECONDS, Agent, Report
+from celery_health.reporting.agent import Agent, Report
 from celery_health.reporting.broker_watch import BrokerWatch, is_late
 from celery_health.reporting.faults import Faults
 from celery_health.reporting.liveness import Liveness, LivenessFile, LivenessKeeper
@@ -142,9 +142,10 @@ class WorkerMonitor:
         # First, so that what becomes of the letters is still counted.
         self._letters.writer.stop()
         self._letters.writer.wait()
-        deadline = monotonic() + MAX_FINISH_SECONDS
+        seconds = self._agent.finish_seconds
+        deadline = monotonic() + seconds
         self._broker.forget()
-        self._agent.finish(MAX_FINISH_SECONDS)
+        self._agent.finish(seconds)
         self._keeper.finish(max(0.05, deadline - monotonic()))
         process.withdraw_agent()
 
