@@ -176,7 +176,7 @@ class Reader:
             store_age_seconds=recorded.store_age_seconds,
             dead_letters=self._count_letters(run, lines.box, known, reading, deadline),
             live_worker_seen_seconds=None if self._live_worker_at is None else now - self._live_worker_at,
-            notes=_notes(recorded, reading),
+            notes=(*recorded.notes, *_notes(recorded, reading)),
             source=_source(workers),
         )
 

@@ -106,6 +106,7 @@ class Scene:
             self.metrics = [collector.render(openmetrics).decode() for openmetrics in (False, True)][0]
             assert list(collector.collect())
             self.notes = notes
+            assert set(notes) <= set(snapshot.notes)
             return snapshot
         finally:
             recorded.close()

@@ -76,7 +76,7 @@ def bench_reading_judged() -> Figure:
         def floor() -> None:
             pipeline = client.pipeline(transaction=False)
             pipeline.time()
-            for key in (keys.workers, keys.beats, keys.registered, keys.consumed):
+            for key in (keys.processes, keys.records, keys.beats, keys.registered, keys.consumed):
                 pipeline.hgetall(key)
             for past in range(10):
                 pipeline.hgetall(f"{keys.ring}{minute - past}")

@@ -70,8 +70,9 @@ class Ledger:
         return timed
 
     def record(self, hostname: str) -> Mapping[str, Any]:
-        """Return the record of one worker; empty before there is one."""
-        return next((row.record for row in self.records() if row.name == hostname), {})
+        """Return the last record under one name; empty before there is one."""
+        found = [row for row in self.records() if row.name == hostname]
+        return min(found, key=lambda row: row.age_seconds).record if found else {}
 
     def records(self) -> tuple[StoredRecord, ...]:
         """Return the records of all workers."""
