@@ -12,7 +12,7 @@ from celery_health.records import CheckResult, CheckStatus, Snapshot
 
 
 class StoreReachable(Check):
-    """Warn when the store is down: inspection answers meanwhile, and counts nothing."""
+    """Warn when the store is down, or takes no reports: inspection answers meanwhile, and counts nothing."""
 
     id: ClassVar[str] = "store.reachable"
 
@@ -27,6 +27,10 @@ class StoreReachable(Check):
         elif store.reachable is None:
             because = BROKER if snapshot.broker.reachable is False else None
             yield self.result(CheckStatus.UNKNOWN, "The store was not asked.", because=because)
+            yield self.result(CheckStatus.UNKNOWN, "The store was not asked.")
+        elif store.reachable and store.refuses_writes:
+            why = f"The store at {store.url} answers, and takes no reports: {store.refuses_writes}."
+            yield self.result(CheckStatus.WARN, why, recommendation=why)
         elif store.reachable:
             yield self.result(CheckStatus.PASS, f"The store at {store.url} answers.")
         else:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from math import isfinite
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
@@ -24,22 +23,21 @@ MAX_NUMBER: Final = 2**63
 
 def of_type(kind: type[T], value: object) -> T | None:
     """Return a value of this type; True and False are no numbers."""
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if not isinstance(value, kind) or value is True or value is False:
         return None
     if isinstance(value, str):
         return clean(value, MAX_TEXT_LENGTH)  # type: ignore[return-value]
-    return value if not isinstance(value, int | float) or _is_sound(value) else None
+    if isinstance(value, int | float) and not -MAX_NUMBER < value < MAX_NUMBER:
+        return None
+    return value
 
 
 def number(value: object) -> float | None:
     """Return a finite number."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if not isinstance(value, int | float) or value is True or value is False:
         return None
-    return value if _is_sound(value) else None
-
-
-def _is_sound(value: float) -> bool:
-    return -MAX_NUMBER < value < MAX_NUMBER and isfinite(value)
+    # NaN is not between anything.
+    return value if -MAX_NUMBER < value < MAX_NUMBER else None
 
 
 def plus(seconds: object, age: float) -> float | None:
@@ -62,8 +60,9 @@ def moment(value: object) -> datetime | None:
 
 def clean(value: str, limit: int = MAX_NAME_LENGTH) -> str:
     """Return a text that UTF-8 can hold, of at most `limit` characters."""
-    cut = value[:limit]
-    return cut if cut.isascii() else cut.encode("utf-8", "replace").decode()
+    if len(value) > limit:
+        value = value[:limit]
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
 
 def name(value: object) -> str:

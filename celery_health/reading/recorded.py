@@ -32,6 +32,9 @@ T = TypeVar("T")
 #: How often the totals are read for queue names.
 SENT_REFRESH_SECONDS: Final = 15.0
 
+#: How often the store is asked whether it takes writes.
+REFUSAL_REFRESH_SECONDS: Final = 15.0
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recorded:
@@ -68,6 +71,8 @@ class RecordedWorkers:
         self._opened = False
         self._sent_to: tuple[str, ...] = ()
         self._sent_read_at = float("-inf")
+        self._refusal: str | None = None
+        self._refusal_asked_at = float("-inf")
 
     def read(self, deadline: Deadline) -> Recorded:
         """Return what the store says; that it is down is said so."""
@@ -96,7 +101,12 @@ class RecordedWorkers:
             if (beat := notes.unless_odd(one, partial(beat_of, one, limits))) is not None
         )
         return Recorded(
-            store=StoreState(configured=True, reachable=True, url=store.url),
+            store=StoreState(
+                configured=True,
+                reachable=True,
+                url=store.url,
+                refuses_writes=self._refuses_writes(store, deadline),
+            ),
             workers=workers,
             beats=beats,
             queues=tuple(
@@ -130,6 +140,15 @@ class RecordedWorkers:
             self._sent_to = tuple(dict.fromkeys(name for name in names if name not in ("", OTHER)))
             self._sent_read_at = time.monotonic()
         return self._sent_to
+
+    def _refuses_writes(self, store: Store, deadline: Deadline) -> str | None:
+        if time.monotonic() - self._refusal_asked_at > REFUSAL_REFRESH_SECONDS:
+            try:
+                self._refusal = store.refuses_writes(deadline)
+            except CeleryHealthError:
+                return self._refusal
+            self._refusal_asked_at = time.monotonic()
+        return self._refusal
 
     def _open(self) -> Store | None:
         if not self._opened:

@@ -49,6 +49,8 @@ class StoreState:
     error: str | None = None
     url: str | None = None
     """Masked."""
+    refuses_writes: str | None = None
+    """Why it takes no reports though it answers, and what to do; None when it does not say so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

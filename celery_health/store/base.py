@@ -157,5 +157,13 @@ class Store(ABC):
             StoreError: the store did not answer in time, or refused. Masked.
         """
 
+    def refuses_writes(self, deadline: Deadline) -> str | None:
+        """Return why a store that answers reads refuses writes, and what to do; None when it does not say so.
+
+        Raises:
+            StoreError: the store did not answer in time. Masked.
+        """
+        return None
+
     def close(self) -> None:  # noqa: B027 - a store without a connection has nothing to close
         """Close the connection, if one is open; the next call opens a new one."""

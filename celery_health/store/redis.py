@@ -18,6 +18,7 @@ from celery_health.store.base import Acknowledgement, Publication, Store, Stored
 from celery_health.store.keys import Keys
 from celery_health.store.pace import Pace
 from celery_health.store.readings import Reply, Skipped, clean_name, pairs, ring_of
+from celery_health.store.refusals import QUESTIONS, refusal
 from celery_health.store.remembered import Processes, Stamped
 from celery_health.store.scripts import PUBLISH, READ, RESET_IF_BEHIND
 from celery_health.text.masking import describe_error
@@ -120,6 +121,15 @@ class RedisStore(Store):
         keys = self.keys
         arguments = (epoch, version, keys.ring, limits.RING_SECONDS, limits.TOTALS_SECONDS)
         return int(self._run(RESET_IF_BEHIND, (keys.totals,), arguments, deadline))
+
+    def refuses_writes(self, deadline: Deadline) -> str | None:
+        """Return why it refuses writes, by its own word; see the base class."""
+        from redis.exceptions import RedisError
+
+        try:
+            return refusal(self._link.call_many(QUESTIONS, deadline=deadline))
+        except (RedisError, OSError, ValueError) as error:
+            raise self._failed(error) from error
 
     def close(self) -> None:
         """Close the connection, if one is open; the next call opens a new one."""

@@ -82,15 +82,20 @@ local function overflow(label, amount)
   overflows[label] = (overflows[label] or 0) + amount
 end
 
--- A total at the end of its 64 bits must not keep the others from growing.
-local function grow(field, amount)
-  local total = redis.pcall('HINCRBY', KEYS[1], field, amount)
-  if type(total) == 'table' and string.find(total.err or '', 'not an integer', 1, true) then
-    -- Something else wrote there. A total that began anew alone would be a dent in its sums: the next
-    -- publication finds this, and has all of them start again.
+-- A total at the end of its 64 bits must not keep the others from growing. Where something else wrote, one
+-- that began anew alone would be a dent in its sums: the next publication finds the mark that this leaves,
+-- and has all of them start again.
+local function failed(total)
+  if string.find(total.err or '', 'not an integer', 1, true) then
     redis.call('HSET', KEYS[1], 'version', 'unreadable')
   end
-  return total
+end
+
+local function grow(field, amount)
+  local total = redis.pcall('HINCRBY', KEYS[1], field, amount)
+  if type(total) == 'table' then
+    failed(total)
+  end
 end
 
 -- The values that a label has are kept among the totals, so that both start again together.
@@ -149,7 +154,10 @@ if is_new then
   redis.call('SET', KEYS[2], whole(epoch) .. ':' .. whole(sequence), 'EX', sequence_seconds)
   for _ = 1, amount_of_fields do
     local field, amount = take(), take()
-    local total = grow(field, amount)
+    local total = redis.pcall('HINCRBY', KEYS[1], field, amount)
+    if type(total) == 'table' then
+      failed(total)
+    end
     -- Only a field that was born just now is looked at: most have been there for long.
     local kept = total == tonumber(amount) and admit(field, total) or field
     if kept ~= field then
