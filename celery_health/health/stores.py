@@ -27,7 +27,6 @@ class StoreReachable(Check):
         elif store.reachable is None:
             because = BROKER if snapshot.broker.reachable is False else None
             yield self.result(CheckStatus.UNKNOWN, "The store was not asked.", because=because)
-            yield self.result(CheckStatus.UNKNOWN, "The store was not asked.")
         elif store.reachable and store.refuses_writes:
             why = f"The store at {store.url} answers, and takes no reports: {store.refuses_writes}."
             yield self.result(CheckStatus.WARN, why, recommendation=why)

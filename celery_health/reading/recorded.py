@@ -71,6 +71,8 @@ class RecordedWorkers:
         self._opened = False
         self._sent_to: tuple[str, ...] = ()
         self._sent_read_at = float("-inf")
+        self._totals_problems: tuple[str, ...] = ()
+        """What the last reading of the totals could not read: said until the next."""
         self._refusal: str | None = None
         self._refusal_asked_at = float("-inf")
 
@@ -117,7 +119,7 @@ class RecordedWorkers:
             store_age_seconds=max(0.0, reading.server_time - reading.epoch / 1e6) if reading.epoch else None,
             recent=_outcomes(reading.ring.values()),
             reading=reading,
-            notes=(*reading.problems, *notes.texts),
+            notes=tuple(dict.fromkeys([*reading.problems, *self._totals_problems, *notes.texts])),
         )
 
     def unasked(self) -> StoreState:
@@ -132,9 +134,10 @@ class RecordedWorkers:
         """Return the queues in the totals, which are large and change slowly: read now and then."""
         if time.monotonic() - self._sent_read_at > SENT_REFRESH_SECONDS:
             try:
-                totals = store.read(deadline, totals=True).totals or {}
+                found = store.read(deadline, totals=True)
             except CeleryHealthError:
                 return self._sent_to
+            totals, self._totals_problems = found.totals or {}, found.problems
             cells = (decode(field) for field in totals if field.startswith(SENT.name))
             names = (cell.labels[1] for cell in cells if cell is not None and cell.family is SENT)
             self._sent_to = tuple(dict.fromkeys(name for name in names if name not in ("", OTHER)))

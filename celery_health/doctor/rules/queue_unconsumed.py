@@ -62,9 +62,8 @@ class QueueUnconsumed(Rule):
                 )
 
     def _live(self, evidence: Evidence, queue: QueueState, why: tuple[str, ...]) -> Finding:
-        consumed = {worker.hostname: list(worker.queues or ()) for worker in evidence.last_workers}
         consumed: dict[str, list[str]] = {}
-        for worker in evidence.workers:
+        for worker in evidence.last_workers:
             consumed.setdefault(worker.hostname, []).extend(worker.queues or ())
         names = sorted({name for queues in consumed.values() for name in queues})
         typo = next((name for name in names if is_typo(name, queue.name)), None)
