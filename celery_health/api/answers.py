@@ -36,13 +36,13 @@ _OTHERS: Final = HTTPStatus.SERVICE_UNAVAILABLE
 def error_body(error: CeleryHealthError, *, details: bool = True) -> tuple[HTTPStatus, dict[str, Any]]:
     """Return the status and JSON body that `error` is answered with.
 
-    A bad parameter is 400, a letter that is not there 404, a queue that nobody consumes 409, what the
-    transport cannot do 501, wrong settings are 500, all else 503. Without `details`, for callers who may
-    not see them, the text says only which of these it is.
+    A bad parameter or body is what its class says (mostly 400), a letter that is not there 404, a queue that
+    nobody consumes 409, what the transport cannot do 501, wrong settings are 500, all else 503. Without
+    `details`, for callers who may not see them, the text says only which of these it is.
     """
     if isinstance(error, BadParameter):
         body = {"error": str(error), "parameter": error.parameter, "value": error.value, "fix": error.fix}
-        return HTTPStatus.BAD_REQUEST, body
+        return error.status, body
     text = mask(error)
     if isinstance(error, ConfigurationError):
         _log_once(text)

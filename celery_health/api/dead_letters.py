@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from celery_health.api.base import MonitoringView
 from celery_health.api.query import BadParameter
 from celery_health.api.schema import describe
-from celery_health.api.writing import BadField, WritingView
+from celery_health.api.writing import MAX_RATE, MIN_RATE, BadField, Fields, WritingView
 from celery_health.conf import get_settings
 from celery_health.dead_letters import letters
 from celery_health.dead_letters.audit import PURGE, REQUEUE, audited
@@ -23,7 +23,6 @@ from celery_health.dead_letters.records import Filter, Requeued
 from celery_health.text.printable import printable
 
 FILTERS: Final = ("task", "exception", "since", "until")
-MAX_RATE: Final = 1e6
 
 
 class DeadLettersView(MonitoringView):
@@ -108,7 +107,7 @@ class RequeueView(_Requeuing):
                 until=_moment("until", fields.text("until"), BadField),
             ),
             "limit": fields.whole("limit", MAX_LIMIT),
-            "rate": fields.number("rate", 0.01, MAX_RATE),
+            "rate": _rate(fields),
             "force": fields.flag("force"),
             "dry_run": fields.flag("dry_run"),
         }
@@ -142,6 +141,23 @@ class PurgeView(WritingView):
         with audited(PURGE, queue, self.who()) as deed:
             count = deed.count = letters.purge(queue)
         return Response({"queue": printable(queue), "purged": count, "dry_run": False})
+
+
+def _rate(fields: Fields) -> float | None:
+    """Return the letters per second.
+
+    One so low that a second letter never comes within ``DEADLINE`` is refused: whoever asks again until all
+    are sent would send one at each call, as fast as the calls go.
+    """
+    rate = fields.number("rate", MIN_RATE, MAX_RATE)
+    seconds = get_settings().deadline
+    if rate is not None and rate * seconds < 1:
+        fix = (
+            f"Give {1 / seconds:g} or more, since one call sends for {seconds:g} s at most (DEADLINE), or "
+            "use the command: celery_health dead-letters requeue --rate."
+        )
+        raise BadField("rate", rate, fix)
+    return rate
 
 
 def _moment(name: str, value: str | None, error: type[BadParameter]) -> float | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Final
+from http import HTTPStatus
+from typing import ClassVar, Final
 
 from django.http import QueryDict
 
@@ -23,6 +24,9 @@ _SHOWN_CHARACTERS: Final = 100
 
 class BadParameter(CeleryHealthError):
     """A query parameter cannot be understood; the message names it, its value and the fix."""
+
+    status: ClassVar[HTTPStatus] = HTTPStatus.BAD_REQUEST
+    """What it is answered with."""
 
     def __init__(self, parameter: str, value: str, fix: str) -> None:
         self.parameter = parameter

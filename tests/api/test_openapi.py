@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import jsonschema
 import pytest
 from django.test import Client, override_settings
 
+from celery_health.api.bodies import MAX_BODY_BYTES
 from celery_health.exceptions import ConfigurationError
 from celery_health.records import Snapshot
 from celery_health.testing import make_snapshot
@@ -20,6 +22,7 @@ from tests.api.test_health import DEGRADED, DOWN, HEALTHY, UNHEALTHY
 from tests.api.test_schedule import FULL_BEAT
 from tests.api.test_tasks import BUSY, UNKNOWN_TABLE, WITH_ARGUMENTS
 from tests.api.test_workers_and_queues import FULL_QUEUE, FULL_WORKER
+from tests.api.test_writing import FIELDS, REQUEUE, WRONG
 from tests.support.processes import ROOT
 
 DEAD_LETTERS = {
@@ -136,3 +139,55 @@ def test_openapi__is_true_of_errors(staff: Client, celery: Celery, schema: dict[
 def test_openapi__is_optional(celery: Celery) -> None:
     # This process has no drf-spectacular in INSTALLED_APPS, and the views are here all the same.
     assert "celery_health.api.openapi" not in sys.modules
+
+
+# What changes something
+
+
+@pytest.mark.parametrize("name", ["dead_letters_requeue", "dead_letters_entry_requeue", "dead_letters_purge"])
+def test_openapi__is_true_of_bodies_that_are_wrong(
+    client_of: Callable[[str], Client], schema: dict[str, Any], name: str
+) -> None:
+    path = next(path for path, operation in DEAD_LETTERS.items() if operation == name)
+    operation = schema["paths"][PREFIX + path]["post"]
+    superuser = client_of("superuser")
+    real = PREFIX + path.format(queue="celery", letter_id="x")
+    kind = "application/json"
+    sent = {
+        400: [superuser.post(real, body, content_type=kind) for body in (b"{", b"[" * 9, {"force": None})],
+        411: [superuser.generic("POST", real, b"", content_type=kind, HTTP_TRANSFER_ENCODING="chunked")],
+        413: [superuser.post(real, b" " * (MAX_BODY_BYTES + 1), content_type=kind)],
+        415: [superuser.post(real, b"x", content_type="text/plain")],
+    }
+    for status, responses in sent.items():
+        described = operation["responses"][str(status)]["content"]["application/json"]["schema"]
+        for response in responses:
+            assert response.status_code == status, response.content
+            jsonschema.validate(response.json(), closed(described))
+
+
+def test_openapi__refuses_what_is_refused(schema: dict[str, Any]) -> None:
+    """The shape of a body and the view say the same of each value."""
+    body = schema["paths"][PREFIX + "dead-letters/{queue}/requeue/"]["post"]["requestBody"]
+    shape = body["content"]["application/json"]["schema"]
+    for field, kind in FIELDS[REQUEUE].items():
+        for value in WRONG[kind]:
+            # Some texts are numbers to a form, and none in JSON; a moment's form is not described.
+            if kind == "moment" and isinstance(value, str) and value:
+                continue
+            with pytest.raises(jsonschema.ValidationError):
+                # To JSON Schema 5.0 is a whole number.
+                jsonschema.validate({field: 1.5 if value == 5.0 else value}, shape)
+
+
+def test_openapi__says_that_empty_texts_are_refused(schema: dict[str, Any]) -> None:
+    for path, item in schema["paths"].items():
+        for parameter in item.get("get", {}).get("parameters", ()):
+            if parameter["in"] == "query" and parameter["name"] not in (
+                "format",
+                "strict",
+                "limit",
+                "offset",
+            ):
+                shape = parameter["schema"]
+                assert shape.get("items", shape) == {"type": "string", "minLength": 1}, (path, parameter)

@@ -198,7 +198,7 @@ def test_http__purge(post: Post, superuser: Client, caplog: Any) -> None:
         ({"since": "soon"}, "since"),
         ({"task": ["a"]}, "task"),
         ({"dryrun": True}, "dryrun"),
-        ([1], "body"),
+        ({"rate": 0.09}, "rate"),
     ],
 )
 def test_http__bad_fields_send_nothing(post: Post, superuser: Client, body: Any, field: str) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse
 
+from celery_health.api.bodies import MAX_BODY_BYTES
 from celery_health.api.openapi.parts import (
     ARGUMENTS,
     ERROR,
+    FILLED,
     YES_NO,
     Schema,
     fields,
+    limit,
     number,
     one_of,
     operation,
@@ -23,6 +25,7 @@ from celery_health.api.openapi.parts import (
     whole,
 )
 from celery_health.api.query import MAX_LIMIT, MAX_OFFSET
+from celery_health.api.writing import MAX_IDS, MAX_RATE, MIN_RATE
 from celery_health.dead_letters.letters import DEFAULT_LIMIT
 from celery_health.dead_letters.records import Cause
 
@@ -96,18 +99,26 @@ _FORCE: Final[dict[str, Schema]] = {
 }
 _WHEN: Final = "A time (ISO 8601), or how long ago: `2h`."
 _CHOICE: Final[dict[str, Schema]] = {
-    "ids": rows(text("Of a letter, or of its task.")),
-    "task": text("Name of the task."),
-    "exception": text("Class name."),
-    "since": text(_WHEN),
-    "until": text(_WHEN),
-    "limit": whole(f"Letters at most, up to {MAX_LIMIT}."),
-    "rate": number("Letters per second at most."),
+    "ids": rows(text("Of a letter, or of its task.", **FILLED), maxItems=MAX_IDS),
+    "task": text("Name of the task.", **FILLED),
+    "exception": text("Class name.", **FILLED),
+    "since": text(_WHEN, **FILLED),
+    "until": text(_WHEN, **FILLED),
+    "limit": whole(f"Letters at most, up to {MAX_LIMIT}.", minimum=1, maximum=MAX_LIMIT),
+    "rate": number(
+        "Letters per second at most; at least one within `DEADLINE`.", minimum=MIN_RATE, maximum=MAX_RATE
+    ),
 }
 
 _ERRORS: Final = {501: "This transport keeps no dead letters.", 503: "The broker does not answer."}
 _NO_LETTER: Final = {404: "No letter goes by that id."}
-_WRITING: Final = {403: "Not allowed, or without the CSRF token."}
+_WRITING: Final = {
+    400: "A field or query parameter is wrong, or the body is no JSON.",
+    403: "Not allowed, or without the CSRF token.",
+    411: "The body comes without a Content-Length.",
+    413: f"The body is larger than {MAX_BODY_BYTES} bytes.",
+    415: "The body is neither JSON nor a form.",
+}
 _CONFLICT: Final = {409: "Nobody is known to consume the queue, or the letter has expired."}
 
 
@@ -138,14 +149,11 @@ OPERATIONS: Final[dict[str, dict[str, Any]]] = {
         PAGE,
         "The dead letters of a queue",
         [
-            parameter(
-                "limit", f"Letters, at most {MAX_LIMIT}.", type=OpenApiTypes.INT, default=DEFAULT_LIMIT
-            ),
+            limit(DEFAULT_LIMIT, f"Letters, at most {MAX_LIMIT}."),
             parameter(
                 "offset",
                 f"Letters to pass over, at most {MAX_OFFSET}.",
-                type=OpenApiTypes.INT,
-                default=0,
+                type=whole(minimum=0, maximum=MAX_OFFSET, default=0),
             ),
             parameter("task", "Name of the task."),
             parameter("exception", "Class name."),

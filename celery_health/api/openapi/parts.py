@@ -27,14 +27,14 @@ def one_of(values: Any, description: str = "") -> Schema:
     return text(description, enum=[value.value for value in values])
 
 
-def number(description: str = "") -> Schema:
+def number(description: str = "", **more: Any) -> Schema:
     """Return the schema of a number."""
-    return {"type": "number", **({"description": description} if description else {})}
+    return {"type": "number", **({"description": description} if description else {}), **more}
 
 
-def whole(description: str = "") -> Schema:
+def whole(description: str = "", **more: Any) -> Schema:
     """Return the schema of a whole number."""
-    return {"type": "integer", **({"description": description} if description else {})}
+    return {"type": "integer", **({"description": description} if description else {}), **more}
 
 
 YES_NO: Final[Schema] = {"type": "boolean"}
@@ -48,9 +48,9 @@ def unknown_or(schema: Schema) -> Schema:
     return {**schema, "nullable": True}
 
 
-def rows(schema: Schema) -> Schema:
+def rows(schema: Schema, **more: Any) -> Schema:
     """Return the schema of a list."""
-    return {"type": "array", "items": schema}
+    return {"type": "array", "items": schema, **more}
 
 
 def by_name(schema: Schema, description: str = "") -> Schema:
@@ -85,18 +85,27 @@ ERROR: Final = fields(
 )
 
 
+#: A text that is refused when it is empty.
+FILLED: Final[Schema] = {"minLength": 1}
+
+
 def parameter(name: str, description: str, **more: Any) -> OpenApiParameter:
-    """Return a query parameter."""
-    return OpenApiParameter(name, **{"type": OpenApiTypes.STR, "description": description, **more})
+    """Return a query parameter; without a `type`, one with a text that is not empty."""
+    return OpenApiParameter(name, **{"type": text(**FILLED), "description": description, **more})
 
 
-WORKER: Final = parameter("worker", "Host name of a worker.", many=True)
-TASK: Final = parameter("task", "Name of a task.", many=True)
-QUEUE: Final = parameter("queue", "Name of a queue.", many=True)
+def limit(default: int, description: str) -> OpenApiParameter:
+    """Return the parameter that bounds a list."""
+    # Not type and default apart: a shape of one's own has its default inside.
+    return parameter("limit", description, type=whole(minimum=1, maximum=MAX_LIMIT, default=default))
+
+
+_NAMES: Final = rows(text(**FILLED))
+WORKER: Final = parameter("worker", "Host name of a worker.", type=_NAMES)
+TASK: Final = parameter("task", "Name of a task.", type=_NAMES)
+QUEUE: Final = parameter("queue", "Name of a queue.", type=_NAMES)
 STRICT: Final = parameter("strict", "Answer 503 also when degraded.", type=OpenApiTypes.BOOL, default=False)
-LIMIT: Final = parameter(
-    "limit", f"Rows per list, at most {MAX_LIMIT}.", type=OpenApiTypes.INT, default=DEFAULT_LIMIT
-)
+LIMIT: Final = limit(DEFAULT_LIMIT, f"Rows per list, at most {MAX_LIMIT}.")
 
 
 def operation(
