@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from celery_health.dead_letters.letters import entries, entry, purge, requeue, sizes
     from celery_health.dead_letters.records import Cause, DeadLetter, Filter, Page, Requeued
-    from celery_health.dead_letters.resending import RequeueInterruptedError
+    from celery_health.dead_letters.resending import RequeueInterruptedError, RequeueStopped
 
 __all__ = [
     "Cause",
@@ -29,6 +29,7 @@ __all__ = [
     "Filter",
     "Page",
     "RequeueInterruptedError",
+    "RequeueStopped",
     "Requeued",
     "entries",
     "entry",
@@ -42,7 +43,7 @@ _HOMES: Final = {
     **dict.fromkeys(
         ("Cause", "DeadLetter", "Filter", "Page", "Requeued"), "celery_health.dead_letters.records"
     ),
-    "RequeueInterruptedError": "celery_health.dead_letters.resending",
+    **dict.fromkeys(("RequeueInterruptedError", "RequeueStopped"), "celery_health.dead_letters.resending"),
 }
 
 

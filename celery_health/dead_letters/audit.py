@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from celery_health.dead_letters.resending import RequeueInterruptedError
+from celery_health.dead_letters.resending import RequeueInterruptedError, RequeueStopped
 from celery_health.exceptions import CeleryHealthError
 from celery_health.text.printable import printable
 
@@ -42,10 +42,11 @@ def audited(action: str, queue: str, who: str) -> Iterator[Deed]:
         yield deed
         outcome = "done"
     except BaseException as error:
-        outcome = type(error).__name__
-        if action == REQUEUE and deed.count is None and isinstance(error, CeleryHealthError):
-            # It fails before anything is sent, or says how far it came.
-            deed.count = error.done.requeued if isinstance(error, RequeueInterruptedError) else 0
+        outcome = "KeyboardInterrupt" if isinstance(error, RequeueStopped) else type(error).__name__
+        if isinstance(error, RequeueInterruptedError | RequeueStopped):
+            deed.count = error.done.requeued
+        elif action == REQUEUE and deed.count is None and isinstance(error, CeleryHealthError):
+            deed.count = 0  # it fails before anything is sent, or says how far it came
         raise
     finally:
         count = "?" if deed.count is None else deed.count

@@ -17,6 +17,8 @@ CALL_AGAIN: Final = (
     "RabbitMQ lets one call reach only the first letters of a queue: those behind were not looked at."
 )
 
+TIME_IS_UP: Final = "The time was up before every letter was looked at. Ask again for the rest."
+
 
 def sizes_body(sizes: Mapping[str, int | None]) -> dict[str, Any]:
     """Return how many letters each queue has."""
@@ -84,8 +86,13 @@ def requeued_body(done: Requeued) -> dict[str, Any]:
         "complete": done.complete,
         "not_found": [printable(name) for name in done.not_found],
         "dry_run": done.dry_run,
-        "notes": [] if done.complete else [CALL_AGAIN],
+        "notes": list(requeued_notes(done)),
     }
+
+
+def requeued_notes(done: Requeued) -> tuple[str, ...]:
+    """Return why a requeue has not come to the end."""
+    return (*([TIME_IS_UP] if done.timed_out else []), *([] if done.complete else [CALL_AGAIN]))
 
 
 def moment(seconds: float | None) -> str | None:

@@ -18,13 +18,13 @@ from celery_health.dead_letters.envelope import decode_reason
 from celery_health.dead_letters.opening import open_box
 from celery_health.dead_letters.reading import names, read_letter
 from celery_health.dead_letters.records import DeadLetter, Filter, Page, Requeued
-from celery_health.dead_letters.resending import RequeueInterruptedError, Resending
+from celery_health.dead_letters.resending import RequeueInterruptedError, RequeueStopped, Resending
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, LetterNotFoundError, NotConsumedError
 from celery_health.reading import get_snapshot
 from celery_health.records import Snapshot
 
-__all__ = ["RequeueInterruptedError", "entries", "entry", "purge", "requeue", "sizes"]
+__all__ = ["RequeueInterruptedError", "RequeueStopped", "entries", "entry", "purge", "requeue", "sizes"]
 
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 10_000
@@ -157,11 +157,12 @@ def requeue(
         force: also while nobody is known to consume the queue; also letters whose ``expires`` is over,
             without it.
         dry_run: only say what would be done.
-        timeout: seconds after which no more letters are sent; None to go on to the end.
+        timeout: seconds after which no more letters are sent, nor waited for; None to go on to the end.
 
     Raises:
         ValueError: `limit`, `rate` or `timeout` is out of bounds.
         NotConsumedError: nobody is known to consume the queue; nothing was sent.
+        RequeueStopped: Ctrl-C, a `KeyboardInterrupt`; its ``done`` says what was done before.
         RequeueInterruptedError: the broker failed; its ``done`` says what was done before.
         BrokerError: the broker refuses, or does not answer within ``DEADLINE``; nothing was sent.
         UnsupportedError: this transport keeps no dead letters.
@@ -170,6 +171,7 @@ def requeue(
     _check_positive("limit", limit)
     _check_positive("rate", rate)
     _check_positive("timeout", timeout)
+    until = None if timeout is None else time.monotonic() + timeout
     wanted = None if ids is None else frozenset([ids] if isinstance(ids, str) else ids)
     with _box() as (box, settings):
         queue = _base(box, queue)
@@ -183,7 +185,7 @@ def requeue(
             rate=rate,
             force=force,
             dry_run=dry_run,
-            until=None if timeout is None else time.monotonic() + timeout,
+            until=until,
         )
         return resending.run(box, settings.deadline)
 

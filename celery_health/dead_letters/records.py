@@ -162,3 +162,5 @@ class Requeued:
     not_found: tuple[str, ...]
     """Ids asked for that no letter went by, among those looked at."""
     dry_run: bool
+    timed_out: bool = False
+    """The time ended it: there may be letters behind those looked at."""

@@ -23,6 +23,15 @@ class RequeueInterruptedError(BrokerError):
         super().__init__(message)
 
 
+class RequeueStopped(KeyboardInterrupt):
+    """Somebody pressed Ctrl-C. What was not sent is still a dead letter."""
+
+    def __init__(self, done: Requeued) -> None:
+        self.done = done
+        """What was sent before; a letter under way may be both sent and still there."""
+        super().__init__("Stopped by Ctrl-C.")
+
+
 @dataclass(kw_only=True)
 class Resending:
     """A requeue under way."""
@@ -45,6 +54,8 @@ class Resending:
     _gone: int = 0
     _looked_at: int = 0
     _stopped: bool = False
+    _timed_out: bool = False
+    _interrupted: bool = False
     _found: set[str] = field(default_factory=set)
     _next_at: float = 0.0
 
@@ -54,6 +65,7 @@ class Resending:
         Raises:
             BrokerError: the broker failed before anything was sent.
             RequeueInterruptedError: it failed later.
+            RequeueStopped: somebody pressed Ctrl-C.
         """
 
         def deadline() -> Deadline:
@@ -68,17 +80,27 @@ class Resending:
             raise RequeueInterruptedError(
                 f"{error} ({done.requeued} letters were sent before; the rest is still there.)", done
             ) from None
+        except KeyboardInterrupt:
+            # In the middle of a question: the connection may hold half of an answer, and is not asked again.
+            raise RequeueStopped(self._result(remaining=None, complete=False)) from None
         try:
             remaining = box.sizes([self.queue], deadline()).get(self.queue)
         except BrokerError:
             remaining = None
-        return self._result(remaining=remaining, complete=walk.complete)
+        done = self._result(remaining=remaining, complete=walk.complete)
+        if self._interrupted:
+            raise RequeueStopped(done)
+        return done
 
     def _visit(self, stored: Stored) -> Sending | Stop | None:
-        if self._is_enough():
+        said = Stop.STOP if self._is_enough() else self._judge(stored)
+        if isinstance(said, Stop):
             self._stopped = True
-            return Stop.STOP
-        self._looked_at += 1
+        else:
+            self._looked_at += 1
+        return said
+
+    def _judge(self, stored: Stored) -> Sending | Stop | None:
         reason = decode_reason(stored.headers)
         if self.wanted is not None:
             name = names(stored, reason, self.wanted)
@@ -96,14 +118,19 @@ class Resending:
         if self.dry_run:
             self._requeued += 1
             return None
-        self._keep_to_rate()
+        if not self._comes_to_its_turn():
+            return Stop.STOP
         return self._sending(stored, reason)
 
     def _is_enough(self) -> bool:
         if self.limit is not None and self._requeued >= self.limit:
             return True
         # A task's id may stand on several letters: all of them are meant, so the look goes on to the end.
-        return self.until is not None and time.monotonic() >= self.until
+        self._timed_out = self._is_over(time.monotonic())
+        return self._timed_out
+
+    def _is_over(self, moment: float) -> bool:
+        return self.until is not None and moment >= self.until
 
     def _sending(self, stored: Stored, reason: Reason | None) -> Sending:
         headers = headers_again(stored.headers, reason)
@@ -116,13 +143,22 @@ class Resending:
             queue=self.queue, headers=headers, exchange="", routing_key=self.queue, expiration=expiration
         )
 
-    def _keep_to_rate(self) -> None:
+    def _comes_to_its_turn(self) -> bool:
+        """Wait for the next letter's turn by the rate; False when none comes within the time."""
         if self.rate is None:
-            return
+            return True
         now = time.monotonic()
-        if now < self._next_at:
-            time.sleep(self._next_at - now)
-        self._next_at = max(now, self._next_at) + 1 / self.rate
+        turn = max(now, self._next_at)
+        if self._is_over(turn):
+            self._timed_out = True
+            return False
+        try:
+            time.sleep(turn - now)
+        except KeyboardInterrupt:
+            self._interrupted = True
+            return False
+        self._next_at = turn + 1 / self.rate
+        return True
 
     def _sent(self, went: bool) -> None:
         if went:
@@ -141,6 +177,7 @@ class Resending:
             looked_at=self._looked_at,
             complete=complete,
             finished=complete and not self._stopped,
+            timed_out=self._timed_out,
             not_found=tuple(sorted((self.wanted or frozenset()) - self._found)),
             dry_run=self.dry_run,
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from django.core.management.color import Style
 
-from celery_health.dead_letters.body import CALL_AGAIN, moment, page_notes
+from celery_health.dead_letters.body import moment, page_notes, requeued_notes
 from celery_health.dead_letters.records import DeadLetter, Page, Requeued
 from celery_health.text.formats import UNKNOWN, number, plural, table
 from celery_health.text.printable import printable
@@ -96,8 +96,7 @@ def requeued_lines(done: Requeued, style: Style) -> list[str]:
     if done.not_found:
         names = ", ".join(printable(name, _NAME) for name in done.not_found[:20])
         lines.append(style.ERROR(f"No such letter: {names}"))
-    if not done.complete:
-        lines.append(style.WARNING(CALL_AGAIN))
+    lines += [style.WARNING(note) for note in requeued_notes(done)]
     lines.append(f"{number(done.remaining)} remain.")
     return lines
 

@@ -177,6 +177,8 @@ def test_purge__nobody_there_to_ask(post: Post, monkeypatch: pytest.MonkeyPatch)
         (["list", "celery", "--dry-run"], "--dry-run does not belong to list. Leave it out."),
         (["list", "celery", "--limit", "0"], "--limit is '0': give a whole number from 1 to 10000."),
         (["list", "celery", "--since", "soon"], "--since is 'soon': Give a time"),
+        (["requeue", "celery", "--timeout", "0"], "--timeout is '0': give seconds from 0.01 to 86400"),
+        (["purge", "celery", "--timeout", "5"], "--timeout does not belong to purge. Leave it out."),
         (["requeue", "celery", "--rate", "nan"], "--rate is 'nan': give letters per second"),
     ],
 )
@@ -186,3 +188,17 @@ def test_usage(post: Post, args: list[str], error: str) -> None:
     assert ran.status == 2
     assert error in ran.error
     assert ran.out == ""
+
+
+def test_requeue__with_a_time_says_what_is_left(post: Post) -> None:
+    for _ in range(3):
+        post.letter("celery")
+
+    ran = Ran("requeue", "celery", "--force", "--rate", "0.01", "--timeout", "5")
+
+    assert ran.status == 1
+    assert ran.out == (
+        "Sent 1 letter to queue celery.\n"
+        "The time was up before every letter was looked at. Ask again for the rest.\n"
+        "2 remain.\n"
+    )

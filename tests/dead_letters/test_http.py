@@ -161,6 +161,23 @@ def test_http__requeue_chosen(post: Post, superuser: Client) -> None:
     assert send(superuser, f"celery/{ids[2]}/requeue/", {"force": True}).status_code == 404
 
 
+def test_http__requeue_holds_no_thread(post: Post, superuser: Client, settings: Any) -> None:
+    """A rate waits for nothing beyond ``DEADLINE``, and the answer says what is left."""
+    settings.CELERY_HEALTH = {**settings.CELERY_HEALTH, "DEADLINE": 2}
+    for _ in range(3):
+        post.letter("celery")
+
+    refused = send(superuser, "celery/requeue/", {"force": True, "rate": 0.01})
+    assert refused.status_code == 400
+    assert refused.json()["fix"].startswith(
+        "Give 0.5 or more, since one call sends for 2 s at most (DEADLINE)"
+    )
+    assert dead_letters.sizes()["celery"] == 3
+    body = send(superuser, "celery/requeue/", {"force": True, "rate": 0.5}).json()
+    assert (body["requeued"], body["remaining"], body["finished"]) == (1, 2, False)
+    assert body["notes"] == ["The time was up before every letter was looked at. Ask again for the rest."]
+
+
 def test_http__dry_runs_change_and_log_nothing(post: Post, superuser: Client, caplog: Any) -> None:
     post.letter("celery")
 

@@ -299,6 +299,29 @@ def test_requeue__ends_with_its_time(post: Post) -> None:
     assert done.remaining == 4 - done.requeued
 
 
+@pytest.mark.parametrize("rate", [0.01, 1.0])
+def test_requeue__waits_for_no_letter_beyond_its_time(post: Post, rate: float) -> None:
+    ids = [post.letter("celery") for _ in range(3)]
+    started = time.monotonic()
+
+    done = dead_letters.requeue("celery", rate=rate, timeout=0.9, force=True)
+
+    # The second letter's turn would come after one second, or a hundred.
+    assert time.monotonic() - started < 0.9
+    assert (done.requeued, done.remaining, done.looked_at) == (1, 2, 1)
+    assert (done.finished, done.timed_out) == (False, True)
+    assert [letter.task_id for letter in dead_letters.entries("celery").letters] == ids[1:]
+
+
+def test_requeue__of_few_among_many_waits_for_none(post: Post) -> None:
+    """A rate holds for what is sent, not for what is looked at."""
+    ids = [post.letter("celery") for _ in range(4)]
+
+    done = dead_letters.requeue("celery", ids[3], rate=0.01, timeout=5, force=True)
+
+    assert (done.requeued, done.finished, done.timed_out, done.looked_at) == (1, True, False, 4)
+
+
 @pytest.mark.parametrize("option", ["limit", "rate", "timeout"])
 def test_requeue__bad_numbers(post: Post, option: str) -> None:
     with pytest.raises(ValueError, match=f"{option} is 0: give a number over 0, or None"):

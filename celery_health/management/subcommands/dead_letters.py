@@ -13,7 +13,7 @@ from django.core.management.base import CommandParser
 from celery_health.dead_letters import letters
 from celery_health.dead_letters.audit import PURGE, REQUEUE, audited
 from celery_health.dead_letters.body import letter_row, page_body, requeued_body, sizes_body
-from celery_health.dead_letters.letters import MAX_LIMIT, RequeueInterruptedError
+from celery_health.dead_letters.letters import MAX_LIMIT, RequeueInterruptedError, RequeueStopped
 from celery_health.dead_letters.moments import unix_seconds
 from celery_health.dead_letters.records import Filter
 from celery_health.exceptions import LetterNotFoundError, NotConsumedError
@@ -30,9 +30,13 @@ DEFAULT_LIMIT: Final = 20
 _OPTIONS: Final[Mapping[str, frozenset[str]]] = {
     "list": frozenset({"task", "exception", "since", "until", "limit", "offset"}),
     "show": frozenset(),
-    "requeue": frozenset({"task", "exception", "since", "until", "limit", "rate", "dry_run", "force"}),
+    "requeue": frozenset(
+        {"task", "exception", "since", "until", "limit", "rate", "timeout", "dry_run", "force"}
+    ),
     "purge": frozenset({"dry_run", "yes"}),
 }
+_RATES: Final = (0.01, 1e6)
+_TIMEOUTS: Final = (0.01, 86400.0)
 _ALL_OPTIONS: Final = frozenset[str]().union(*_OPTIONS.values())
 
 
@@ -60,6 +64,7 @@ def add_arguments(parser: CommandParser) -> None:
     )
     add("--offset", metavar="N", help="list: letters to pass over.")
     add("--rate", metavar="N", help="requeue: letters per second at most.")
+    add("--timeout", metavar="SECONDS", help="requeue: send for so long at most, and say what is left.")
     add("--dry-run", action="store_true", help="Say what would be done, and do nothing.")
     add("--force", action="store_true", help="requeue: also without a consumer, and also what has expired.")
     add("--yes", action="store_true", help="purge: do not ask.")
@@ -108,12 +113,13 @@ def _requeue(terminal: Terminal, options: Mapping[str, Any]) -> int:
     chosen: dict[str, Any] = {
         "where": _filter(options),
         "limit": _whole("--limit", options["limit"], 1),
-        "rate": _rate(options["rate"]),
+        "rate": _number("--rate", options["rate"], _RATES, "letters per second", "10"),
+        "timeout": _number("--timeout", options["timeout"], _TIMEOUTS, "seconds", "60"),
         "force": options["force"],
         "dry_run": options["dry_run"],
     }
     ids = options["ids"] or None
-    interrupted = None
+    interrupted: RequeueInterruptedError | RequeueStopped | None = None
     if options["dry_run"]:
         done = letters.requeue(options["queue"], ids, **chosen)
     else:
@@ -121,14 +127,16 @@ def _requeue(terminal: Terminal, options: Mapping[str, Any]) -> int:
             with audited(REQUEUE, options["queue"], _who()) as deed:
                 done = letters.requeue(options["queue"], ids, **chosen)
                 deed.count = done.requeued
-        except RequeueInterruptedError as error:
+        except (RequeueInterruptedError, RequeueStopped) as error:
             done, interrupted = error.done, error
     body, lines = requeued_body(done), requeued_lines(done, terminal.style)
     if interrupted is not None:
         body |= {"error": str(interrupted)}
         lines = [terminal.style.ERROR(printable(interrupted)), *lines]
     _answer(terminal, options, body, lines)
-    failed = interrupted or done.not_found or done.expired or done.unsendable
+    if isinstance(interrupted, KeyboardInterrupt):
+        raise interrupted
+    failed = interrupted or done.timed_out or done.not_found or done.expired or done.unsendable
     return NOT_DONE if failed else OK
 
 
@@ -233,15 +241,16 @@ def _whole(option: str, value: object, lowest: int) -> int | None:
     return int(text)
 
 
-def _rate(value: object) -> float | None:
+def _number(option: str, value: object, bounds: tuple[float, float], what: str, such: str) -> float | None:
     if value is None:
         return None
     try:
-        rate = float(str(value))
+        number = float(str(value))
     except ValueError:
-        rate = math.nan
-    if not 0.01 <= rate <= 1e6:
+        number = math.nan
+    least, most = bounds
+    if not least <= number <= most:
         raise UsageError(
-            f"--rate is {value!r}: give letters per second from 0.01 to 1000000, such as --rate 10."
+            f"{option} is {value!r}: give {what} from {least:g} to {most:.0f}, such as {option} {such}."
         )
-    return rate
+    return number
