@@ -2,18 +2,18 @@
 
 Every value is checked when it is read, and a bad one is a `ConfigurationError` that names the key, the
 value and the fix. Values are read at use, so ``override_settings`` works. What can be set stands in
-`schema`, how it is checked in `parsers`; import all of it from here.
+`schema`, how it is checked in `parsers` and `pairs`; import all of it from here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
 from django.conf import settings as django_settings
 
+from celery_health.conf.pairs import fit
 from celery_health.conf.parsers import PARSERS
 from celery_health.conf.parsing import unknown
 from celery_health.conf.schema import (
@@ -71,20 +71,7 @@ def parse(raw: object) -> Settings:
         if key not in PARSERS:
             raise unknown(SETTING, "key", key, PARSERS)
         given[key.lower()] = PARSERS[key](value, f"{SETTING}[{key!r}]")
-    settings = Settings(**given)
-    limits = settings.limits
-    if 3 * settings.heartbeat_interval > limits.worker_lost_seconds:
-        if "worker_lost_seconds" not in raw.get("LIMITS", {}):
-            # A worker is not lost between two of its records.
-            limits = replace(limits, worker_lost_seconds=3 * settings.heartbeat_interval)
-            return replace(settings, limits=limits)
-        if settings.heartbeat_interval >= limits.worker_lost_seconds:
-            raise ConfigurationError(
-                f"{SETTING}['LIMITS']['worker_lost_seconds'] is {limits.worker_lost_seconds:g}, and workers "
-                f"report every {settings.heartbeat_interval:g} s (HEARTBEAT_INTERVAL): each would be lost "
-                f"between two reports. Set {3 * settings.heartbeat_interval:g} or more, or leave it out."
-            )
-    return settings
+    return fit(Settings(**given), raw.get("LIMITS", {}), f"{SETTING}['LIMITS']")
 
 
 _UNSET: Final[Mapping[str, Any]] = MappingProxyType({})

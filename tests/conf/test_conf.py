@@ -27,8 +27,10 @@ from celery_health.conf import (
     get_settings,
     parse,
 )
+from celery_health.conf.pairs import HEARTBEAT_SPREAD
 from celery_health.conf.parsers import _LABEL_PARSERS
 from celery_health.exceptions import ConfigurationError
+from celery_health.reporting.agent import JITTER
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 
@@ -397,11 +399,46 @@ def test_docs__dead_letters_labels_and_permissions_equal_the_code() -> None:
     assert documented("PERMISSIONS") == dict(DEFAULT_PERMISSIONS)
 
 
-def test_parse__a_worker_is_not_lost_between_two_records() -> None:
+def test_parse__limits_on_silence_grow_with_the_intervals() -> None:
+    assert parse({}).limits == Limits()
     assert parse({"HEARTBEAT_INTERVAL": 10}).limits.worker_lost_seconds == 30
-    assert parse({"HEARTBEAT_INTERVAL": 60}).limits.worker_lost_seconds == 180
-    # Who sets it is believed, as long as it can be.
-    set_shorter = {"HEARTBEAT_INTERVAL": 20, "LIMITS": {"worker_lost_seconds": 25}}
-    assert parse(set_shorter).limits.worker_lost_seconds == 25
-    with pytest.raises(ConfigurationError, match="Set 75 or more"):
-        parse({"HEARTBEAT_INTERVAL": 25, "LIMITS": {"worker_lost_seconds": 25}})
+    limits = parse({"HEARTBEAT_INTERVAL": 60}).limits
+    assert (limits.worker_lost_seconds, limits.beat_lost_seconds) == (180, 180)
+    assert limits.beat_doubled_seconds == 180
+    # Records go up with the counts: at every 60 s where those do.
+    limits = parse({"FLUSH_INTERVAL": 60}).limits
+    assert (limits.worker_lost_seconds, limits.beat_lost_seconds, limits.beat_doubled_seconds) == (
+        132,
+        132,
+        66,
+    )
+
+
+SILENCES = [
+    # heartbeat, flush, limit, its least: two records, each up to a fifth late, and what waits for a flush
+    (5, 1, "worker_lost_seconds", 14.0),
+    (20, 1, "worker_lost_seconds", 50.0),
+    (1, 0.25, "worker_lost_seconds", 2.9),
+    (5, 30, "worker_lost_seconds", 72.0),
+    (60, 1, "beat_lost_seconds", 146.0),
+    (60, 1, "beat_doubled_seconds", 73.0),
+    (0.1, 0.03, "worker_lost_seconds", 0.3),
+]
+
+
+@pytest.mark.parametrize(("heartbeat", "flush", "name", "least"), SILENCES)
+def test_parse__limits_on_silence_leave_room_for_a_late_record(
+    heartbeat: float, flush: float, name: str, least: float
+) -> None:
+    given = {"HEARTBEAT_INTERVAL": heartbeat, "FLUSH_INTERVAL": flush}
+
+    assert getattr(parse({**given, "LIMITS": {name: least}}).limits, name) == least
+    with pytest.raises(ConfigurationError) as raised:
+        parse({**given, "LIMITS": {name: least - 0.1}})
+    message = str(raised.value)
+    assert message.startswith(f"CELERY_HEALTH['LIMITS'][{name!r}] is {least - 0.1:g}, and up to ")
+    assert message.endswith(f" Set {least:g} or more, or leave it out.")
+
+
+def test_parse__knows_how_heartbeats_spread() -> None:
+    assert HEARTBEAT_SPREAD == JITTER
