@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.db import transaction
 from django.http import Http404
@@ -20,7 +20,11 @@ from rest_framework.views import APIView
 from celery_health.api.answers import error_body, finish
 from celery_health.api.permissions import permission_class
 from celery_health.api.query import BadParameter, Query
+from celery_health.conf import details_are_public
 from celery_health.exceptions import CeleryHealthError, ConfigurationError
+
+#: What monitors ask, and may be open to anyone: not all who may ask may see everything.
+_FOR_MONITORS: Final = ("health", "metrics")
 
 
 class ForgivingNegotiation(DefaultContentNegotiation):
@@ -106,8 +110,17 @@ class MonitoringView(APIView):
         return [permission_class(self.access)()]
 
     def shows_details(self) -> bool:
-        """Say whether this caller may see more than states."""
-        return True
+        """Say whether this caller may see more than states.
+
+        Under ``HEALTH_DETAILS`` that is who may read tasks, and whom a view for chosen people lets in.
+
+        Raises:
+            ConfigurationError: that cannot be found out.
+        """
+        if details_are_public():
+            return True
+        keys = {"read"} if self.access in _FOR_MONITORS else {"read", self.access}
+        return any(permission_class(key)().has_permission(self.request, self) for key in sorted(keys))
 
     # Questions and answers
 
@@ -135,9 +148,9 @@ class MonitoringView(APIView):
         try:
             # What callers sent they may see again, whoever they are.
             return isinstance(error, BadParameter) or self.shows_details()
-        except ConfigurationError:
-            # Who may see it is unknown, and the project's developer must.
-            return True
+        except Exception:
+            # Who may see it is unknown: the server's log has it.
+            return False
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the answer with the headers that all of ours have."""

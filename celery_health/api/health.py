@@ -10,9 +10,8 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
 from celery_health.api.base import MonitoringView
-from celery_health.api.permissions import permission_class
 from celery_health.api.schema import describe
-from celery_health.conf import get_settings
+from celery_health.conf import details_are_public, get_settings
 from celery_health.deadline import Deadline
 from celery_health.health import get_report, report_body
 from celery_health.records import Status
@@ -33,7 +32,7 @@ class HealthView(MonitoringView):
 
     def needs_user(self) -> bool:
         """Say whether it matters who asks: also for what of the answer they may see."""
-        return super().needs_user() or get_settings().health_details == "staff"
+        return super().needs_user() or not details_are_public()
 
     def perform_authentication(self, request: Request) -> None:
         """Find out who asks; where anyone may, one who cannot be made out is anonymous.
@@ -49,12 +48,6 @@ class HealthView(MonitoringView):
             nobody: Any = anonymous() if anonymous else None
             request.user = nobody
             request.auth = None
-
-    def shows_details(self) -> bool:
-        """Say whether this caller may see more than states: under ``HEALTH_DETAILS``, who may read tasks."""
-        if get_settings().health_details == "always":
-            return True
-        return bool(permission_class("read")().has_permission(self.request, self))
 
     @describe("health")
     def get(self, request: Request) -> Response:

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from celery_health.api.answers import error_body, finish
 from celery_health.api.query import BadParameter, Query
-from celery_health.conf import get_settings
+from celery_health.conf import details_are_public, get_settings
 from celery_health.deadline import Deadline
 from celery_health.exceptions import (
     BrokerError,
@@ -28,6 +28,7 @@ from celery_health.records import Status
 
 #: The part of DEADLINE that asking may use; the rest is for answering.
 ASKING_SHARE: Final = 0.95
+HIDDEN_UNASKED: Final = "The broker cannot be asked."
 
 
 def _answer(body: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> HttpResponse:
@@ -50,14 +51,13 @@ def live(request: HttpRequest) -> HttpResponse:
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
     """Answer 200 if this process reaches the broker in time, else 503; ``?strict=1`` also needs `healthy`."""
-    details = True
+    details = details_are_public()
     notes: dict[str, Any] = {}
     try:
         settings = get_settings()
-        details = settings.health_details == "always"
         strict = Query(request.GET, ["strict"]).flag("strict")
         deadline = _deadline(settings.deadline)
-        notes = _check_broker(deadline)
+        notes = _check_broker(deadline, details)
         refusal = _strict_refusal(deadline, details) if strict else None
     except (BadParameter, ConfigurationError) as error:
         status, body = error_body(error, details=details)
@@ -74,12 +74,12 @@ def _deadline(seconds: float) -> Deadline:
     return Deadline(expires_at=time.monotonic() + seconds * ASKING_SHARE, budget_seconds=seconds)
 
 
-def _check_broker(deadline: Deadline) -> dict[str, Any]:
+def _check_broker(deadline: Deadline, details: bool) -> dict[str, Any]:
     """Ask the broker. One that cannot be asked keeps no pod from being ready for ever: the body says so."""
     try:
         check_broker(deadline)
     except UnsupportedError as error:
-        return {"notes": [str(error)]}
+        return {"notes": [str(error) if details else HIDDEN_UNASKED]}
     return {}
 
 

@@ -51,6 +51,7 @@ __all__ = [
     "LabelSettings",
     "Limits",
     "Settings",
+    "details_are_public",
     "get_settings",
     "parse",
 ]
@@ -91,3 +92,12 @@ def get_settings() -> Settings:
     if cached is None or cached[0] is not raw:
         cached = _parsed = (raw, parse(raw))
     return cached[1]
+
+
+def details_are_public() -> bool:
+    """Say whether ``HEALTH_DETAILS`` lets anyone see more than states, whatever else is wrong in the settings.
+
+    A value that is no value of it does not: who wrote it meant to hide something.
+    """
+    raw = getattr(django_settings, SETTING, _UNSET)
+    return not isinstance(raw, Mapping) or raw.get("HEALTH_DETAILS", "always") == "always"

@@ -64,7 +64,7 @@ class StatusPage(BrowserView):
     def handle_exception(self, exc: Exception) -> Any:
         """Answer as a page: whoever is not logged in is sent where that is done."""
         if isinstance(exc, CeleryHealthError):
-            code, body = error_body(exc, details=True)
+            code, body = error_body(exc, details=self._shows_error(exc))
             return _error_page(code, body["error"])
         if getattr(exc, "status_code", None) in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             return self._refusal()

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from django.core.management.base import CommandParser
 
+from celery_health.conf import details_are_public
 from celery_health.exceptions import CeleryHealthError
 from celery_health.management.server import open_server, serve
 from celery_health.management.subcommands.base import UsageError
@@ -79,7 +80,8 @@ def _answer(environ: Mapping[str, Any]) -> tuple[str, _Headers, bytes]:
         scrape = answer(environ.get("HTTP_ACCEPT", ""), environ.get("HTTP_ACCEPT_ENCODING", ""))
     except CeleryHealthError as error:
         logger.error("%s", error)
-        return _text("500 Internal Server Error", str(error))
+        text = str(error) if details_are_public() else "The metrics could not be made; see the log."
+        return _text("500 Internal Server Error", text)
     except Exception as error:
         logger.error("The metrics could not be made: %s", describe_error(error), exc_info=True)
         return _text("500 Internal Server Error", "The metrics could not be made; see the log.")
