@@ -95,7 +95,7 @@ def get_settings() -> Settings:
 
 
 def details_are_public() -> bool:
-    """Say whether ``HEALTH_DETAILS`` lets anyone see more than states, whatever else is wrong in the settings.
+    """Say whether ``HEALTH_DETAILS`` lets anyone see details, whatever else is wrong in the settings.
 
     A value that is no value of it does not: who wrote it meant to hide something.
     """
