@@ -2,67 +2,109 @@
 
 from __future__ import annotations
 
-import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
 from celery.utils.saferepr import saferepr
 
+from celery_health.text.embedded import mask_inside
 from celery_health.text.masking import MASK, mask
+from celery_health.text.positions import position_names
 
 #: Characters of the text; more is cut off.
 MAX_LENGTH: Final = 500
 #: Nested containers and items of one container that are looked through; what is beyond is not shown.
 _MAX_DEPTH: Final = 4
 MAX_ITEMS: Final = 50
+#: Values that are looked at in all: more would not be seen, and costs.
+_MAX_VALUES: Final = 300
+_BEYOND: Final = "..."
+#: A list that is called so holds positions of another call, as in a signature of Celery's, and has no names.
+_POSITIONS: Final = frozenset({"args", "*args"})
 
 
 def shown(
     function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], redact: Sequence[str]
 ) -> tuple[str, str]:
-    """Return the positional and the keyword arguments of a call as text.
+    """Return the positional and the keyword arguments of a call as text. Never raises.
 
-    A value whose name holds one of `redact`, in any case and at any depth, becomes ``**``. Positional
-    arguments get their names from the signature of `function`.
+    A value whose name holds one of `redact`, in any case and at any depth, becomes ``**``, also in texts that
+    hold JSON, a URL or the like. Positional arguments get their names from `function`: one whose name is not
+    certain becomes ``**``, too.
     """
-    patterns = tuple(pattern.lower() for pattern in redact)
-    names = _parameters(function)
-    positional = [
-        MASK if index < len(names) and _is_secret(names[index], patterns) else _clean(value, patterns, 0)
-        for index, value in enumerate(args[:MAX_ITEMS])
-    ]
-    return _text(positional), _text(_clean(dict(kwargs), patterns, 0))
-
-
-def _parameters(function: Callable[..., Any]) -> list[str]:
     try:
-        return [
-            parameter.name
-            for parameter in inspect.signature(function).parameters.values()
-            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        cleaner = _Cleaner(redact)
+        names = position_names(function)
+        positional = [
+            cleaner.named(names[index] if index < len(names) else None, value)
+            for index, value in enumerate(args[:MAX_ITEMS])
         ]
-    except (TypeError, ValueError):
-        return []
+        return _text(positional), _text(cleaner.clean(dict(kwargs)))
+    except Exception:  # a foreign object's ``__repr__``, ``__len__`` and the like
+        return MASK, MASK
 
 
-def _is_secret(name: object, patterns: Sequence[str]) -> bool:
-    text = str(name).lower()
-    return any(pattern in text for pattern in patterns)
+class _Cleaner:
+    """Takes out what must not be seen, of one call."""
+
+    def __init__(self, redact: Sequence[str]) -> None:
+        self._patterns = tuple(pattern.lower() for pattern in redact)
+        self._left = _MAX_VALUES
+
+    def named(self, name: str | None, value: Any, depth: int = 0) -> Any:
+        """Return what may be seen of a value; None for a name that is not certain."""
+        if name is None or self.is_secret(name):
+            return MASK
+        if name.lower() in _POSITIONS and isinstance(value, list | tuple):
+            return [MASK] * min(len(value), MAX_ITEMS)
+        return self.clean(value, depth)
+
+    def is_secret(self, name: str) -> bool:
+        text = name.lower()
+        return any(pattern in text for pattern in self._patterns)
+
+    def clean(self, value: Any, depth: int = 0) -> Any:
+        self._left -= 1
+        is_container = isinstance(value, dict | list | tuple | set | frozenset)
+        if self._left < 0 or (is_container and depth >= _MAX_DEPTH):
+            return _BEYOND
+        if isinstance(value, dict):
+            return {
+                key: self.named(str(key), item, depth + 1) for key, item in islice(value.items(), MAX_ITEMS)
+            }
+        if is_container:
+            return [self.clean(item, depth + 1) for item in islice(value, MAX_ITEMS)]
+        if isinstance(value, str):
+            return self._masked(value)
+        if isinstance(value, bytes | bytearray):
+            return self._masked(bytes(value[: 2 * MAX_LENGTH]).decode("utf-8", "replace"))
+        if value is None or isinstance(value, int | float):
+            return value
+        return _Shown(mask_inside(saferepr(value, maxlen=MAX_LENGTH), self.is_secret))
+
+    def _masked(self, value: str) -> str:
+        # An argument can be megabytes of text; more than is shown is not even looked at.
+        if len(value) <= 2 * MAX_LENGTH and value.lstrip()[:1] in ("{", "["):
+            try:
+                held = json.loads(value)
+            except (ValueError, RecursionError):
+                held = None
+            if isinstance(held, dict | list):
+                # From the top again: JSON inside JSON ends somewhere, since each time there is less of it.
+                return json.dumps(self.clean(held), ensure_ascii=False)
+        return mask_inside(value[: 2 * MAX_LENGTH], self.is_secret)
 
 
-def _clean(value: Any, patterns: Sequence[str], depth: int) -> Any:
-    if depth >= _MAX_DEPTH and isinstance(value, dict | list | tuple):
-        return "..."
-    if isinstance(value, dict):
-        return {
-            key: MASK if _is_secret(key, patterns) else _clean(item, patterns, depth + 1)
-            for key, item in islice(value.items(), MAX_ITEMS)
-        }
-    if isinstance(value, list | tuple):
-        return [_clean(item, patterns, depth + 1) for item in value[:MAX_ITEMS]]
-    # An argument can be megabytes of text; more than is shown is not even looked at.
-    return mask(value[: 2 * MAX_LENGTH]) if isinstance(value, str) else value
+class _Shown:
+    """Stands for an object in a text: its own text, cleaned."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
 
 
 def _text(value: object) -> str:
