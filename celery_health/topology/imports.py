@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from celery_health.celery_app import settings_package
 
@@ -36,6 +36,9 @@ def import_tasks(app: Celery) -> None:
 
     Celery's Django fix-up would run every system check of the project first (``on_import_modules``). That is
     left out: a check of ours that comes here would be sent round again, and a web process has checked before.
+
+    Celery takes some 0.4 ms for each task that it registers, most of it for reading its configuration; any
+    process that sends one of them pays that, once. Nothing of the app is changed to have it sooner.
     """
     with _lock:
         if app in _imported:
@@ -45,41 +48,10 @@ def import_tasks(app: Celery) -> None:
             with _without_checks():
                 app.loader.import_default_modules()
             if not getattr(app, "finalized", False):
-                with _remembered(app):
-                    app.finalize()
+                app.finalize()
         except BaseException:
             _imported.discard(app)
             raise
-
-
-@contextmanager
-def _remembered(app: Any) -> Iterator[None]:
-    """Have Celery find at once what it reads of its configuration for each task it registers.
-
-    Each reading tries four names on Django's settings: two thirds of the time that 500 tasks take.
-    """
-    app.conf.get("task_serializer")  # loads it: before, `app.conf` is something that waits for it
-    conf = app.conf
-    maps, changes = list(conf.maps), dict(conf.maps[0])
-    remembered = {name: conf[name] for _, name in app.Task.from_config if name in conf}
-
-    class Remembering(type(conf)):  # type: ignore[misc]
-        """The same configuration: it shares its state, and what is changed meanwhile is seen."""
-
-        def __getitem__(self, key: str) -> Any:
-            if key in remembered and self.maps == maps and self.maps[0] == changes:
-                return remembered[key]
-            return super().__getitem__(key)
-
-    view = object.__new__(Remembering)
-    object.__setattr__(view, "__dict__", conf.__dict__)
-    app._conf = view
-    try:
-        yield
-    finally:
-        if app._conf is view:
-            app._conf = conf
-        remembered.clear()  # somebody may have kept the view
 
 
 @contextmanager
