@@ -1,33 +1,41 @@
--- Read any number of queues at once. Changes nothing, and touches no key but those named here.
+-- Read queues, as many as the work allowed is enough for. Changes nothing, and touches no key but those
+-- named here.
 --
--- ARGV: key prefix, name of the unacked hash, most unacked entries to look at, number of key suffixes,
---       number of queues whose heads are not wanted; then the suffixes (one per priority step), the numbers
---       of those queues, and the names of all queues.
--- Returns: { time, lengths, errors, heads, unacked count, unacked entries }
+-- ARGV: key prefix, name of the unacked hash, most unacked entries to look at (0: none), work allowed, number
+--       of key suffixes, number of queues whose heads are not wanted; then the suffixes (one per priority
+--       step), the numbers of those queues, and the names of all queues.
+-- Returns: { time, lengths, errors, heads, unacked count, unacked entries, unacked parts }
 --   time     {seconds, microseconds}; empty when TIME is denied
---   lengths  per queue the messages over all steps, -1 when a step could not be read
+--   lengths  per queue the messages over all steps, -1 when a step could not be read; of the first queues
+--            only, at least one, where the work allowed was not enough for all
 --   errors   queue number, message, queue number, message, ...
 --   heads    of the message that is next out of each step with messages: queue number, its bytes, task id,
 --            publish stamp, "1" if it names an ETA, ... ("" for what it has not)
---   unacked count -1 when it could not be read; entries: the last bytes of each, when there are few enough
+--   unacked count -1 when it could not be read; entries: the last bytes of each, when there are few enough;
+--            parts: tag, bytes, tag, bytes, ... instead, when they are too large for one call
+--
+-- Nobody else is served while a script runs, so it counts its work, a unit being some half a microsecond:
+-- a number of steps, not a time, for a clock may stand still in a script.
+local KEY_WORK, LENGTH_WORK, HEAD_WORK, ENTRY_WORK, BYTES_PER_WORK = 0.5, 1, 6, 2, 192
 
 -- A message may be of any size, and its headers stand behind its body: look at the end only.
 local WINDOW = 65536
 -- An unacked entry ends in its exchange and routing key.
 local ENTRY_END = 1024
--- Larger unacked hashes are counted, not read.
-local UNACKED_BYTES = 4194304
+-- Larger unacked hashes are read in several calls.
+local UNACKED_BYTES = 262144
 
 local call, len, sub, find, match = redis.pcall, string.len, string.sub, string.find, string.match
+local spent = 0
 
 local prefix, unacked_key, unacked_limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local steps, unwanted = tonumber(ARGV[4]), tonumber(ARGV[5])
+local allowed, steps, unwanted = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local suffixes, skipped = {}, {}
 for step = 1, steps do
-  suffixes[step] = ARGV[5 + step]
+  suffixes[step] = ARGV[6 + step]
 end
 for i = 1, unwanted do
-  skipped[tonumber(ARGV[5 + steps + i])] = true
+  skipped[tonumber(ARGV[6 + steps + i])] = true
 end
 
 local lengths, errors, heads = {}, {}, {}
@@ -41,6 +49,7 @@ end
 
 local function add_head(number, message)
   local bytes = len(message)
+  spent = spent + HEAD_WORK + bytes / BYTES_PER_WORK
   if bytes > WINDOW then
     message = sub(message, -WINDOW)
   end
@@ -56,49 +65,74 @@ local function add_head(number, message)
   heads[n + 4], heads[n + 5] = stamp or '', eta and '1' or ''
 end
 
-local first = 5 + steps + unwanted
-for number = 1, #ARGV - first do
-  local key = prefix .. ARGV[first + number]
-  local total = 0
-  for step = 1, steps do
-    local step_key = key .. suffixes[step]
-    local length = call('LLEN', step_key)
-    if type(length) ~= 'number' then
-      total = -1
-      errors[#errors + 1] = number
-      errors[#errors + 1] = length.err
-      break
+-- Before the queues, which get what this leaves.
+local unacked, entries, parts = -1, {}, {}
+if unacked_limit > 0 then
+  unacked = call('HLEN', unacked_key)
+  if type(unacked) ~= 'number' then
+    unacked = -1
+  elseif unacked > 0 and unacked <= unacked_limit then
+    local tags, bytes = call('HKEYS', unacked_key), 0
+    for i = 1, #tags do
+      local size = call('HSTRLEN', unacked_key, tags[i])
+      size = type(size) == 'number' and size or UNACKED_BYTES
+      parts[2 * i - 1], parts[2 * i] = tags[i], size
+      bytes = bytes + size
     end
-    if length > 0 then
-      total = total + length
-      local message = not skipped[number] and call('LINDEX', step_key, -1)
-      if type(message) == 'string' then
-        add_head(number, message)
+    spent = ENTRY_WORK * #tags
+    if bytes <= UNACKED_BYTES then
+      parts = {}
+      local values = call('HVALS', unacked_key)
+      for i = 1, #values do
+        entries[i] = sub(values[i], -ENTRY_END)
+      end
+      spent = spent + bytes / BYTES_PER_WORK
+    end
+  end
+end
+
+-- Most queues are empty, and a key that is not there is an empty list: one question for all steps.
+local asks_existence = steps > 1
+local step_keys = {}
+local first = 6 + steps + unwanted
+for number = 1, #ARGV - first do
+  if number > 1 and spent >= allowed then
+    break
+  end
+  local key, existing = prefix .. ARGV[first + number], nil
+  for step = 1, steps do
+    step_keys[step] = key .. suffixes[step]
+  end
+  if asks_existence then
+    existing = call('EXISTS', unpack(step_keys))
+    asks_existence = type(existing) == 'number'
+    spent = spent + KEY_WORK * steps
+  end
+  local total = 0
+  if existing ~= 0 then
+    spent = spent + LENGTH_WORK * steps
+    for step = 1, steps do
+      local length = call('LLEN', step_keys[step])
+      if type(length) ~= 'number' then
+        total = -1
+        errors[#errors + 1] = number
+        errors[#errors + 1] = length.err
+        break
+      end
+      if length > 0 then
+        total = total + length
+        local message = not skipped[number] and call('LINDEX', step_keys[step], -1)
+        if type(message) == 'string' then
+          add_head(number, message)
+        end
       end
     end
   end
   lengths[number] = total
 end
 
-local unacked, entries = call('HLEN', unacked_key), {}
-if type(unacked) ~= 'number' then
-  unacked = -1
-elseif unacked > 0 and unacked <= unacked_limit then
-  local tags, bytes = call('HKEYS', unacked_key), 0
-  for i = 1, #tags do
-    local size = call('HSTRLEN', unacked_key, tags[i])
-    bytes = bytes + (type(size) == 'number' and size or UNACKED_BYTES)
-  end
-  if bytes <= UNACKED_BYTES then
-    local values = call('HVALS', unacked_key)
-    for i = 1, #values do
-      entries[i] = sub(values[i], -ENTRY_END)
-    end
-  end
-end
-
 local time = call('TIME')
 if time.err then
   time = {}
 end
-return { time, lengths, errors, heads, unacked, entries }
+return { time, lengths, errors, heads, unacked, entries, parts }

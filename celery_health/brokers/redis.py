@@ -1,22 +1,22 @@
-"""Read a Redis broker: every queue, over all its priority steps, in one round trip."""
+"""Read a Redis broker: every queue, over all its priority steps, in few round trips.
+
+One for a thousand queues of which most are empty. More are read in several calls, since Redis serves nobody
+else while one runs.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
-
-from redis.exceptions import NoPermissionError, ResponseError
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from celery_health.brokers.base import Broker, BrokerReading, Capabilities, Mark, QueueReading
+from celery_health.brokers.redis_asking import Asked, Fetched, Head, bindings, fetch
 from celery_health.brokers.redis_clients import named_clients
-from celery_health.brokers.unacked import UnackedCount, count_unacked
 from celery_health.connections.kombu import unconnected
 from celery_health.connections.redis import RedisLink
-from celery_health.connections.redis_keys import BoundQueue, RedisKeys
-from celery_health.connections.scripts import Script, load
+from celery_health.connections.redis_keys import RedisKeys
 from celery_health.connections.urls import masked_url
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Over so many unacknowledged messages, they are not told apart by queue.
-MAX_UNACKED_ENTRIES: Final = 1000
 #: Redis copies a whole message to show its end (10 MB: 50 ms in which it serves nobody), so the heads of
 #: queues with messages over this are looked at seldom, and remembered meanwhile.
 BIG_MESSAGE_BYTES: Final = 128 * 1024
@@ -36,19 +34,6 @@ BIG_MESSAGE_PAUSE_SECONDS: Final = 30.0
 
 #: A server that did not tell who is connected is not asked again for so long.
 CLIENTS_UNTOLD_SECONDS: Final = 60.0
-
-_READ_QUEUES: Final = load(__package__, "read_queues")
-#: What Redis says when scripts are renamed or unknown; denials by ACL have a class of their own.
-_NO_SCRIPTING: Final = "unknown command"
-
-
-class _Head(NamedTuple):
-    """The message that is next out of one priority step."""
-
-    size_bytes: int
-    task_id: str | None
-    published_at: float | None
-    has_eta: bool
 
 
 class RedisBroker(Broker):
@@ -76,12 +61,12 @@ class RedisBroker(Broker):
         self._mailbox: str = control.mailbox.exchange.name
         self._mailbox_suffix = f".{self._mailbox}"
         #: Queue → until when (monotonic seconds) its heads are not looked at again, and what they were.
-        self._remembered: dict[str, tuple[float, list[_Head]]] = {}
+        self._remembered: dict[str, tuple[float, list[Head]]] = {}
         #: Until when (monotonic seconds) the server is not asked who is connected: it does not say.
         self._clients_untold_until = float("-inf")
 
     def read(self, queues: Sequence[str], deadline: Deadline) -> BrokerReading:
-        """Read all `queues` in one round trip, within `deadline`."""
+        """Read all `queues` within `deadline`, a thousand at once when few of them hold anything."""
         started = time.monotonic()
         names = list(queues)
         self._remembered = {
@@ -89,7 +74,7 @@ class RedisBroker(Broker):
         }
         skip = [number for number, name in enumerate(names, start=1) if name in self._remembered]
         try:
-            fetched = self._run(lambda redis: _fetch(redis, names, skip), deadline)
+            fetched = self._run(lambda redis: fetch(redis, names, skip), deadline)
         except BrokerError as error:
             latency = time.monotonic() - started
             return BrokerReading(reachable=False, error=str(error), latency_seconds=latency)
@@ -101,7 +86,7 @@ class RedisBroker(Broker):
             latency_seconds=latency,
         )
 
-    def _readings(self, names: Sequence[str], fetched: _Fetched) -> dict[str, QueueReading]:
+    def _readings(self, names: Sequence[str], fetched: Fetched) -> dict[str, QueueReading]:
         found: dict[str, QueueReading] = {}
         for number, (name, length) in enumerate(zip(names, fetched.lengths, strict=True), start=1):
             unacked = fetched.unacked.of(name) if fetched.unacked is not None else None
@@ -115,7 +100,7 @@ class RedisBroker(Broker):
                 found[name] = QueueReading(name=name, unacked=unacked, error=error)
         return found
 
-    def _heads(self, name: str, heads: list[_Head]) -> list[_Head]:
+    def _heads(self, name: str, heads: list[Head]) -> list[Head]:
         if name in self._remembered:
             return self._remembered[name][1]
         if any(head.size_bytes > BIG_MESSAGE_BYTES for head in heads):
@@ -128,7 +113,7 @@ class RedisBroker(Broker):
         Raises:
             BrokerError: the broker did not answer.
         """
-        bound = self._run(lambda redis: _bindings(redis, self._mailbox), deadline)
+        bound = self._run(lambda redis: bindings(redis, self._mailbox), deadline)
         names = {b.queue.removesuffix(self._mailbox_suffix) for b in bound if self._is_mailbox(b.queue)}
         return tuple(sorted(names))
 
@@ -147,9 +132,9 @@ class RedisBroker(Broker):
             self._clients_untold_until = time.monotonic() + CLIENTS_UNTOLD_SECONDS
         return found
 
-    def _run(self, operation: Callable[[_Asked], T], deadline: Deadline) -> T:
+    def _run(self, operation: Callable[[Asked], T], deadline: Deadline) -> T:
         try:
-            return operation(_Asked(self._link, self._keys, deadline.within(self._limit_seconds)))
+            return operation(Asked(self._link, self._keys, deadline.within(self._limit_seconds)))
         except Exception as error:
             # "from None": a traceback that is logged prints its causes, and their messages are not masked.
             raise BrokerError(describe_error(error, self._link.secrets)) from None
@@ -175,40 +160,10 @@ class RedisBroker(Broker):
         self._link.close()
 
 
-class _Asked:
-    """The server within one deadline, and how kombu names things on it."""
-
-    def __init__(self, link: RedisLink, keys: RedisKeys, deadline: Deadline) -> None:
-        self.keys = keys
-        self._link = link
-        self._deadline = deadline
-
-    def call(self, *command: str | int) -> Any:
-        return self._link.call(*command, deadline=self._deadline)
-
-    def run(self, script: Script, arguments: Sequence[str | int]) -> Any:
-        return self._link.run(script, (), arguments, deadline=self._deadline)
-
-    def call_many(self, commands: Sequence[tuple[str, ...]]) -> list[Any]:
-        return self._link.call_many(commands, deadline=self._deadline)
+_NO_HEAD = Head(0, None, None, False)
 
 
-_NO_HEAD = _Head(0, None, None, False)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Fetched:
-    """What came back, by the numbers of the queues, from 1."""
-
-    clock: Sequence[Any] = ()
-    lengths: Sequence[int]
-    """-1 where it could not be read."""
-    errors: Mapping[int, str] = field(default_factory=dict)
-    heads: Mapping[int, list[_Head]] = field(default_factory=dict)
-    unacked: UnackedCount | None = None
-
-
-def _waiting(name: str, length: int, unacked: int | None, heads: list[_Head]) -> QueueReading:
+def _waiting(name: str, length: int, unacked: int | None, heads: list[Head]) -> QueueReading:
     due = [head for head in heads if not head.has_eta]
     stamped = [head for head in due if head.published_at is not None]
     if stamped:
@@ -226,71 +181,5 @@ def _waiting(name: str, length: int, unacked: int | None, heads: list[_Head]) ->
     )
 
 
-# What is asked of the server, and raises what the link raises --------------------------------------------
-
-
-def _fetch(redis: _Asked, queues: list[str], skip: list[int]) -> _Fetched:
-    try:
-        clock, lengths, errors, heads, unacked, entries = _run_script(redis, queues, skip)
-    except NoPermissionError:
-        return _fetch_without_script(redis, queues)
-    except ResponseError as error:
-        if _NO_SCRIPTING in str(error):
-            return _fetch_without_script(redis, queues)
-        raise
-    heads_by_queue: dict[int, list[_Head]] = {}
-    for i in range(0, len(heads), 5):
-        heads_by_queue.setdefault(heads[i], []).append(_head(*heads[i + 1 : i + 5]))
-    counted = None
-    if unacked == 0 or entries:
-        counted = count_unacked(map(_text, entries), lambda exchange: _bindings(redis, exchange))
-    return _Fetched(
-        clock=clock,
-        lengths=lengths,
-        errors={errors[i]: _text(errors[i + 1]) for i in range(0, len(errors), 2)},
-        heads=heads_by_queue,
-        unacked=counted,
-    )
-
-
-def _run_script(redis: _Asked, queues: list[str], skip: list[int]) -> Any:
-    keys = redis.keys
-    counts = [MAX_UNACKED_ENTRIES, len(keys.suffixes), len(skip)]
-    arguments: list[str | int] = [keys.prefix, keys.unacked, *counts, *keys.suffixes, *skip, *queues]
-    return redis.run(_READ_QUEUES, arguments)
-
-
-def _fetch_without_script(redis: _Asked, queues: list[str]) -> _Fetched:
-    """Read lengths by a plain pipeline; ages stay unknown, since a message could be of any size."""
-    lists = [key for name in queues for key in redis.keys.lists(name)]
-    clock, *replies = redis.call_many([("TIME",), *(("LLEN", key) for key in lists)])
-    lengths, errors = [], {}
-    steps = len(redis.keys.suffixes)
-    for number in range(1, len(queues) + 1):
-        parts = replies[(number - 1) * steps : number * steps]
-        failures = [part for part in parts if isinstance(part, Exception)]
-        lengths.append(-1 if failures else sum(parts))
-        if failures:
-            errors[number] = str(failures[0])
-    return _Fetched(clock=() if isinstance(clock, Exception) else clock, lengths=lengths, errors=errors)
-
-
-def _bindings(redis: _Asked, exchange: str) -> list[BoundQueue]:
-    return redis.keys.bound(redis.call("SMEMBERS", redis.keys.bindings(exchange)))
-
-
-def _head(size_bytes: int, task_id: bytes, stamp: bytes, eta: bytes) -> _Head:
-    try:
-        published_at = float(stamp) if stamp else None
-    except ValueError:  # somebody else's header of this name
-        published_at = None
-    return _Head(size_bytes, _text(task_id) or None, published_at, bool(eta))
-
-
 def _seconds(clock: Sequence[Any]) -> float | None:
     return int(clock[0]) + int(clock[1]) / 1_000_000 if clock else None
-
-
-def _text(value: Any) -> str:
-    # A server may hold any bytes under any name; what is no text must not fail the reading.
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import redis
@@ -13,7 +14,8 @@ from celery import Celery
 from celery_health.brokers.base import Broker
 from celery_health.deadline import Deadline
 from tests.brokers.conftest import PASSWORD, queue, read
-from tests.support import RedisServer, eventually
+from tests.brokers.messages import envelope
+from tests.support import Proxy, RedisServer, eventually
 
 Reader = Callable[..., Broker]
 MakeApp = Callable[..., Celery]
@@ -138,12 +140,96 @@ def test_read__is_one_command_however_many_queues(
     queue(broker, "q0")
     redis_client.config_resetstat()
     read(broker, *(f"q{number}" for number in range(500)))
-    outside = {"cmdstat_llen", "cmdstat_lindex", "cmdstat_hlen", "cmdstat_time"}  # called by the script
+    # Called by the script.
+    outside = {"cmdstat_exists", "cmdstat_llen", "cmdstat_lindex", "cmdstat_hlen", "cmdstat_time"}
     stats = redis_client.info("commandstats")
     assert stats["cmdstat_evalsha"]["calls"] == 1
-    assert stats["cmdstat_llen"]["calls"] == 2000
+    assert stats["cmdstat_exists"]["calls"] == 500
+    assert stats["cmdstat_llen"]["calls"] == 3 * 4
     assert stats["cmdstat_lindex"]["calls"] == 3
     assert set(stats) - outside <= {"cmdstat_evalsha", "cmdstat_info", "cmdstat_config|resetstat"}
+
+
+class Held:
+    """What each call of a script did, from what the server counts between two looks."""
+
+    def __init__(self, client: redis.Redis, broker: Any) -> None:
+        self._client = client
+        self.calls: list[dict[str, int]] = []
+        link = broker._link
+        run = link.run
+
+        def counting(*args: Any, **kwargs: Any) -> Any:
+            client.config_resetstat()
+            reply = run(*args, **kwargs)
+            stats = client.info("commandstats")
+            self.calls.append({name: stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in COUNTED})
+            return reply
+
+        link.run = counting
+
+
+COUNTED = ("evalsha", "exists", "llen", "lindex", "hget", "hstrlen")
+
+
+@pytest.mark.parametrize("filled", [0, 1_000])
+def test_read__no_call_looks_at_more_than_is_read_in_a_few_milliseconds(
+    redis_client: redis.Redis, redis_url: str, make_app: MakeApp, reader: Reader, filled: int
+) -> None:
+    names = [f"q{number}" for number in range(10_000)]
+    with redis_client.pipeline(transaction=False) as pipeline:
+        for name in names[:filled]:
+            for step in ("", "\x06\x163", "\x06\x166", "\x06\x169"):
+                pipeline.lpush(name + step, envelope())
+        pipeline.execute()
+    broker = reader(make_app(redis_url), 60.0)
+    queue(broker, "q0")  # the script is known now
+    held = Held(redis_client, broker)
+    found = broker.read(names, Deadline.after(60)).queues
+
+    assert [found[name].ready for name in names] == [4] * filled + [0] * (10_000 - filled)
+    assert all(found[name].oldest_message_id == "the-id" for name in names[:filled])
+    assert len(held.calls) <= 6 + filled / 100
+    for call in held.calls:
+        # 40,000 lengths in one call hold the server for 30 ms, 4,000 messages for 40.
+        assert call["evalsha"] == 1
+        assert call["exists"] <= 1_800
+        assert call["llen"] + 5 * call["lindex"] <= 3_600
+
+
+def test_read__what_could_not_be_read_in_time_is_unknown(
+    redis_client: redis.Redis,
+    redis_url: str,
+    make_app: MakeApp,
+    reader: Reader,
+    proxy: Callable[[int], Proxy],
+) -> None:
+    between = proxy(int(redis_client.connection_pool.connection_kwargs["port"]))
+    broker = reader(make_app(between.url(redis_url)))
+    queue(broker, "q0")
+    between.delay(0.15)
+    found = broker.read([f"q{number}" for number in range(20_000)], Deadline.after(0.8))
+
+    assert (found.reachable, found.error) == (True, None)
+    readable = [name for name, one in found.queues.items() if one.error is None]
+    assert 1_800 <= len(readable) < 20_000
+    assert found.queues["q19999"].error == "Not read within 0.8 s."
+    assert found.queues["q19999"].ready is None
+
+
+def test_read__without_the_right_to_ask_whether_keys_exist(
+    own_redis: Callable[..., RedisServer], make_app: MakeApp, reader: Reader
+) -> None:
+    server = own_redis()
+    make_app(server.url).send_task("some.task", queue="q")
+    with redis.Redis(port=server.port) as client:
+        client.acl_setuser(
+            "monitor", enabled=True, passwords=["+word"], keys=["*"], commands=["+@all", "-exists"]
+        )
+    broker = reader(make_app(server.url_for(user="monitor", password="word")))
+    found = read(broker, "q", "empty").queues
+
+    assert (found["q"].ready, found["empty"].ready) == (1, 0)
 
 
 def test_read__leaves_no_key(

@@ -84,10 +84,22 @@ def test_read__large_unacked_messages_are_not_read(
     redis_client: redis.Redis, redis_url: str, make_app: MakeApp, reader: Reader
 ) -> None:
     broker = reader(make_app(redis_url))
-    hold(redis_client, "1", "", "q", body="x" * 3_000_000)
-    assert queue(broker, "q").unacked == 1
-    hold(redis_client, "2", "", "q", body="x" * 3_000_000)
+    for number in range(1, 5):
+        hold(redis_client, f"{number}", "", "q", body="x" * 900_000)
+        assert queue(broker, "q").unacked == number
+    redis_client.config_resetstat()
+    assert queue(broker, "q").unacked == 4
+    # Redis is held for one of them at a time.
+    assert redis_client.info("commandstats")["cmdstat_evalsha"]["calls"] == 1 + 4
+    hold(redis_client, "5", "", "q", body="x" * 900_000)
     assert queue(broker, "q").unacked is None
+
+
+def test_read__one_huge_unacked_message_is_not_read(
+    redis_client: redis.Redis, redis_url: str, make_app: MakeApp, reader: Reader
+) -> None:
+    hold(redis_client, "1", "", "q", body="x" * 1_200_000)
+    assert queue(reader(make_app(redis_url)), "q").unacked is None
 
 
 def test_read__unacked_of_a_real_worker(

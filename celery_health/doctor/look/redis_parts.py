@@ -20,6 +20,9 @@ from celery_health.doctor.live import (
 #: Messages looked at per list, and queues looked into.
 MOST_MESSAGES: Final = 20
 MOST_QUEUES: Final = 200
+#: So much of them is looked at in one call, and what a call that reads little may be asked for.
+BYTES_AT_ONCE: Final = 512 * 1024
+LISTS_AT_ONCE: Final = 100
 #: Members of one exchange's bindings; above, they are not read.
 MOST_BINDINGS: Final = 5000
 #: Keys of a database in which unknown queues are searched; above, they are not.
@@ -109,7 +112,10 @@ class Look:
         lists = [(name, key) for name in filled for key in self.keys.lists(name)]
         if not lists:
             return {}
-        replies = self._run(_WAITING, MOST_MESSAGES, *(key for _, key in lists))
+        replies: list[Any] = []
+        while len(replies) < len(lists):
+            rest = lists[len(replies) : len(replies) + LISTS_AT_ONCE]
+            replies += self._run(_WAITING, MOST_MESSAGES, BYTES_AT_ONCE, *(key for _, key in rest))
         now = self._now()
         found: dict[str, list[Any]] = {name: [] for name in filled}
         for (name, _), reply in zip(lists, replies, strict=True):

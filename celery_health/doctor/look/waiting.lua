@@ -1,7 +1,8 @@
 -- Name the tasks of the messages that are next out of some lists. Changes nothing.
 --
--- ARGV: most messages to look at per list, then the lists' keys.
--- Returns per list: { messages looked at, name, publish stamp, name, publish stamp, ... } ("" for none)
+-- ARGV: most messages to look at per list, bytes to look at in all, then the lists' keys.
+-- Returns per list: { messages looked at, name, publish stamp, name, publish stamp, ... } ("" for none); of the
+-- first lists only, at least one, where that is enough bytes: Redis serves nobody else meanwhile.
 
 -- Redis copies a whole message to show it: behind a big one nothing more is looked at.
 local BIG = 131072
@@ -16,8 +17,14 @@ local function value_of(message, key, pattern, start)
   return last and match(message, pattern, last + 1)
 end
 
-local result = {}
-for number = 2, #ARGV do
+-- What looking at a message costs beside its bytes, in bytes.
+local EACH = 1024
+
+local result, left = {}, tonumber(ARGV[2])
+for number = 3, #ARGV do
+  if left <= 0 then
+    break
+  end
   local found = { 0 }
   for index = 1, tonumber(ARGV[1]) do
     local message = redis.pcall('LINDEX', ARGV[number], -index)
@@ -25,6 +32,7 @@ for number = 2, #ARGV do
       break
     end
     found[1] = index
+    left = left - EACH - #message
     local tail = #message > WINDOW and sub(message, -WINDOW) or message
     local start = find(tail, '"headers"', 1, true)
     found[#found + 1] = start and value_of(tail, '"task"', '^%s*:%s*"([^"\\]*)"', start) or ''
@@ -34,6 +42,6 @@ for number = 2, #ARGV do
       break
     end
   end
-  result[number - 1] = found
+  result[number - 2] = found
 end
 return result

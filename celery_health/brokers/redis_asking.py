@@ -1,0 +1,197 @@
+"""What is asked of a Redis broker, and what comes back: what a reading needs, in calls of a few ms.
+
+Redis serves nobody else while a script runs. What raises here is what the link raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from redis.exceptions import NoPermissionError, ResponseError
+
+from celery_health.brokers.unacked import UnackedCount, count_unacked
+from celery_health.connections.redis import RedisLink
+from celery_health.connections.redis_keys import BoundQueue, RedisKeys
+from celery_health.connections.scripts import Script, load
+from celery_health.deadline import Deadline
+
+#: Over so many unacknowledged messages, or bytes of them, they are not told apart by queue.
+MAX_UNACKED_ENTRIES: Final = 1000
+MAX_UNACKED_BYTES: Final = 4 * 1024 * 1024
+#: The same over so many bytes of one of them: it takes Redis some 3 ms to show its end.
+MAX_UNACKED_ENTRY_BYTES: Final = 1024 * 1024
+#: So much of them is read in one call.
+UNACKED_BYTES_AT_ONCE: Final = 512 * 1024
+#: An entry ends in its exchange and routing key.
+_ENTRY_END: Final = 1024
+#: So many names are sent, however few of them were looked at in the call before.
+MANY_QUEUES: Final = 250
+#: What one call of the script may do, in units of some half a microsecond: half of the 5 ms that Redis may
+#: be held, since servers are slower than where this was measured. The length of an empty queue of four
+#: priority steps is two units.
+WORK_AT_ONCE: Final = 3600
+_READ_QUEUES: Final = load(__package__, "read_queues")
+_READ_UNACKED: Final = load(__package__, "read_unacked")
+#: What Redis says when scripts are renamed or unknown; denials by ACL have a class of their own.
+_NO_SCRIPTING: Final = "unknown command"
+
+
+class Head(NamedTuple):
+    """The message that is next out of one priority step."""
+
+    size_bytes: int
+    task_id: str | None
+    published_at: float | None
+    has_eta: bool
+
+
+class Asked:
+    """The server within one deadline, and how kombu names things on it."""
+
+    def __init__(self, link: RedisLink, keys: RedisKeys, deadline: Deadline) -> None:
+        self.keys = keys
+        self.deadline = deadline
+        self._link = link
+
+    def call(self, *command: str | int) -> Any:
+        """Return the reply to one command."""
+        return self._link.call(*command, deadline=self.deadline)
+
+    def run(self, script: Script, arguments: Sequence[str | bytes | int], keys: Sequence[str] = ()) -> Any:
+        """Return what a script says."""
+        return self._link.run(script, keys, arguments, deadline=self.deadline)
+
+    def call_many(self, commands: Sequence[tuple[str, ...]]) -> list[Any]:
+        """Return the reply to each command, an error where the server said no."""
+        return self._link.call_many(commands, deadline=self.deadline)
+
+
+@dataclass(kw_only=True, slots=True)
+class Fetched:
+    """What came back, by the numbers of the queues, from 1."""
+
+    clock: Sequence[Any] = ()
+    lengths: list[int] = field(default_factory=list)
+    """-1 where it could not be read."""
+    errors: dict[int, str] = field(default_factory=dict)
+    heads: dict[int, list[Head]] = field(default_factory=dict)
+    unacked: UnackedCount | None = None
+
+    def add(self, lengths: list[int], errors: list[Any], heads: list[Any]) -> None:
+        """Take in what the script says of the queues that follow."""
+        before = len(self.lengths)
+        self.lengths += lengths
+        for i in range(0, len(errors), 2):
+            self.errors[before + errors[i]] = _text(errors[i + 1])
+        for i in range(0, len(heads), 5):
+            self.heads.setdefault(before + heads[i], []).append(_head(*heads[i + 1 : i + 5]))
+
+    def leave_out(self, count: int, why: str) -> None:
+        """Say of so many queues that they could not be read."""
+        for _ in range(count):
+            self.lengths.append(-1)
+            self.errors[len(self.lengths)] = why
+
+
+def fetch(redis: Asked, queues: list[str], skip: list[int]) -> Fetched:
+    """Read `queues`; `skip` are the numbers, from 1, of those whose heads are not wanted."""
+    try:
+        return _fetch_by_script(redis, queues, skip)
+    except NoPermissionError:
+        return _fetch_without_script(redis, queues)
+    except ResponseError as error:
+        if _NO_SCRIPTING in str(error):
+            return _fetch_without_script(redis, queues)
+        raise
+
+
+def _fetch_by_script(redis: Asked, queues: list[str], skip: list[int]) -> Fetched:
+    at_most = at_once = max(1, 2 * WORK_AT_ONCE // len(redis.keys.suffixes))
+    clock, lengths, errors, heads, unacked, entries, parts = _run_script(redis, queues[:at_once], skip)
+    counted = None
+    if unacked == 0 or entries or parts:
+        counted = _count_unacked(redis, entries, parts)
+    fetched = Fetched(clock=clock, unacked=counted)
+    fetched.add(lengths, errors, heads)
+    while (done := len(fetched.lengths)) < len(queues):
+        # What is full takes more calls than what is empty: few names are sent that will not be looked at.
+        at_once = min(at_most, max(MANY_QUEUES, 4 * len(lengths)))
+        wanted = queues[done : done + at_once]
+        unwanted = [number - done for number in skip if 0 < number - done <= at_once]
+        try:
+            _, lengths, errors, heads, *_ = _run_script(redis, wanted, unwanted, unacked_entries=0)
+        except Exception:
+            if not redis.deadline.expired:
+                raise
+            fetched.leave_out(len(queues) - done, f"Not read within {redis.deadline.budget_seconds:.3g} s.")
+            break
+        fetched.add(lengths, errors, heads)
+    return fetched
+
+
+def _run_script(
+    redis: Asked, queues: list[str], skip: list[int], unacked_entries: int = MAX_UNACKED_ENTRIES
+) -> Any:
+    keys = redis.keys
+    counts = [unacked_entries, WORK_AT_ONCE, len(keys.suffixes), len(skip)]
+    arguments: list[str | int] = [keys.prefix, keys.unacked, *counts, *keys.suffixes, *skip, *queues]
+    return redis.run(_READ_QUEUES, arguments)
+
+
+def _count_unacked(redis: Asked, entries: list[bytes], parts: list[Any]) -> UnackedCount | None:
+    """Count `entries`, or those that `parts` names; None if these are too large altogether."""
+    tags, sizes = parts[::2], parts[1::2]
+    if sum(sizes) > MAX_UNACKED_BYTES or max(sizes, default=0) > MAX_UNACKED_ENTRY_BYTES:
+        return None
+    for some in _in_parts(tags, sizes):
+        entries += redis.run(_READ_UNACKED, [_ENTRY_END, *some], [redis.keys.unacked])
+    return count_unacked(map(_text, entries), lambda exchange: bindings(redis, exchange))
+
+
+def _in_parts(tags: Sequence[bytes], sizes: Sequence[int]) -> Iterator[list[bytes]]:
+    """Yield `tags` in lists of which each can be read in one call."""
+    part: list[bytes] = []
+    room = UNACKED_BYTES_AT_ONCE
+    for tag, size in zip(tags, sizes, strict=True):
+        if part and size > room:
+            yield part
+            part, room = [], UNACKED_BYTES_AT_ONCE
+        part.append(tag)
+        room -= size
+    if part:
+        yield part
+
+
+def _fetch_without_script(redis: Asked, queues: list[str]) -> Fetched:
+    """Read lengths by a plain pipeline; ages stay unknown, since a message could be of any size."""
+    lists = [key for name in queues for key in redis.keys.lists(name)]
+    clock, *replies = redis.call_many([("TIME",), *(("LLEN", key) for key in lists)])
+    lengths, errors = [], {}
+    steps = len(redis.keys.suffixes)
+    for number in range(1, len(queues) + 1):
+        parts = replies[(number - 1) * steps : number * steps]
+        failures = [part for part in parts if isinstance(part, Exception)]
+        lengths.append(-1 if failures else sum(parts))
+        if failures:
+            errors[number] = str(failures[0])
+    return Fetched(clock=() if isinstance(clock, Exception) else clock, lengths=lengths, errors=errors)
+
+
+def bindings(redis: Asked, exchange: str) -> list[BoundQueue]:
+    """Return what is bound to an exchange."""
+    return redis.keys.bound(redis.call("SMEMBERS", redis.keys.bindings(exchange)))
+
+
+def _head(size_bytes: int, task_id: bytes, stamp: bytes, eta: bytes) -> Head:
+    try:
+        published_at = float(stamp) if stamp else None
+    except ValueError:  # somebody else's header of this name
+        published_at = None
+    return Head(size_bytes, _text(task_id) or None, published_at, bool(eta))
+
+
+def _text(value: Any) -> str:
+    # A server may hold any bytes under any name; what is no text must not fail the reading.
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
