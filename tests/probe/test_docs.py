@@ -68,7 +68,7 @@ def living(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     script.parent.mkdir()
     script.write_text(
         f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\n"
-        "from celery_health.probe import main\nsys.exit(main())\n"
+        "from celery_health.probe import run\nrun()\n"
     )
     script.chmod(0o755)
     monkeypatch.setenv("PATH", str(script.parent), prepend=os.pathsep)
