@@ -1,7 +1,13 @@
-"""A whole reading, judged, beside the bare Redis commands for the same data."""
+"""A whole reading, judged, beside what nobody can do without: all lengths in one Lua call, and all records.
+
+Between two readings every fifth record changes: workers report every five seconds, readings are one apart.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 from celery import Celery
@@ -14,11 +20,26 @@ from celery_health.store import Publication
 from tests.benchmarks.base import Figure, in_turns
 from tests.benchmarks.stores import store_and_client
 
-WORKERS, QUEUES, STEPS = 200, 1000, ("", "\x06\x163", "\x06\x166", "\x06\x169")
+STEPS = ("", "\x06\x163", "\x06\x166", "\x06\x169")
+WORKERS, QUEUES_OF_EACH = 200, 5
+#: One in so many records changes between two readings.
+CHANGES = 5
+
+_LENGTHS = """
+local lengths = {}
+for number = 1, #ARGV do
+  local total = 0
+  for _, step in ipairs(KEYS) do
+    total = total + redis.call('LLEN', ARGV[number] .. step)
+  end
+  lengths[number] = total
+end
+return lengths
+"""
 
 
-def record(number: int, queues: list[str]) -> dict[str, Any]:
-    """Return what a busy worker says of itself."""
+def record(number: int, queues: list[str], turn: int = 0) -> dict[str, Any]:
+    """Return what a busy worker says of itself, at its `turn`-th report."""
     return {
         "v": 1,
         "app_id": "benchmarks",
@@ -37,10 +58,10 @@ def record(number: int, queues: list[str]) -> dict[str, Any]:
         "active_count": 8,
         "active": [
             {
-                "task_id": f"{number}-{slot}",
+                "task_id": f"{number}-{slot}-{turn}",
                 "task_name": f"shop.tasks.number_{slot}",
                 "queue": queues[0],
-                "runtime_seconds": 1.5,
+                "runtime_seconds": 1.5 + turn % 7,
             }
             for slot in range(8)
         ],
@@ -48,55 +69,69 @@ def record(number: int, queues: list[str]) -> dict[str, Any]:
     }
 
 
-def bench_reading_judged() -> Figure:
-    with store_and_client() as (store, client):
-        names = [f"queue-{number}" for number in range(QUEUES)]
-        for number in range(WORKERS):
-            mine = names[number * 5 : number * 5 + 5]
-            store.publish(
-                Publication(
-                    writer=f"w{number}",
-                    sequence=1,
-                    kind="worker",
-                    name=f"worker-{number}@host",
-                    record=record(number, mine),
-                    registered=("f", tuple(f"shop.tasks.number_{n}" for n in range(100))),
-                    consumed=tuple(mine),
-                    ring={f"shop.tasks.number_{n}\x1fsucceeded": 1 for n in range(100)},
-                )
+def publications(workers: int, names: list[str]) -> Iterator[Publication]:
+    """Yield a publication of each worker in turn, again and again."""
+    for turn in count():
+        for number in range(workers):
+            first = number * QUEUES_OF_EACH % len(names)
+            mine = names[first : first + QUEUES_OF_EACH]
+            yield Publication(
+                writer=f"w{number}",
+                sequence=turn + 1,
+                kind="worker",
+                name=f"worker-{number}@host",
+                record=record(number, mine, turn),
+                registered=("f", tuple(f"shop.tasks.number_{n}" for n in range(100))),
+                consumed=tuple(mine),
+                ring={} if turn else {f"shop.tasks.number_{n}\x1fsucceeded": 1 for n in range(100)},
             )
-        settings = Settings(app_id="benchmarks")
+
+
+def _reading(workers: int, queues: int, *, rounds: int, target: float, in_seconds: bool = False) -> Figure:
+    with store_and_client() as (store, client):
+        names = [f"queue-{number}" for number in range(queues)]
+        published = publications(workers, names)
+        for _ in range(workers):
+            publication = next(published)
+            store.publish(publication)
+            client.hset("floor", publication.name, json.dumps(publication.record))
         port = client.connection_pool.connection_kwargs["port"]
         app = Celery("benchmarks", broker=f"redis://127.0.0.1:{port}/0", set_as_current=False)
+        settings = Settings(app_id="benchmarks")
         reader = Reader(app, settings)
-        keys: Any = store.keys  # type: ignore[attr-defined]
-        minute = int(store.read(Deadline.after(5)).server_time // 60)
-        lists = [name + step for name in names for step in STEPS]
+        lengths = client.register_script(_LENGTHS)
+
+        def change() -> None:
+            for _ in range(workers // CHANGES):
+                store.publish(next(published))
 
         def floor() -> None:
-            pipeline = client.pipeline(transaction=False)
-            pipeline.time()
-            for key in (keys.processes, keys.records, keys.beats, keys.registered, keys.consumed):
-                pipeline.hgetall(key)
-            for past in range(10):
-                pipeline.hgetall(f"{keys.ring}{minute - past}")
-            for key in lists:
-                pipeline.llen(key)
-            pipeline.execute()
+            assert len(lengths(keys=STEPS, args=names)) == queues
+            assert len([json.loads(text) for text in client.hgetall("floor").values()]) == workers
 
         def ours() -> None:
             report = judge(reader.read(Deadline.after(5)), settings)
-            assert len(report.snapshot.workers) == WORKERS
-            assert len(report.snapshot.queues) >= QUEUES
+            assert len(report.snapshot.workers) == workers
+            assert len(report.snapshot.queues) >= queues
 
         try:
             return in_turns(
-                "200 workers, 1,000 queues x 4 steps, read and judged / bare",
+                f"{workers:,} workers, {queues:,} queues x 4 steps, read and judged",
                 ours,
                 floor,
-                target=1.5,
-                rounds=30,
+                target=target,
+                rounds=rounds,
+                between=change,
+                target_is_seconds=in_seconds,
             )
         finally:
             reader.close()
             app.close()
+
+
+def bench_reading_judged() -> Figure:
+    return _reading(WORKERS, 1_000, rounds=40, target=2.0)
+
+
+def bench_reading_judged_of_ten_times_as_many() -> Figure:
+    return _reading(10 * WORKERS, 10_000, rounds=12, target=0.150, in_seconds=True)
