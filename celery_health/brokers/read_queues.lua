@@ -4,10 +4,11 @@
 -- ARGV: key prefix, name of the unacked hash, most unacked entries to look at (0: none), work allowed, number
 --       of key suffixes, number of queues whose heads are not wanted; then the suffixes (one per priority
 --       step), the numbers of those queues, and the names of all queues.
--- Returns: { time, lengths, errors, heads, unacked count, unacked entries, unacked parts }
+-- Returns: { time, queues read, lengths, errors, heads, unacked count, unacked entries, unacked parts }
 --   time     {seconds, microseconds}; empty when TIME is denied
---   lengths  per queue the messages over all steps, -1 when a step could not be read; of the first queues
---            only, at least one, where the work allowed was not enough for all
+--   queues read: the first so many, at least one, where the work allowed was not enough for all
+--   lengths  queue number, messages over all steps, ... of those that are not empty; -1 when a step could not
+--            be read
 --   errors   queue number, message, queue number, message, ...
 --   heads    of the message that is next out of each step with messages: queue number, its bytes, task id,
 --            publish stamp, "1" if it names an ETA, ... ("" for what it has not)
@@ -38,7 +39,7 @@ for i = 1, unwanted do
   skipped[tonumber(ARGV[6 + steps + i])] = true
 end
 
-local lengths, errors, heads = {}, {}, {}
+local read, lengths, errors, heads = 0, {}, {}, {}
 
 -- What follows `key` behind `start`, by `pattern`. Quotes inside the body and inside other headers' texts
 -- are escaped, so a quoted key is a real one.
@@ -128,11 +129,14 @@ for number = 1, #ARGV - first do
       end
     end
   end
-  lengths[number] = total
+  if total ~= 0 then
+    lengths[#lengths + 1], lengths[#lengths + 2] = number, total
+  end
+  read = number
 end
 
 local time = call('TIME')
 if time.err then
   time = {}
 end
-return { time, lengths, errors, heads, unacked, entries, parts }
+return { time, read, lengths, errors, heads, unacked, entries, parts }

@@ -64,6 +64,8 @@ class RedisBroker(Broker):
         self._remembered: dict[str, tuple[float, list[Head]]] = {}
         #: Until when (monotonic seconds) the server is not asked who is connected: it does not say.
         self._clients_untold_until = float("-inf")
+        #: The readings of empty queues, used again: most are, and stay so.
+        self._empty: dict[str, QueueReading] = {}
 
     def read(self, queues: Sequence[str], deadline: Deadline) -> BrokerReading:
         """Read all `queues` within `deadline`, a thousand at once when few of them hold anything."""
@@ -88,13 +90,18 @@ class RedisBroker(Broker):
 
     def _readings(self, names: Sequence[str], fetched: Fetched) -> dict[str, QueueReading]:
         found: dict[str, QueueReading] = {}
-        for number, (name, length) in enumerate(zip(names, fetched.lengths, strict=True), start=1):
+        before, self._empty = self._empty, {}
+        for number, name in enumerate(names, start=1):
+            length = fetched.lengths.get(number, 0)
             unacked = fetched.unacked.of(name) if fetched.unacked is not None else None
-            if length > 0:
+            if length == 0:
+                empty = before.get(name)
+                if empty is None or empty.unacked != unacked:
+                    empty = QueueReading(name=name, ready=0, unacked=unacked)
+                found[name] = self._empty[name] = empty
+            elif length > 0:
                 heads = self._heads(name, fetched.heads.get(number, []))
                 found[name] = _waiting(name, length, unacked, heads)
-            elif length == 0:
-                found[name] = QueueReading(name=name, ready=0, unacked=unacked)
             else:
                 error = mask(fetched.errors[number], self._link.secrets)
                 found[name] = QueueReading(name=name, unacked=unacked, error=error)

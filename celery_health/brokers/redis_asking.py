@@ -73,26 +73,30 @@ class Fetched:
     """What came back, by the numbers of the queues, from 1."""
 
     clock: Sequence[Any] = ()
-    lengths: list[int] = field(default_factory=list)
-    """-1 where it could not be read."""
+    queues: int = 0
+    """How many were read, or given up."""
+    lengths: dict[int, int] = field(default_factory=dict)
+    """Of those that are not empty; -1 where it could not be read."""
     errors: dict[int, str] = field(default_factory=dict)
     heads: dict[int, list[Head]] = field(default_factory=dict)
     unacked: UnackedCount | None = None
 
-    def add(self, lengths: list[int], errors: list[Any], heads: list[Any]) -> None:
+    def add(self, queues: int, lengths: list[int], errors: list[Any], heads: list[Any]) -> None:
         """Take in what the script says of the queues that follow."""
-        before = len(self.lengths)
-        self.lengths += lengths
+        before = self.queues
+        for i in range(0, len(lengths), 2):
+            self.lengths[before + lengths[i]] = lengths[i + 1]
         for i in range(0, len(errors), 2):
             self.errors[before + errors[i]] = _text(errors[i + 1])
         for i in range(0, len(heads), 5):
             self.heads.setdefault(before + heads[i], []).append(_head(*heads[i + 1 : i + 5]))
+        self.queues += queues
 
     def leave_out(self, count: int, why: str) -> None:
         """Say of so many queues that they could not be read."""
-        for _ in range(count):
-            self.lengths.append(-1)
-            self.errors[len(self.lengths)] = why
+        for number in range(self.queues + 1, self.queues + count + 1):
+            self.lengths[number], self.errors[number] = -1, why
+        self.queues += count
 
 
 def fetch(redis: Asked, queues: list[str], skip: list[int]) -> Fetched:
@@ -109,25 +113,22 @@ def fetch(redis: Asked, queues: list[str], skip: list[int]) -> Fetched:
 
 def _fetch_by_script(redis: Asked, queues: list[str], skip: list[int]) -> Fetched:
     at_most = at_once = max(1, 2 * WORK_AT_ONCE // len(redis.keys.suffixes))
-    clock, lengths, errors, heads, unacked, entries, parts = _run_script(redis, queues[:at_once], skip)
-    counted = None
-    if unacked == 0 or entries or parts:
-        counted = _count_unacked(redis, entries, parts)
-    fetched = Fetched(clock=clock, unacked=counted)
-    fetched.add(lengths, errors, heads)
-    while (done := len(fetched.lengths)) < len(queues):
+    clock, read, lengths, errors, heads, *unacked = _run_script(redis, queues[:at_once], skip)
+    fetched = Fetched(clock=clock, unacked=_count_unacked(redis, *unacked))
+    fetched.add(read, lengths, errors, heads)
+    while (done := fetched.queues) < len(queues):
         # What is full takes more calls than what is empty: few names are sent that will not be looked at.
-        at_once = min(at_most, max(MANY_QUEUES, 4 * len(lengths)))
+        at_once = min(at_most, max(MANY_QUEUES, 4 * read))
         wanted = queues[done : done + at_once]
         unwanted = [number - done for number in skip if 0 < number - done <= at_once]
         try:
-            _, lengths, errors, heads, *_ = _run_script(redis, wanted, unwanted, unacked_entries=0)
+            _, read, lengths, errors, heads, *_ = _run_script(redis, wanted, unwanted, unacked_entries=0)
         except Exception:
             if not redis.deadline.expired:
                 raise
             fetched.leave_out(len(queues) - done, f"Not read within {redis.deadline.budget_seconds:.3g} s.")
             break
-        fetched.add(lengths, errors, heads)
+        fetched.add(read, lengths, errors, heads)
     return fetched
 
 
@@ -140,13 +141,17 @@ def _run_script(
     return redis.run(_READ_QUEUES, arguments)
 
 
-def _count_unacked(redis: Asked, entries: list[bytes], parts: list[Any]) -> UnackedCount | None:
+def _count_unacked(redis: Asked, unacked: int, entries: list[bytes], parts: list[Any]) -> UnackedCount | None:
     """Count `entries`, or those that `parts` names; None if these are too large altogether."""
     tags, sizes = parts[::2], parts[1::2]
-    if sum(sizes) > MAX_UNACKED_BYTES or max(sizes, default=0) > MAX_UNACKED_ENTRY_BYTES:
+    too_large = sum(sizes) > MAX_UNACKED_BYTES or max(sizes, default=0) > MAX_UNACKED_ENTRY_BYTES
+    if too_large or (unacked != 0 and not (entries or parts)):
         return None
-    for some in _in_parts(tags, sizes):
-        entries += redis.run(_READ_UNACKED, [_ENTRY_END, *some], [redis.keys.unacked])
+    try:
+        for some in _in_parts(tags, sizes):
+            entries += redis.run(_READ_UNACKED, [_ENTRY_END, *some], [redis.keys.unacked])
+    except ResponseError:  # this user may not
+        return None
     return count_unacked(map(_text, entries), lambda exchange: bindings(redis, exchange))
 
 
@@ -168,15 +173,15 @@ def _fetch_without_script(redis: Asked, queues: list[str]) -> Fetched:
     """Read lengths by a plain pipeline; ages stay unknown, since a message could be of any size."""
     lists = [key for name in queues for key in redis.keys.lists(name)]
     clock, *replies = redis.call_many([("TIME",), *(("LLEN", key) for key in lists)])
-    lengths, errors = [], {}
+    fetched = Fetched(clock=() if isinstance(clock, Exception) else clock, queues=len(queues))
     steps = len(redis.keys.suffixes)
     for number in range(1, len(queues) + 1):
         parts = replies[(number - 1) * steps : number * steps]
         failures = [part for part in parts if isinstance(part, Exception)]
-        lengths.append(-1 if failures else sum(parts))
+        fetched.lengths[number] = -1 if failures else sum(parts)
         if failures:
-            errors[number] = str(failures[0])
-    return Fetched(clock=() if isinstance(clock, Exception) else clock, lengths=lengths, errors=errors)
+            fetched.errors[number] = str(failures[0])
+    return fetched
 
 
 def bindings(redis: Asked, exchange: str) -> list[BoundQueue]:
