@@ -153,12 +153,13 @@ def _throughput(pool: str) -> Figure:
 
 
 def _processor(pool: str) -> Figure:
-    costs = _costs(pool)
+    # The least of all rounds: what others do on the machine costs caches, and only ever adds.
+    least = {kind: min(cost.main for cost in costs) for kind, costs in _costs(pool).items()}
     return Figure(
         name=f"processor time of the main process per task, {pool}",
-        ours_seconds=_median(costs["monitored"], "main"),
-        floor_seconds=_median(costs["plain"], "main"),
-        ratio=_ratio(costs, "monitored", "main"),
+        ours_seconds=least["monitored"],
+        floor_seconds=least["plain"],
+        ratio=least["monitored"] / least["plain"],
         target=1.01,
     )
 
