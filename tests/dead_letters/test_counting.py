@@ -133,7 +133,7 @@ def test_verdict__over_the_limit(post: Post, settings: Any) -> None:
 def test_verdict__off(current_app: Celery) -> None:
     (result,) = check()
 
-    assert result.status is CheckStatus.UNSUPPORTED
+    assert result.status is CheckStatus.OFF
 
 
 def test_metrics__size_by_queue(post: Post, settings: Any) -> None:
