@@ -12,6 +12,7 @@ from celery_health.api.base import MonitoringView
 from celery_health.api.schema import describe
 from celery_health.api.snapshots import KINDS, Kind, Reading, take_reading
 from celery_health.reading.task_totals import TaskTotals
+from celery_health.records import ObservedRuntime
 
 
 class StatsView(MonitoringView):
@@ -79,20 +80,26 @@ def _outcomes(totals: TaskTotals | None) -> dict[str, Any]:
     if totals is None:
         return {
             **dict.fromkeys(("started", "succeeded", "failed", "retried")),
-            "runtime_seconds": _quantiles(None, None, None),
+            "runtime_seconds": _quantiles(None),
         }
-    runtime = totals.runtime
     return {
         "started": totals.started,
         "succeeded": totals.succeeded,
         "failed": totals.failed,
         "retried": totals.retried,
-        "runtime_seconds": _quantiles(runtime.p50_seconds, runtime.p95_seconds, runtime.p99_seconds)
-        if runtime
-        else _quantiles(None, None, None),
+        "runtime_seconds": _quantiles(totals.runtime),
     }
 
 
-def _quantiles(p50: float | None, p95: float | None, p99: float | None) -> dict[str, float | None]:
-    quantiles = {"p50": p50, "p95": p95, "p99": p99}
-    return {name: None if value is None else round(value, 4) for name, value in quantiles.items()}
+def _quantiles(runtime: ObservedRuntime | None) -> dict[str, Any]:
+    """Return the quantiles; those named in ``at_least`` are the longest that is measured, or longer."""
+    if runtime is None:
+        return {**dict.fromkeys(("p50", "p95", "p99")), "at_least": []}
+    known = {"p50": runtime.p50_seconds, "p95": runtime.p95_seconds, "p99": runtime.p99_seconds}
+    longest = runtime.measured_to_seconds
+    over = [name for name, value in known.items() if value is None and longest is not None]
+    shown = {name: longest if name in over else value for name, value in known.items()}
+    return {
+        **{name: None if value is None else round(value, 4) for name, value in shown.items()},
+        "at_least": over,
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 from rest_framework.request import Request
@@ -47,6 +48,8 @@ def worker_row(worker: Worker) -> dict[str, Any]:
         "pid": worker.pid,
         "state": worker.state.value,
         "queues": None if worker.queues is None else list(worker.queues),
+        "cancelled_queues": None if worker.queues is None else list(worker.cancelled_queues),
+        "held_back": None if worker.held_back is None else [asdict(hold) for hold in worker.held_back],
         "pool": worker.pool,
         "concurrency": worker.concurrency,
         "children": worker.children,
@@ -58,6 +61,8 @@ def worker_row(worker: Worker) -> dict[str, Any]:
         "loop_age_seconds": _seconds(worker.loop_age_seconds),
         "read_age_seconds": _seconds(worker.read_age_seconds),
         "progress_age_seconds": _seconds(worker.progress_age_seconds),
+        "unread_seconds": _seconds(worker.unread_seconds),
+        "idle_seconds": _seconds(worker.idle_seconds),
         "last_seen_seconds": _seconds(worker.last_seen_seconds),
         "started_at": None if worker.started_at is None else timestamp(worker.started_at),
         "versions": dict(worker.versions),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from celery_health.conf import Settings
 from celery_health.health.base import Check
 from celery_health.health.needs import Need, queues_are_read, tasks_are_sent
-from celery_health.records import CheckResult, CheckStatus, QueueState, Snapshot, Worker, WorkerState
+from celery_health.records import CheckResult, CheckStatus, Hold, QueueState, Snapshot, Worker, WorkerState
 from celery_health.text.commands import add_consumer_command, worker_command
 
 
@@ -104,7 +104,7 @@ class QueuesStalled(Check):
     needs: ClassVar[Sequence[Need]] = (tasks_are_sent, queues_are_read)
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
-        """Yield one result per stalled queue, else one for all."""
+        """Yield one result per queue that is stalled or behind a limit, else one for all."""
         by_name: dict[str, list[Worker]] = {}
         for worker in snapshot.workers:
             by_name.setdefault(worker.hostname, []).append(worker)
@@ -121,13 +121,29 @@ class QueuesStalled(Check):
         yield from results or [self.result(CheckStatus.PASS, "No queue is stalled.")]
 
     def _judge(
-        self, queue: QueueState, consumers: Iterable[Worker], settings: Settings
+        self, queue: QueueState, consumers: Sequence[Worker], settings: Settings
     ) -> Iterable[CheckResult]:
-        free = [worker for worker in consumers if _has_free_slots(worker)]
-        if not queue.ready or not free or settings.scales_to_zero(queue.name):
+        if not queue.ready or settings.scales_to_zero(queue.name):
             return
+        free = [worker for worker in consumers if _has_free_slots(worker)]
+        if free:
+            yield from self._judge_free(queue, free, settings)
+        elif held := [worker for worker in consumers if worker.state is WorkerState.HELD_BACK]:
+            # No fault: what waits is taken when the limit allows it.
+            causes = "; ".join(sorted({_held_back(worker) for worker in held}))
+            yield self.result(
+                CheckStatus.PASS,
+                f"Queue '{queue.name}' holds {queue.ready} tasks behind a limit: {causes}.",
+                subject=queue.name,
+                observed=queue.ready,
+                unit="tasks",
+            )
+
+    def _judge_free(
+        self, queue: QueueState, free: Sequence[Worker], settings: Settings
+    ) -> Iterable[CheckResult]:
         limit = settings.limit("stalled_seconds", queue=queue.name)
-        idle = [worker.progress_age_seconds for worker in free]
+        idle = [_idle_seconds(worker) for worker in free]
         if queue.held_seconds is None or any(age is None for age in idle):
             yield self.result(
                 CheckStatus.UNKNOWN,
@@ -151,9 +167,34 @@ class QueuesStalled(Check):
             )
 
 
+#: States that explain why a worker with free slots takes nothing.
+_EXPLAINED: Final = (
+    WorkerState.DRAINING,
+    WorkerState.RECONNECTING,
+    WorkerState.HELD_BACK,
+    WorkerState.NO_QUEUES,
+)
+
+
 def _has_free_slots(worker: Worker) -> bool:
-    if worker.state in (WorkerState.DRAINING, WorkerState.RECONNECTING) or not worker.state.is_live:
+    if worker.state in _EXPLAINED or not worker.state.is_live:
         return False
     if worker.active_count is None or not worker.concurrency:
         return False
     return worker.active_count < worker.concurrency
+
+
+def _idle_seconds(worker: Worker) -> float | None:
+    """Return for how long a worker could have taken something and did not; older ones tell less."""
+    return worker.progress_age_seconds if worker.idle_seconds is None else worker.idle_seconds
+
+
+def _held_back(worker: Worker) -> str:
+    """Say what holds a worker back: ``worker 'w@h' holds 8 of 'app.sync' for its rate limit (20/h)``."""
+    holds = ", ".join(_hold(hold) for hold in worker.held_back or ())
+    return f"worker '{worker.hostname}' " + (f"holds {holds}" if holds else "is held back")
+
+
+def _hold(hold: Hold) -> str:
+    waits_for = {"rate_limit": "for its rate limit", "eta": "until its ETA"}.get(hold.by, "for a limit")
+    return f"{hold.count} of '{hold.task_name}' {waits_for}" + (f" ({hold.limit})" if hold.limit else "")

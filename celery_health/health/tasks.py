@@ -100,11 +100,11 @@ class TasksStuck(Check):
         limit, source = self._limit(task, snapshot, settings)
         if ran is None or limit is None:
             # Below the floor nobody would call it stuck, whatever its history.
-            if ran is None or ran > settings.limit("stuck_floor_seconds", task=task.task_name):
+            if ran is None or ran > self._least_limit(task, snapshot, settings):
                 yield self.result(
                     CheckStatus.UNKNOWN,
                     f"Whether '{task.task_name}' on '{task.worker}' runs too long is not known: "
-                    "it declares no length, and too few of its runs were seen.",
+                    f"it declares no length, and {self._why_unknown(task, snapshot)}.",
                     subject=task.task_name,
                     observed=None if ran is None else round(ran, 1),
                     unit="seconds",
@@ -126,6 +126,22 @@ class TasksStuck(Check):
                     "or say how long it takes: @monitor_task(expected=...)."
                 ),
             )
+
+    def _least_limit(self, task: RunningTask, snapshot: Snapshot, settings: Settings) -> float:
+        """Return what the limit is at least, where its history gives none."""
+        floor, factor = (
+            settings.limit(name, task=task.task_name) for name in ("stuck_floor_seconds", "stuck_factor")
+        )
+        seen = snapshot.observed.get(task.task_name)
+        if seen is None or seen.p99_seconds is not None or seen.measured_to_seconds is None:
+            return floor
+        return max(floor, factor * seen.measured_to_seconds)
+
+    def _why_unknown(self, task: RunningTask, snapshot: Snapshot) -> str:
+        seen = snapshot.observed.get(task.task_name)
+        if seen is not None and seen.p99_seconds is None and seen.measured_to_seconds is not None:
+            return f"its longest runs took over {seen.measured_to_seconds:g} s, how long exactly is not kept"
+        return "too few of its runs were seen"
 
     def _limit(self, task: RunningTask, snapshot: Snapshot, settings: Settings) -> tuple[float | None, str]:
         expected = settings.tasks.get(task.task_name, {}).get("expected")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
+from shlex import quote
 from typing import ClassVar
 
 from celery_health.conf import Settings
@@ -121,7 +122,7 @@ def _seconds_since_left(snapshot: Snapshot) -> float | None:
 
 
 class WorkersConsuming(Check):
-    """Fail when every worker has stopped reading its queues; warn when one has."""
+    """Fail when every worker has stopped reading its queues; warn when one has, or consumes no queue."""
 
     id: ClassVar[str] = "workers.consuming"
     needs: ClassVar[Sequence[Need]] = (
@@ -131,20 +132,21 @@ class WorkersConsuming(Check):
     )
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
-        """Yield one result per worker that has stopped, else one for all."""
+        """Yield one result per worker that has stopped or consumes nothing, else one for all."""
         live = [worker for worker in snapshot.workers if worker.state.is_live]
-        deaf = [w for w in live if w.state in (WorkerState.NOT_CONSUMING, WorkerState.STUCK)]
-        if not deaf:
+        stopped = [w for w in live if w.state in (WorkerState.NOT_CONSUMING, WorkerState.STUCK)]
+        idle = [w for w in live if w.state is WorkerState.NO_QUEUES]
+        # Those that drain, reconnect or consume nothing read nothing either, and rightly: they excuse nobody.
+        status = CheckStatus.WARN if any(w.state.takes_messages for w in live) else CheckStatus.FAIL
+        for worker in stopped:
+            yield self._stopped(worker, status, settings)
+        for worker in idle:
+            yield self._without_queues(worker, snapshot.app.name)
+        if not stopped and not idle:
             yield self._well(live)
-            return
-        # Those that drain, reconnect or are paused read nothing either, and rightly: they excuse nobody.
-        excused = (WorkerState.DRAINING, WorkerState.RECONNECTING)
-        reading = [w for w in live if w not in deaf and w.state not in excused and not w.is_paused]
-        for worker in deaf:
-            yield self._deaf(worker, CheckStatus.WARN if reading else CheckStatus.FAIL, settings)
 
     def _well(self, live: list[Worker]) -> CheckResult:
-        known = [worker for worker in live if worker.read_age_seconds is not None]
+        known = [w for w in live if w.read_age_seconds is not None or w.unread_seconds is not None]
         if not known:
             return self.result(
                 CheckStatus.UNKNOWN, "No worker says when it last read: they keep no records in the store."
@@ -153,9 +155,26 @@ class WorkersConsuming(Check):
             CheckStatus.PASS, "Workers read their queues.", observed=len(known), unit="workers"
         )
 
-    def _deaf(self, worker: Worker, status: CheckStatus, settings: Settings) -> CheckResult:
+    def _without_queues(self, worker: Worker, app_name: str) -> CheckResult:
+        why = f"Worker '{worker.hostname}' consumes no queue: its consumer was cancelled (cancel_consumer)."
+        commands = " && ".join(
+            f"celery -A {app_name} control add_consumer {queue} -d {quote(worker.hostname)}"
+            for queue in map(quote, worker.cancelled_queues or ("QUEUE",))
+        )
+        return self.result(
+            CheckStatus.WARN,
+            why,
+            subject=worker.hostname,
+            observed=0,
+            limit=1,
+            unit="queues",
+            recommendation=f"{why} Restart it, or have it consume again: {commands}",
+        )
+
+    def _stopped(self, worker: Worker, status: CheckStatus, settings: Settings) -> CheckResult:
         stuck = worker.state is WorkerState.STUCK
-        age = worker.loop_age_seconds if stuck else worker.read_age_seconds
+        unread = worker.read_age_seconds if worker.unread_seconds is None else worker.unread_seconds
+        age = worker.loop_age_seconds if stuck else unread
         what = (
             "has an event loop that does not turn" if stuck else "answers, but has stopped reading its queues"
         )

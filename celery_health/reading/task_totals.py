@@ -50,19 +50,20 @@ def totals_by_task(totals: Mapping[str, int]) -> Mapping[str, TaskTotals]:
 
 def observed_runtime(buckets: Sequence[int]) -> ObservedRuntime:
     """Return the quantiles of a histogram whose cells each count their own bucket."""
+    samples = sum(buckets)
     return ObservedRuntime(
-        samples=sum(buckets),
+        samples=samples,
         p50_seconds=quantile(buckets, 0.50),
         p95_seconds=quantile(buckets, 0.95),
         p99_seconds=quantile(buckets, 0.99),
+        measured_to_seconds=DURATION_BUCKETS[-1] if samples else None,
     )
 
 
 def quantile(buckets: Sequence[int], q: float) -> float | None:
     """Estimate a quantile in seconds, as Prometheus' ``histogram_quantile`` does: linear within its bucket.
 
-    A quantile in the last bucket, which has no upper edge, is that bucket's lower one: at least so long.
-    None without samples.
+    None without samples, and in the last bucket, which has no upper edge: "at least so long" is no estimate.
     """
     total = sum(buckets)
     if not total:
@@ -73,4 +74,4 @@ def quantile(buckets: Sequence[int], q: float) -> float | None:
             return lower + (upper - lower) * (rank - below) / count
         below += count
         lower = upper
-    return DURATION_BUCKETS[-1]
+    return None

@@ -11,7 +11,15 @@ from typing import Any
 
 from celery_health.reading.fields import counts, moment, name, names, number, of_type, plus, rows, texts
 from celery_health.reading.worker_states import load_state
-from celery_health.records import ReservedTask, RunningTask, ScheduledTask, Source, Worker, WorkerState
+from celery_health.records import (
+    Hold,
+    ReservedTask,
+    RunningTask,
+    ScheduledTask,
+    Source,
+    Worker,
+    WorkerState,
+)
 
 
 def worker_from_report(
@@ -36,6 +44,7 @@ def worker_from_report(
         pid=of_type(int, report.get("pid")),
         app_id=of_type(str, report.get("app_id")),
         queues=names(report.get("queues")),
+        cancelled_queues=names(report.get("cancelled_queues")) or (),
         registered=registered if own_names is None else frozenset(own_names),
         pool=of_type(str, report.get("pool")),
         concurrency=of_type(int, report.get("concurrency")),
@@ -54,12 +63,16 @@ def worker_from_report(
         scheduled_by_queue=counts(report.get("scheduled_by_queue")),
         processed=of_type(int, report.get("processed")),
         prefetch_count=of_type(int, report.get("prefetch_count")),
+        held_back=_holds(report.get("held_back")),
         is_paused=report.get("paused") is True,
         is_draining=report.get("draining") is True,
         said_goodbye=report.get("goodbye") is True,
         loop_age_seconds=plus(report.get("loop_age_seconds"), age_seconds),
         read_age_seconds=plus(report.get("read_age_seconds"), age_seconds),
         progress_age_seconds=plus(report.get("progress_age_seconds"), age_seconds),
+        # As measured: in the time since, it may have read, and the rule is not to accuse for old news.
+        unread_seconds=number(report.get("unread_seconds")),
+        idle_seconds=number(report.get("idle_seconds")),
         last_seen_seconds=age_seconds,
         started_at=moment(report.get("started_at")),
         versions=texts(report.get("versions")),
@@ -68,6 +81,19 @@ def worker_from_report(
         connection_name=of_type(str, report.get("connection_name")),
         mailbox=of_type(str, report.get("mailbox")),
         is_doubled=is_doubled,
+    )
+
+
+def _holds(value: object) -> tuple[Hold, ...] | None:
+    return tuple(map(_hold, rows(value))) if isinstance(value, list | tuple) else None
+
+
+def _hold(row: Mapping[str, Any]) -> Hold:
+    return Hold(
+        by=str(row.get("by", "")),
+        task_name=str(row.get("task_name", "")),
+        count=of_type(int, row.get("count")) or 0,
+        limit=of_type(str, row.get("limit")),
     )
 
 

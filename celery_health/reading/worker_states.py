@@ -23,13 +23,18 @@ def recorded_state(record: Mapping[str, Any], age_seconds: float, limits: Limits
     looping = record.get("looping") is not False
     if looping and _over(record.get("loop_age_seconds"), limits.loop_stuck_seconds):
         return WorkerState.STUCK
-    if (
-        looping
-        and _should_read(record)
-        and _over(record.get("read_age_seconds"), limits.not_consuming_seconds)
-    ):
+    if _over(_unread(record, looping=looping), limits.not_consuming_seconds):
         return WorkerState.NOT_CONSUMING
     return load_state(record)
+
+
+def _unread(record: Mapping[str, Any], *, looping: bool) -> object:
+    """Return for how long the worker should have read and has not."""
+    if "unread_seconds" in record:
+        return record["unread_seconds"]
+    # The record of an older version: how long ago it read, if it should read now.
+    should = looping and record.get("can_consume") is not False and not record.get("paused")
+    return record.get("read_age_seconds") if should else None
 
 
 def _over(seconds: object, limit: float) -> bool:
@@ -37,16 +42,17 @@ def _over(seconds: object, limit: float) -> bool:
     return isinstance(seconds, int | float) and seconds > limit
 
 
-def _should_read(record: Mapping[str, Any]) -> bool:
-    return record.get("can_consume") is not False and not record.get("paused")
-
-
 def load_state(record: Mapping[str, Any]) -> WorkerState:
-    """Return how loaded a worker is, of one that is known to be well: ``ok``, ``busy`` or ``saturated``.
+    """Return how loaded a worker is, of one that is known to be well.
 
-    ``busy``: each of its slots runs a task. ``saturated``: it holds all that it may prefetch, and reads
-    no more until a task ends.
+    ``no_queues``: it is subscribed to none. ``held_back``: it has free slots and takes nothing, for all that
+    it holds waits for a limit. ``saturated``: it holds all that it may prefetch, and reads no more until a
+    task ends. ``busy``: each of its slots runs a task. ``ok``: none of these.
     """
+    if record.get("paused") is True or record.get("queues") == []:
+        return WorkerState.NO_QUEUES
+    if record.get("held_back"):
+        return WorkerState.HELD_BACK
     if record.get("can_consume") is False:
         return WorkerState.SATURATED
     active, concurrency = record.get("active_count"), record.get("concurrency")

@@ -19,6 +19,7 @@ from celery_health.records.snapshot import (
 )
 from celery_health.records.verdict import CheckResult, CheckStatus, HealthReport, Status
 from celery_health.records.workers import (
+    Hold,
     ReservedTask,
     RunningTask,
     ScheduledTask,
@@ -35,6 +36,7 @@ __all__ = [
     "CheckResult",
     "CheckStatus",
     "HealthReport",
+    "Hold",
     "InspectionState",
     "ObservedRuntime",
     "QueueState",

@@ -84,12 +84,14 @@ class TaskOutcomes:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObservedRuntime:
-    """How long the finished runs of one task took."""
+    """How long the finished runs of one task took; a quantile over `measured_to_seconds` is None."""
 
     samples: int
     p50_seconds: float | None
     p95_seconds: float | None
     p99_seconds: float | None
+    measured_to_seconds: float | None = None
+    """Of longer runs only their number is known; None when nobody says."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,11 +17,13 @@ class Source(StrEnum):
 
 
 class WorkerState(StrEnum):
-    """What a worker is doing; only `stuck`, `not_consuming` and `gone` may be faults."""
+    """What a worker is doing; only `stuck`, `not_consuming` and `gone` may be faults of its own."""
 
     OK = "ok"
     BUSY = "busy"
     SATURATED = "saturated"
+    HELD_BACK = "held_back"
+    NO_QUEUES = "no_queues"
     DRAINING = "draining"
     RECONNECTING = "reconnecting"
     STUCK = "stuck"
@@ -36,8 +38,8 @@ class WorkerState(StrEnum):
 
     @property
     def takes_messages(self) -> bool:
-        """Say whether a worker in this state takes messages, or will as soon as a slot is free."""
-        return self in (WorkerState.OK, WorkerState.BUSY, WorkerState.SATURATED)
+        """Say whether a worker in this state takes messages, or will as soon as it has room for one."""
+        return self in (WorkerState.OK, WorkerState.BUSY, WorkerState.SATURATED, WorkerState.HELD_BACK)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +89,19 @@ class ScheduledTask:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Hold:
+    """Why a worker with free slots takes nothing: it has all it may, and none of it may run yet."""
+
+    by: str
+    """``rate_limit`` or ``eta``."""
+    task_name: str
+    count: int
+    """How many of this task it holds for that."""
+    limit: str | None = None
+    """The limit in words: ``20/h``, ``worker_eta_task_limit 100``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Worker:
     """One worker, as its own record or an inspection reply describes it."""
 
@@ -129,6 +144,8 @@ class Worker:
     """Messages it may hold at once; 0 is unlimited, None unknown."""
     cancelled_queues: tuple[str, ...] = ()
     """Queues that it consumed when it started, and was told to consume no more (``cancel_consumer``)."""
+    held_back: tuple[Hold, ...] | None = None
+    """What holds it back from taking more, though it has free slots; empty for nothing, None when unknown."""
     is_paused: bool = False
     """Told to consume nothing (``cancel_consumer``), and doing so."""
     is_draining: bool = False
@@ -141,6 +158,10 @@ class Worker:
     """Since its consumer last came back from reading the broker."""
     progress_age_seconds: float | None = None
     """Since a task of it last started or ended."""
+    unread_seconds: float | None = None
+    """For how long it should have read and has not, as it measured; None when it does not say."""
+    idle_seconds: float | None = None
+    """For how long a slot was free, nothing held it back, and no task began or ended, as it measured."""
     last_seen_seconds: float | None = None
     """Age of its last record or reply."""
     started_at: datetime | None = None

@@ -14,10 +14,13 @@ from typing import Any, Final
 
 from celery.worker import state as worker_state
 
+from celery_health.worker.overdue import Overdue
 from celery_health.worker.pools import runs_tasks_in_loop
 
 #: How often the event loop is asked for a sign of life.
 TICK_SECONDS: Final = 1.0
+#: What ``drain_events`` waits for a message in the blocking loop (``synloop`` in celery/worker/loops.py).
+_DRAIN_SECONDS: Final = 2.0
 
 
 def age(stamp: float | None, now: float) -> float | None:
@@ -43,6 +46,9 @@ class Clocks:
         self._tasks_in_loop = False
         """Tasks run in the loop's own thread: where they progress, it lives."""
         self._read_at: float | None = None
+        self._read_seconds = 0.0
+        """What one read may take by configuration, without a message."""
+        self._unread = Overdue()
         self._draining_reads = False
         """``drain_events`` itself is the proof of reading."""
         self._generation = 0
@@ -96,17 +102,45 @@ class Clocks:
         AMQP pushes, so an idle connection proves itself by frames of its heartbeat alone: silence up to the
         negotiated interval is as good as reading, and only what is over it counts.
         """
-        amqp = self._amqp
-        if amqp is None:
+        interval = self._look_at_frames(now)
+        if interval is None:
             return age(self._read_at, now)
-        interval = getattr(amqp, "heartbeat", 0) or 0
         if not interval:
             return None  # without heartbeats an idle connection and a dead one look the same
+        silence = age(self._read_at, now) or 0.0
+        return max(silence - interval, min(silence, self.loop_age(now) or 0.0))
+
+    def unread_seconds(self, now: float, *, due: bool) -> float | None:
+        """Return for how long the consumer should have read and has not; None where nothing proves reading.
+
+        0 while it need not read, and counted anew from when it must again. What one read may take by
+        configuration, `polling_interval` or the heartbeat's interval, is no delay. To be asked every second.
+
+        Args:
+            now: monotonic seconds.
+            due: it is connected, subscribed, and free to take a message.
+        """
+        interval = self._look_at_frames(now)
+        may_take = self._read_seconds if interval is None else interval
+        seconds = self._unread.look(now, due=due, happened_at=self._read_at)
+        if self._read_at is None or interval == 0:
+            return None
+        return max(0.0, seconds - may_take)
+
+    @property
+    def reads_when_full(self) -> bool:
+        """Say whether reading is proven by frames, which come also while no message may."""
+        return self._amqp is not None
+
+    def _look_at_frames(self, now: float) -> float | None:
+        """See whether AMQP frames came; return the heartbeat's interval, 0 for none, None without AMQP."""
+        amqp = self._amqp
+        if amqp is None:
+            return None
         frames = getattr(amqp, "bytes_recv", self._frames)
         if frames != self._frames:
             self._frames, self._read_at = frames, now
-        silence = age(self._read_at, now) or 0.0
-        return max(silence - interval, min(silence, self.loop_age(now) or 0.0))
+        return float(getattr(amqp, "heartbeat", 0) or 0)
 
     def look_at_progress(self, now: float) -> None:
         """See whether a task has started or ended since the last look; the threads look every second.
@@ -117,6 +151,11 @@ class Clocks:
         if progress != self._progress:
             self._progress = progress
             self._progressed_at = now
+
+    @property
+    def progressed_at(self) -> float | None:
+        """Return when a task last started or ended, or could first have."""
+        return self._progressed_at
 
     def progress_age(self, now: float) -> float | None:
         """Return the seconds since a task last started or ended, or could first have."""
@@ -152,9 +191,14 @@ class Clocks:
     def _watch_reads(self, consumer: Any) -> None:
         self._draining_reads = False
         self._read_at = None
+        self._unread.restart()
         channel = consumer.task_consumer.channel
         handlers = getattr(channel, "handlers", None)
         if isinstance(handlers, dict) and "BRPOP" in handlers:
+            timeout = getattr(channel, "brpop_timeout", 1)
+            if not timeout:
+                return  # it waits for ever: idle and dead look the same
+            self._read_seconds = float(timeout)
             self._read_at = monotonic()
             handlers["BRPOP"] = self._stamping(handlers["BRPOP"])
         elif consumer.connection.transport.driver_type == "amqp":
@@ -167,6 +211,8 @@ class Clocks:
             # A virtual transport polls its queues in drain_events and comes back at its timeout.
             self._read_at = monotonic()
             self._draining_reads = True
+            pause = getattr(consumer.connection.transport, "polling_interval", None)
+            self._read_seconds = _DRAIN_SECONDS + float(pause or 0)
 
     def _stamping(self, read: Callable[..., Any]) -> Callable[..., Any]:
         """Wrap ``_brpop_read`` of kombu/transport/redis.py: it returns at each reply, empty ones included."""

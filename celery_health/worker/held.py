@@ -18,10 +18,13 @@ from celery_health.monitoring import options_of
 from celery_health.reporting.faults import Faults
 from celery_health.text.arguments import shown
 from celery_health.worker.clocks import age, rounded
+from celery_health.worker.holds import holds
 from celery_health.worker.queues import QueueNames
 
 #: Tasks of each kind in a record; `*_count` says how many there are.
 MAX_TASKS: Final = 100
+#: Characters of an id or a name in a record: as many as other brokers and databases allow.
+MAX_NAME: Final = 255
 
 
 class HeldTasks:
@@ -43,14 +46,28 @@ class HeldTasks:
         self._limits: dict[str, float | None] = {}
         """Task name → how long a run may take by the task's own word, in seconds."""
 
-    def record(self, consumer: Any, now: float) -> dict[str, Any]:
-        """Return rows, counts and counts by queue, of those that run, wait for a slot, wait for their ETA."""
+    def record(
+        self, consumer: Any, now: float, *, concurrency: int | None, can_consume: bool | None
+    ) -> dict[str, Any]:
+        """Return rows, counts and counts by queue, of those that run, wait for a slot, wait for their ETA.
+
+        Also what holds the worker back, given its slots, and whether it may take another message.
+        """
         active = [r for r in _members(worker_state.active_requests) if not _is_over(r)]
         running = {id(request) for request in active}
-        waiting = [*_members(worker_state.reserved_requests), *_rate_limited(consumer)]
+        limited = _rate_limited(consumer)
+        waiting = [*_members(worker_state.reserved_requests), *limited]
         reserved = [r for r in waiting if id(r) not in running and not _is_over(r)]
         taken = running | {id(request) for request in reserved}
         scheduled = [r for r in _scheduled(consumer) if id(r) not in taken]
+        has_free_slots = concurrency is not None and len(active) < concurrency
+        # What the pool was given and does not begin would be a fault of the pool, whatever else waits.
+        waits_for_pool = len(reserved) > len(limited)
+        held_back = (
+            holds(consumer, limited=limited, scheduled=scheduled)
+            if can_consume is False and has_free_slots and not waits_for_pool
+            else []
+        )
         # The longest runs first: if anything is cut off, then what has just begun.
         active.sort(key=lambda request: request.time_start or 0.0)
         return {
@@ -60,6 +77,7 @@ class HeldTasks:
             "active_count": len(active),
             "reserved_count": len(reserved),
             "scheduled_count": len(scheduled),
+            "held_back": held_back,
             "active_by_queue": self._by_queue(active),
             "reserved_by_queue": self._by_queue(reserved),
             "scheduled_by_queue": self._by_queue(scheduled),
@@ -71,13 +89,17 @@ class HeldTasks:
     def _queue(self, request: Any) -> str:
         origin = getattr(request.message, "celery_health_origin", None)
         if origin is not None:
-            return str(origin.queue)
+            return sane(origin.queue)
         # A task that is not monitored.
         info = request.delivery_info or {}
-        return self._queues.bound_to(info.get("exchange"), info.get("routing_key"))
+        return sane(self._queues.bound_to(info.get("exchange"), info.get("routing_key")))
 
     def _row(self, request: Any) -> dict[str, Any]:
-        row = {"task_id": request.id, "task_name": request.type, "queue": self._queue(request)}
+        row = {
+            "task_id": sane(request.id),
+            "task_name": sane(request.type),
+            "queue": self._queue(request),
+        }
         if self._settings.show_arguments:
             try:
                 row["args"], row["kwargs"] = shown(
@@ -118,6 +140,17 @@ class HeldTasks:
         return limit
 
 
+def sane(value: object) -> str:
+    """Return an id or a name as records hold it: of bounded length, and such that it can be encoded.
+
+    The sender chose it; JSON escapes a lone surrogate that no reader can encode again.
+    """
+    text = str(value)
+    if len(text) > MAX_NAME:
+        text = f"{text[: MAX_NAME - 3]}..."
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
 def copied(source: Callable[[], Iterable[Any]]) -> list[Any]:
     """Return what `source()` yields, tried again when the worker changes it meanwhile."""
     for _ in range(5):
@@ -131,6 +164,11 @@ def copied(source: Callable[[], Iterable[Any]]) -> list[Any]:
 def any_runs() -> bool:
     """Say whether the worker runs a task now."""
     return bool(_members(worker_state.active_requests))
+
+
+def running_count() -> int:
+    """Return how many tasks the worker runs now, by what Celery keeps: some may have just ended."""
+    return len(worker_state.active_requests)
 
 
 def unacknowledged(consumer: Any) -> int:

@@ -32,7 +32,7 @@ from celery_health.worker.queues import QueueNames
 from celery_health.worker.recorder import Identity, Recorder
 from celery_health.worker.requests import MonitoredRequest, Recording
 
-#: A consumer that has not come back from reading for this long does not count as consuming.
+#: A consumer that should read, and has not for this long, does not count as consuming.
 CONSUMING_SECONDS: Final = 30.0
 
 
@@ -107,6 +107,7 @@ class WorkerMonitor:
         self._recorder.fingerprint = self._registered[0]
         self._queues.attach(consumer)
         self._clocks.attach(consumer)
+        self._recorder.attach()
         self.watch_children(consumer)
         # Last: it speaks to the broker, and may find the connection broken.
         self._presence.attach(consumer)
@@ -127,10 +128,14 @@ class WorkerMonitor:
         self._tell()
 
     def drain(self) -> None:
-        """Note that the worker takes no more tasks. In a signal handler: sets flags and blocks nowhere."""
+        """Note that the worker was told to stop. In a signal handler: sets flags and blocks nowhere."""
+        self._recorder.draining = True
+        self._tell()
+
+    def close(self) -> None:
+        """Note that the worker takes no more tasks; one that an error ends was not told to."""
         if not _is_crashing():
-            self._recorder.draining = True
-            self._tell()
+            self.drain()
 
     def finish(self) -> None:
         """Say goodbye and flush: the pool has ended, and the worker is about to."""
@@ -181,7 +186,7 @@ class WorkerMonitor:
         # Before asking whether it should turn: when a long task has just ended, that counts as a turn.
         turning = recorder.is_looping()
         now = monotonic()
-        self._clocks.look_at_progress(now)
+        recorder.look(now)
         due = self._clocks.looped_at
         waiting = False
         if turning and due is not None and is_late(due, now):
@@ -212,15 +217,14 @@ class WorkerMonitor:
         recorder = self._recorder
         if not recorder.connected or recorder.draining or recorder.goodbye:
             return False
-        if not recorder.is_looping() or recorder.can_consume() is False:
-            return True
-        read_age = self._clocks.read_age(monotonic())
-        return read_age is None or read_age < CONSUMING_SECONDS
+        unread = recorder.unread_seconds(monotonic())
+        return unread is None or unread < CONSUMING_SECONDS
 
 
 def _is_crashing() -> bool:
     """Say whether the worker is being ended by an error: WorkController.start() stops it in its handler.
 
-    SystemExit and KeyboardInterrupt, which is how it is told to stop, are no Exceptions.
+    SystemExit and KeyboardInterrupt, which is how it is told to stop, are no Exceptions. Not to be asked in a
+    signal handler: it runs in the middle of anything, a task's own ``except`` block included.
     """
     return isinstance(sys.exc_info()[1], Exception)

@@ -58,6 +58,13 @@ def live_children(pool: Any) -> int | None:
     return len(alive)
 
 
+def grows_from_none(consumer: Any) -> bool:
+    """Say whether autoscaling has taken away the last process, and gives one back when a message comes."""
+    scaler = getattr(getattr(consumer, "controller", None), "autoscaler", None)
+    wanted = getattr(getattr(getattr(consumer, "pool", None), "_pool", None), "_processes", None)
+    return wanted == 0 and bool(getattr(scaler, "max_concurrency", 0))
+
+
 class Children:
     """Counts the pool processes of one worker that ended and were replaced."""
 

@@ -21,8 +21,16 @@ from celery_health import __version__
 from celery_health.conf import Settings
 from celery_health.reporting.faults import Faults
 from celery_health.worker.clocks import Clocks, rounded
-from celery_health.worker.held import HeldTasks, any_runs, copied, unacknowledged
-from celery_health.worker.pools import Children, live_children, pool_name, runs_tasks_in_loop, slots
+from celery_health.worker.held import HeldTasks, any_runs, copied, running_count, sane, unacknowledged
+from celery_health.worker.overdue import Overdue
+from celery_health.worker.pools import (
+    Children,
+    grows_from_none,
+    live_children,
+    pool_name,
+    runs_tasks_in_loop,
+    slots,
+)
 from celery_health.worker.presence import Presence
 from celery_health.worker.queues import QueueNames
 
@@ -62,6 +70,10 @@ class Recorder:
         self._held = HeldTasks(identity.limits, settings=settings, queues=queues, faults=faults)
         self._started_at = time.time()
         self._had_children_at = monotonic()
+        self._idle = Overdue()
+        self._is_held_back = False
+        """As of the last record."""
+        self._first_queues: tuple[str, ...] | None = None
         self._versions = _versions()
         self.consumer: Any = None
         """Celery's, from its first start on."""
@@ -81,6 +93,11 @@ class Recorder:
         if task_consumer is None:
             return ()
         return tuple(str(queue.name) for queue in copied(lambda: task_consumer.queues))
+
+    def attach(self) -> None:
+        """Note what a consumer that has just connected consumes; of the first one, what it began with."""
+        if self._first_queues is None:
+            self._first_queues = self.consumed_queues()
 
     def is_looping(self) -> bool:
         """Say whether the event loop should be turning now.
@@ -107,6 +124,31 @@ class Recorder:
             return True
         return unacknowledged(consumer) < int(qos.value)
 
+    def unread_seconds(self, now: float) -> float | None:
+        """Return for how long the worker should have read and has not; None where nothing proves reading."""
+        due = self.is_looping() and bool(self.consumed_queues())
+        if due and not self._clocks.reads_when_full:
+            due = self.can_consume() is not False
+        return self._clocks.unread_seconds(now, due=due)
+
+    def look(self, now: float) -> None:
+        """Look at what is measured from look to look. To be called every second."""
+        self._clocks.look_at_progress(now)
+        self.unread_seconds(now)
+        self._idle_seconds(now)
+
+    def _idle_seconds(self, now: float) -> float:
+        """Return for how long it could have begun a task, and neither began nor ended any."""
+        count = slots(getattr(self.consumer, "pool", None))
+        due = (
+            self.connected
+            and not self.draining
+            and not self._is_held_back
+            and bool(self.consumed_queues())
+            and (count is None or running_count() < count)
+        )
+        return self._idle.look(now, due=due, happened_at=self._clocks.progressed_at)
+
     def record(self) -> dict[str, Any]:
         """Return the record, as JSON can hold it."""
         now = monotonic()
@@ -114,14 +156,17 @@ class Recorder:
         consumer = self.consumer
         pool = getattr(consumer, "pool", None)
         queues = self.consumed_queues()
-        held = self._held.record(consumer, now)
         connected = self.connected
+        can_consume = self.can_consume() if connected else None
+        held = self._held.record(consumer, now, concurrency=slots(pool), can_consume=can_consume)
+        self._is_held_back = bool(held["held_back"])
         return {
             "v": 1,
             "hostname": self._identity.hostname,
             "pid": os.getpid(),
             "app_id": self._identity.app_id,
-            "queues": list(queues),
+            "queues": [sane(queue) for queue in queues],
+            "cancelled_queues": [sane(q) for q in self._first_queues or () if connected and q not in queues],
             "fingerprint": self.fingerprint,
             "pool": pool_name(pool),
             "concurrency": slots(pool),
@@ -130,13 +175,15 @@ class Recorder:
             **held,
             "processed": worker_state.all_total_count[0],
             "prefetch_count": getattr(getattr(consumer, "qos", None), "value", None),
-            "can_consume": self.can_consume() if connected else None,
+            "can_consume": can_consume,
             "paused": connected and not queues,
             "connected": connected,
             "looping": self.is_looping(),
             "loop_age_seconds": rounded(self._clocks.loop_age(now)),
             "read_age_seconds": rounded(self._clocks.read_age(now)),
             "progress_age_seconds": rounded(self._clocks.progress_age(now)),
+            "unread_seconds": rounded(self.unread_seconds(now)),
+            "idle_seconds": rounded(self._idle_seconds(now)),
             "draining": self.draining,
             "goodbye": self.goodbye,
             "ready": self.ready,
@@ -152,7 +199,8 @@ class Recorder:
     def _pool_processes(self, pool: Any, now: float) -> dict[str, Any]:
         """Return the live pool processes, and how long there has been none: they come and go one by one."""
         children = live_children(pool)
-        if children != 0:
+        # Scaled down to none by choice, it has one again with the next message.
+        if children != 0 or grows_from_none(self.consumer):
             self._had_children_at = now
         return {"children": children, "childless_seconds": rounded(now - self._had_children_at)}
 

@@ -99,9 +99,9 @@ class MonitorConsumer(bootsteps.StartStopStep):
         _guarded("steps.children", self._monitor.watch_children, consumer)
 
     def close(self, consumer: Any) -> None:
-        """Note that the worker was told to stop, by whatever way."""
+        """Note that the worker stops, by whatever way."""
         assert self._monitor is not None
-        _guarded("steps.draining", self._monitor.drain)
+        _guarded("steps.draining", self._monitor.close)
 
     def stop(self, consumer: Any) -> None:
         """Let go of a connection that is lost, or about to be closed."""

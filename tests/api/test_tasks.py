@@ -338,7 +338,7 @@ def test_stats__field_by_field() -> None:
         "succeeded": None,
         "failed": None,
         "retried": None,
-        "runtime_seconds": {"p50": None, "p95": None, "p99": None},
+        "runtime_seconds": {"p50": None, "p95": None, "p99": None, "at_least": []},
     }
 
     assert stats_body(read(BUSY)) == {
@@ -365,7 +365,9 @@ TOTALS = {
         succeeded=39,
         failed=2,
         retried=1,
-        runtime=ObservedRuntime(samples=41, p50_seconds=0.81234567, p95_seconds=4.1, p99_seconds=None),
+        runtime=ObservedRuntime(
+            samples=41, p50_seconds=0.81234567, p95_seconds=4.1, p99_seconds=None, measured_to_seconds=3600.0
+        ),
     ),
     "app.tasks.idle": TaskTotals(),
     # Messages that nobody could read.
@@ -385,12 +387,12 @@ def test_stats__with_totals() -> None:
         "succeeded": 39,
         "failed": 2,
         "retried": 1,
-        "runtime_seconds": {"p50": 0.8123, "p95": 4.1, "p99": None},
+        "runtime_seconds": {"p50": 0.8123, "p95": 4.1, "p99": 3600.0, "at_least": ["p99"]},
     }
     # Counted, and never run: zero is a value.
     idle = body["by_task_name"]["app.tasks.idle"]
     assert (idle["running"], idle["started"], idle["failed"]) == (0, 0, 0)
-    assert idle["runtime_seconds"] == {"p50": None, "p95": None, "p99": None}
+    assert idle["runtime_seconds"] == {"p50": None, "p95": None, "p99": None, "at_least": []}
     # Run by a worker that does not count.
     assert body["by_task_name"]["app.tasks.y"]["started"] is None
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from django.test import Client
 
-from celery_health.records import InspectionState, QueueState, Source, Worker, WorkerState
+from celery_health.records import Hold, InspectionState, QueueState, Source, Worker, WorkerState
 from celery_health.testing import make_queue, make_snapshot, make_worker
 from tests.api.conftest import PREFIX, Celery
 
@@ -36,6 +36,10 @@ FULL_WORKER = Worker(
     loop_age_seconds=0.12345,
     read_age_seconds=0.5,
     progress_age_seconds=0.75,
+    unread_seconds=0.0004,
+    idle_seconds=0.75,
+    cancelled_queues=("slow",),
+    held_back=(Hold(by="rate_limit", task_name="app.sync", count=8, limit="20/h"),),
     last_seen_seconds=1.25,
     started_at=datetime(2026, 1, 28, 9, 0, 0, 500_000, tzinfo=UTC),
     versions={"celery": "5.7.0"},
@@ -45,6 +49,8 @@ FULL_WORKER_ROW = {
     "pid": 4711,
     "state": "busy",
     "queues": ["celery", "emails"],
+    "cancelled_queues": ["slow"],
+    "held_back": [{"by": "rate_limit", "task_name": "app.sync", "count": 8, "limit": "20/h"}],
     "pool": "prefork",
     "concurrency": 8,
     "children": 8,
@@ -56,6 +62,8 @@ FULL_WORKER_ROW = {
     "loop_age_seconds": 0.123,
     "read_age_seconds": 0.5,
     "progress_age_seconds": 0.75,
+    "unread_seconds": 0.0,
+    "idle_seconds": 0.75,
     "last_seen_seconds": 1.25,
     "started_at": "2026-01-28T09:00:00.500Z",
     "versions": {"celery": "5.7.0"},

@@ -9,7 +9,7 @@ import pytest
 from celery_health.conf import Settings
 from celery_health.health.consumers import QueuesConsumed, QueuesStalled
 from celery_health.health.queues import QueuesAge, QueuesDepth
-from celery_health.records import QueueState, Snapshot, Worker, WorkerState
+from celery_health.records import CheckStatus, Hold, QueueState, Snapshot, Worker, WorkerState
 from celery_health.testing import make_queue, make_snapshot, make_worker
 
 
@@ -52,6 +52,16 @@ def test_queues_consumed__table(queue: QueueState, settings: Settings, expected:
 HELD = {"ready": 40, "held_seconds": 130.0, "consumer_names": ("worker1@host",)}
 IDLE = {"progress_age_seconds": 125.0}
 
+HELD_BACK: dict[str, Any] = {
+    "state": WorkerState.HELD_BACK,
+    "progress_age_seconds": 900.0,
+    "idle_seconds": 0.0,
+    "held_back": (
+        Hold(by="rate_limit", task_name="app.sync", count=5, limit="20/h"),
+        Hold(by="eta", task_name="app.later", count=3, limit="worker_eta_task_limit 8"),
+    ),
+}
+
 STALLED = [
     # 40 wait, a consumer has free slots, and nothing has moved for two minutes.
     (make_queue(**HELD), make_worker(**IDLE), "fail"),
@@ -66,6 +76,14 @@ STALLED = [
     (make_queue(**HELD), make_worker(state=WorkerState.RECONNECTING, **IDLE), "pass"),
     # Alive, free, and deaf: that is a stall too.
     (make_queue(**HELD), make_worker(state=WorkerState.NOT_CONSUMING, **IDLE), "fail"),
+    # It could have begun a task for two minutes, by its own measure.
+    (make_queue(**HELD), make_worker(progress_age_seconds=5.0, idle_seconds=125.0), "fail"),
+    # Full, held back or paused until a moment ago: it has had no time yet.
+    (make_queue(**HELD), make_worker(progress_age_seconds=900.0, idle_seconds=0.5), "pass"),
+    # Its hands are full of what waits for a rate limit: no fault, however long.
+    (make_queue(**HELD), make_worker(**HELD_BACK), "pass"),
+    # Its consumer was cancelled: another check says so.
+    (make_queue(**HELD), make_worker(state=WorkerState.NO_QUEUES, **IDLE), "pass"),
     # First look: nobody can say.
     (make_queue(**{**HELD, "held_seconds": None}), make_worker(**IDLE), "unknown"),
     # A worker without records: nobody can say.
@@ -88,6 +106,28 @@ def test_queues_stalled__one_free_consumer_that_works_is_enough() -> None:
     workers = [make_worker("a@h", **IDLE), make_worker("b@h", progress_age_seconds=1.0)]
 
     assert results(QueuesStalled(), make_snapshot(queues=[queue], workers=workers)) == [(None, "pass")]
+
+
+def test_queues_stalled__names_the_limit_and_what_waits_behind_it() -> None:
+    snapshot = make_snapshot(
+        queues=[make_queue(**HELD), make_queue("empty", consumer_names=("worker1@host",))],
+        workers=[make_worker(**HELD_BACK)],
+    )
+
+    [result] = QueuesStalled().judge(snapshot, Settings())
+
+    assert (result.status, result.subject, result.observed) == (CheckStatus.PASS, "celery", 40)
+    assert result.message == (
+        "Queue 'celery' holds 40 tasks behind a limit: worker 'worker1@host' holds 5 of 'app.sync' for its "
+        "rate limit (20/h), 3 of 'app.later' until its ETA (worker_eta_task_limit 8)."
+    )
+
+
+def test_queues_stalled__a_worker_that_is_held_back_excuses_no_other() -> None:
+    queue = make_queue(ready=40, held_seconds=130.0, consumer_names=("a@h", "b@h"))
+    workers = [make_worker("a@h", **HELD_BACK), make_worker("b@h", idle_seconds=125.0)]
+
+    assert results(QueuesStalled(), make_snapshot(queues=[queue], workers=workers)) == [("celery", "fail")]
 
 
 AGE = [

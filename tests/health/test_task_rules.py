@@ -60,6 +60,9 @@ def test_tasks_failing__table(outcomes: TaskOutcomes, settings: Settings, expect
 
 
 SEEN = ObservedRuntime(samples=21, p50_seconds=1.0, p95_seconds=100.0, p99_seconds=200.0)
+LONG = ObservedRuntime(
+    samples=100, p50_seconds=None, p95_seconds=None, p99_seconds=None, measured_to_seconds=3600.0
+)
 FEW = ObservedRuntime(samples=20, p50_seconds=1.0, p95_seconds=100.0, p99_seconds=200.0)
 
 STUCK = [
@@ -78,6 +81,9 @@ STUCK = [
     ({"runtime_seconds": 601.0}, {"t": SEEN}, Settings(), "warn"),
     # Too few samples.
     ({"runtime_seconds": 601.0}, {"t": FEW}, Settings(), "unknown"),
+    # Its p99 is an hour or more: at three hours it cannot be stuck, at five nobody can say.
+    ({"runtime_seconds": 10_000.0}, {"t": LONG}, Settings(), "pass"),
+    ({"runtime_seconds": 18_000.0}, {"t": LONG}, Settings(), "unknown"),
     # Nothing known, and short: nobody would call it stuck.
     ({"runtime_seconds": 299.0}, {}, Settings(), "pass"),
     ({"runtime_seconds": 301.0}, {}, Settings(), "unknown"),

@@ -96,6 +96,13 @@ def test_workers_alive__says_what_proves_an_end_before_the_limit() -> None:
 
 DEAF = {"state": WorkerState.NOT_CONSUMING, "read_age_seconds": 75.0}
 
+CANCELLED = {
+    "state": WorkerState.NO_QUEUES,
+    "is_paused": True,
+    "queues": (),
+    "cancelled_queues": ("celery", "e mails"),
+}
+
 CONSUMING = [
     ([recorded()], [(None, "pass")]),
     # The only one has stopped reading: nothing is taken, while ping answers.
@@ -108,8 +115,14 @@ CONSUMING = [
     ([recorded("a@h", **DEAF), recorded("b@h", state=WorkerState.SATURATED)], [("a@h", "warn")]),
     # The other one drains: nobody takes anything.
     ([recorded("a@h", **DEAF), recorded("b@h", state=WorkerState.DRAINING)], [("a@h", "fail")]),
-    # The other one is paused.
-    ([recorded("a@h", **DEAF), recorded("b@h", is_paused=True)], [("a@h", "fail")]),
+    # The other one takes nothing either: its consumer was cancelled.
+    ([recorded("a@h", **DEAF), recorded("b@h", **CANCELLED)], [("a@h", "fail"), ("b@h", "warn")]),
+    # That alone is nobody's fault, and somebody should know.
+    ([recorded(**CANCELLED)], [("worker1@host", "warn")]),
+    # A limit holds the other one back: it takes tasks again when the limit allows it.
+    ([recorded("a@h", **DEAF), recorded("b@h", state=WorkerState.HELD_BACK)], [("a@h", "warn")]),
+    # Two under one name: one does not hide the other.
+    ([recorded("a@h"), recorded("a@h", **DEAF)], [("a@h", "warn")]),
     # A loop that hangs reads nothing either.
     ([recorded(state=WorkerState.STUCK, loop_age_seconds=90.0)], [("worker1@host", "fail")]),
     # Live inspection does not tell.
@@ -122,6 +135,27 @@ CONSUMING = [
 def test_workers_consuming__table(workers: list[Worker], expected: list[tuple[str | None, str]]) -> None:
     store = StoreState(configured=True, reachable=True)
     assert results(WorkersConsuming(), make_snapshot(workers=workers, store=store)) == expected
+
+
+def test_workers_consuming__a_cancelled_consumer_is_named_with_what_brings_it_back() -> None:
+    [result] = WorkersConsuming().judge(make_snapshot(workers=[recorded(**CANCELLED)]), Settings())
+
+    assert result.message == (
+        "Worker 'worker1@host' consumes no queue: its consumer was cancelled (cancel_consumer)."
+    )
+    assert result.recommendation == (
+        f"{result.message} Restart it, or have it consume again: "
+        "celery -A proj control add_consumer celery -d worker1@host && "
+        "celery -A proj control add_consumer 'e mails' -d worker1@host"
+    )
+
+
+def test_workers_consuming__says_how_long_a_worker_should_have_read() -> None:
+    worker = recorded(state=WorkerState.NOT_CONSUMING, read_age_seconds=7200.0, unread_seconds=75.04)
+
+    [result] = WorkersConsuming().judge(make_snapshot(workers=[worker]), Settings())
+
+    assert result.observed == 75.0
 
 
 POOL = [

@@ -13,8 +13,9 @@ def test_quantile__is_linear_within_its_bucket() -> None:
 
     assert quantile(buckets, 0.5) == pytest.approx(0.0175)
     assert quantile([0] * 19, 0.5) is None
-    # Past the last edge: at least an hour.
-    assert quantile([*[0] * 18, 1], 0.99) == 3600.0
+    # Past the last edge nobody knows how long: five hours are no hour.
+    assert quantile([*[0] * 18, 1], 0.99) is None
+    assert quantile([1, *[0] * 17, 1], 0.5) == pytest.approx(0.005)
 
 
 def test_totals_by_task__sums_queues_and_exceptions() -> None:

@@ -44,8 +44,25 @@ STATES = [
     ({"looping": False, "loop_age_seconds": 900.0, "read_age_seconds": 900.0}, 1.0, "ok"),
     # It lives, may read, and has not: the zombie of FACTS 2.
     ({"read_age_seconds": 61.0}, 1.0, "not_consuming"),
-    # Told to consume nothing (cancel_consumer).
-    ({"paused": True, "read_age_seconds": 900.0}, 1.0, "ok"),
+    # Told to consume nothing (cancel_consumer): it lives, and takes nothing.
+    ({"paused": True, "read_age_seconds": 900.0}, 1.0, "no_queues"),
+    ({"queues": [], "unread_seconds": 0.0}, 1.0, "no_queues"),
+    ({"paused": True, "active_count": 4}, 1.0, "no_queues"),
+    ({"paused": True, "draining": True}, 1.0, "draining"),
+    # It should have read for so long by its own measure.
+    ({"unread_seconds": 61.0}, 1.0, "not_consuming"),
+    ({"unread_seconds": 60.0}, 1.0, "ok"),
+    # Free for a moment, after hours in which it was full: its own measure is right, the clock says nothing.
+    ({"unread_seconds": 0.4, "read_age_seconds": 7200.0}, 1.0, "ok"),
+    # Nothing proves that it reads.
+    ({"unread_seconds": None, "read_age_seconds": 900.0}, 1.0, "ok"),
+    # What it measured a while ago has grown, or not: the record's age accuses nobody.
+    ({"unread_seconds": 59.0}, 29.0, "ok"),
+    # Slots are free, its hands are full of what waits for a limit.
+    ({"can_consume": False, "held_back": [{"by": "rate_limit"}]}, 1.0, "held_back"),
+    ({"can_consume": False, "held_back": []}, 1.0, "saturated"),
+    ({"held_back": [{"by": "eta"}], "connected": False}, 1.0, "reconnecting"),
+    ({"held_back": [{"by": "eta"}], "loop_age_seconds": 61.0}, 1.0, "stuck"),
     # Clocks that are not there accuse nobody.
     ({"loop_age_seconds": None, "read_age_seconds": None}, 1.0, "ok"),
     # Proven old.

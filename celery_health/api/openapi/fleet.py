@@ -22,6 +22,10 @@ from celery_health.api.openapi.parts import (
 )
 from celery_health.records import Source, WorkerState
 
+_HOLD: Final = fields(
+    {"by": text(), "task_name": text(), "count": whole(), "limit": unknown_or(text("The limit in words."))}
+)
+
 WORKERS: Final = fields(
     {
         "workers": rows(
@@ -31,6 +35,8 @@ WORKERS: Final = fields(
                     "pid": unknown_or(whole()),
                     "state": one_of(WorkerState),
                     "queues": unknown_or(rows(text())),
+                    "cancelled_queues": unknown_or(rows(text())),
+                    "held_back": unknown_or(rows(_HOLD)),
                     "pool": unknown_or(text()),
                     "concurrency": unknown_or(whole()),
                     "children": unknown_or(whole("Live pool processes.")),
@@ -42,6 +48,8 @@ WORKERS: Final = fields(
                     "loop_age_seconds": unknown_or(number("Since its event loop turned.")),
                     "read_age_seconds": unknown_or(number("Since it read the broker.")),
                     "progress_age_seconds": unknown_or(number("Since one of its tasks started or ended.")),
+                    "unread_seconds": unknown_or(number("For so long it should have read, and has not.")),
+                    "idle_seconds": unknown_or(number("For so long it could have begun a task.")),
                     "last_seen_seconds": unknown_or(number()),
                     "started_at": unknown_or(text(format="date-time")),
                     "versions": by_name(text()),

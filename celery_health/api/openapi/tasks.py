@@ -54,7 +54,12 @@ STATS: Final = fields(
             fields(
                 {
                     **{name: unknown_or(whole()) for name in _NAMED_COUNTS},
-                    "runtime_seconds": fields({name: unknown_or(number()) for name in ("p50", "p95", "p99")}),
+                    "runtime_seconds": fields(
+                        {
+                            **{name: unknown_or(number()) for name in ("p50", "p95", "p99")},
+                            "at_least": rows(text(enum=["p50", "p95", "p99"])),
+                        }
+                    ),
                 }
             )
         ),

@@ -66,8 +66,11 @@ def _longest_hold(evidence: Evidence, task: TaskFacts, etas: dict[str, float]) -
         if limit is not None:
             holds.append((limit, f"'{task.name}' is acknowledged late (acks_late), and may run"))
         observed = evidence.live.observed.get(task.name) if evidence.live else None
-        if observed is not None and observed.p99_seconds is not None:
-            holds.append((observed.p99_seconds, f"'{task.name}' is acknowledged late, and was seen to run"))
+        if observed is not None:
+            # Where the history ends, it says "at least so long".
+            ran = observed.measured_to_seconds if observed.p99_seconds is None else observed.p99_seconds
+            if ran is not None:
+                holds.append((ran, f"'{task.name}' is acknowledged late, and was seen to run"))
     return max(holds)
 
 
