@@ -38,6 +38,20 @@ def sleep_late(seconds: float) -> float:
     return seconds
 
 
+@shared_task(rate_limit="20/h")
+def limited() -> None:
+    """Do nothing, and no more than once in three minutes."""
+
+
+@shared_task
+def sleep_in_except(seconds: float) -> None:
+    """Sleep while an error is being handled, as a task that tries again by itself does."""
+    try:
+        raise Boom
+    except Boom:
+        time.sleep(seconds)
+
+
 @shared_task(acks_late=True, reject_on_worker_lost=True)
 def sleep_requeued(seconds: float) -> float:
     """Sleep; redelivered if the child is lost."""

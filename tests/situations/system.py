@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -112,6 +113,13 @@ class System:
         whole = name if "." in name else f"tests.project.tasks.{name}"
         for _ in range(count):
             self.app.send_task(whole, args, **options)
+
+    def run(self, command: str) -> None:
+        """Run a ``celery`` command that people are told to paste."""
+        program, *arguments = shlex.split(command)
+        assert program == "celery", command
+        env = {**os.environ, **project_env(self.url, health=self.settings, conf=self.conf)}
+        subprocess.run([sys.executable, "-m", program, *arguments], env=env, check=True, timeout=60)
 
     def send_from_a_process(self, name: str, **options: Any) -> None:
         """Send a task from a process of the project, as a view or a shell does: it counts what it sends."""

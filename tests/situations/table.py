@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from redis import Redis
 
+from celery_health.records import WorkerState
 from tests.situations.system import System
 from tests.support import Proxy, eventually
 
@@ -291,6 +292,18 @@ def consumer_cancelled(system: System) -> Iterator[None]:
     yield
 
 
+@situation("degraded", "workers.consuming", "warn", marks=("slow",))
+def consumer_cancelled_while_nothing_waits(system: System) -> Iterator[None]:
+    worker = system.worker()
+    system.healthy()
+    system.app.control.cancel_consumer("celery", destination=[worker.hostname])
+    yield
+    # As it is told to people, pasted.
+    [told] = [check for check in system.report().checks if check.id == "workers.consuming"]
+    system.run(str(told.recommendation).rpartition(": ")[2])
+    yield
+
+
 @situation("unhealthy", "queues.consumed", "fail", subject="ai_tasks", within="unconsumed_seconds")
 def worker_without_q(system: System) -> Iterator[None]:
     system.conf.update(ROUTED)
@@ -377,6 +390,43 @@ def prefetch_full_of_eta_tasks(system: System) -> Iterator[None]:
     system.send("add", count=20, countdown=600)
     system.healthy()
     yield from stay(system, patience(system))
+
+
+@situation("healthy", marks=("slow",))
+def rate_limited_tasks_fill_the_prefetch(system: System) -> Iterator[None]:
+    system.worker()
+    system.send("limited", count=15)
+    report = system.until(
+        lambda report: report.snapshot.workers[0].state is WorkerState.HELD_BACK, 20, "held back"
+    )
+    (stalled,) = [check for check in report.checks if check.id == "queues.stalled"]
+    assert "of 'tests.project.tasks.limited' for its rate limit (20/h)" in stalled.message, stalled
+    # Past the limit, and at the default ones past the next run that the rate allows.
+    yield from stay(system, 1.6 * system.limit("stalled_seconds"))
+
+
+@situation("healthy", marks=("slow",))
+def eta_tasks_fill_the_limit_of_the_worker(system: System) -> Iterator[None]:
+    system.conf["worker_eta_task_limit"] = 6
+    system.worker()
+    system.send("add", count=20, countdown=600)
+    report = system.until(
+        lambda report: report.snapshot.workers[0].state is WorkerState.HELD_BACK, 20, "held back"
+    )
+    (stalled,) = [check for check in report.checks if check.id == "queues.stalled"]
+    assert "until its ETA (worker_eta_task_limit 6)" in stalled.message, stalled
+    yield from stay(system, 1.3 * system.limit("stalled_seconds"))
+
+
+@situation("healthy", marks=("slow",))
+def freed_after_a_long_saturation(system: System) -> Iterator[None]:
+    limit = system.limit("not_consuming_seconds")
+    # One read takes longer than the limit: neither what was full, nor who waits for a message, has stopped.
+    system.conf["broker_transport_options"] = {"polling_interval": 2 * limit}
+    system.worker(options=["--prefetch-multiplier=1"])
+    system.healthy()
+    system.send("sleep_late", limit + 2)
+    yield from stay(system, 3 * limit + 3)
 
 
 @situation("healthy")
@@ -502,6 +552,17 @@ def max_tasks_per_child_one(system: System) -> Iterator[None]:
     for _ in range(5):
         system.send("add", count=5)
         yield from stay(system, patience(system) / 5)
+
+
+@situation("healthy", marks=("slow",))
+def autoscaled_to_none(system: System) -> Iterator[None]:
+    system.worker(options=["--autoscale=2,0"], env={"AUTOSCALE_KEEPALIVE": "1"})
+    system.healthy()
+    system.until(lambda report: report.snapshot.workers[0].children == 0, 20, "no process")
+    yield from stay(system, 1.3 * system.limit("childless_seconds"))
+    system.send("sleep", 2)
+    system.until(lambda report: report.snapshot.workers[0].active_count, 20, "runs again")
+    yield
 
 
 @situation("healthy")

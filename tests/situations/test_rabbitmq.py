@@ -22,6 +22,7 @@ WITH_STORE = [
     "stuck_pool_with_a_waiting_queue",
     "saturated_by_slow_tasks",
     "prefetch_full_of_eta_tasks",
+    pytest.param("rate_limited_tasks_fill_the_prefetch", marks=pytest.mark.slow),
     "solo_busy",
     "beat_task_under_an_unknown_name",
     "only_another_apps_worker",

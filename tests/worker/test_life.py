@@ -122,6 +122,20 @@ def test_warm_shutdown__drains_and_says_goodbye(
     assert not files(tmp_path)
 
 
+def test_sigterm__is_heeded_while_a_task_handles_an_error(
+    ledger: Ledger, truth_worker: Callable[..., Worker]
+) -> None:
+    # A solo task sits in its except block when the signal comes: no error of the worker's.
+    worker = truth_worker(pool="solo", health=QUICK)
+    ledger.app.send_task("tests.project.tasks.sleep_in_except", (4,))
+    patiently(lambda: ledger.record(worker.hostname).get("active_count"))
+    worker.signal(signal.SIGTERM)
+    patiently(lambda: ledger.record(worker.hostname)["draining"])
+    assert not ledger.record(worker.hostname)["goodbye"]
+    assert worker.wait(30) == 0
+    assert ledger.record(worker.hostname)["goodbye"]
+
+
 def test_cold_shutdown__counts_what_it_cuts_off(
     ledger: Ledger, truth_worker: Callable[..., Worker], tmp_path: Path
 ) -> None:
