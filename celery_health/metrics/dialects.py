@@ -110,6 +110,11 @@ EXPORTER: Final = (
     _gauge("celery_active_consumer_count", _QUEUE, "Consumers of the queue."),
     _gauge("celery_active_worker_count", _QUEUE, "Live workers that consume the queue."),
     _gauge("celery_active_process_count", _QUEUE, "Tasks that the queue's workers can run at once."),
+    _gauge(
+        "celery_held_back_process_count",
+        _QUEUE,
+        "Of those, of workers that take nothing now, for all they hold waits for a limit.",
+    ),
     DEAD_LETTER_SIZE,
     _counter(
         "celery_dead_letters_total",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -28,7 +29,7 @@ def facts_of(report: HealthReport | None, reading: StoreReading | None) -> Facts
     """
     facts: Facts = {"celery_health_up": {(): 0.0 if report is None else 1.0}}
     if report is not None:
-        facts |= _workers(report) | _queues(report.snapshot.queues)
+        facts |= _workers(report) | _queues(report.snapshot.queues, report.snapshot.workers)
         facts["celery_health_status"] = {(status.value,): float(status is report.status) for status in Status}
         letters = report.snapshot.dead_letters or {}
         facts["celery_dead_letter_queue_size"] = {
@@ -85,7 +86,7 @@ def _is_unknown(report: HealthReport, check: str) -> bool:
     )
 
 
-def _queues(queues: Iterable[QueueState]) -> Facts:
+def _queues(queues: Iterable[QueueState], workers: Iterable[Worker]) -> Facts:
     facts: Facts = {
         "celery_queue_length": {},
         "celery_queue_tasks_active": {},
@@ -94,7 +95,12 @@ def _queues(queues: Iterable[QueueState]) -> Facts:
         "celery_active_consumer_count": {},
         "celery_active_worker_count": {},
         "celery_active_process_count": {},
+        "celery_held_back_process_count": {},
     }
+    held_back: Counter[str] = Counter()
+    for worker in workers:
+        if worker.state is WorkerState.HELD_BACK:
+            held_back.update(dict.fromkeys(worker.queues or (), worker.concurrency or 0))
     for queue in queues:
         known = {
             "celery_queue_length": queue.ready,
@@ -104,6 +110,7 @@ def _queues(queues: Iterable[QueueState]) -> Facts:
             "celery_active_consumer_count": queue.consumers,
             "celery_active_worker_count": None if queue.consumers is None else len(queue.consumer_names),
             "celery_active_process_count": queue.capacity,
+            "celery_held_back_process_count": None if queue.capacity is None else held_back[queue.name],
         }
         for fact, value in known.items():
             if value is not None:

@@ -27,7 +27,7 @@ from celery_health.text.printable import printable
 _NAMES: Final = 6
 
 _WORRYING_WORKERS: Final = (WorkerState.STUCK, WorkerState.NOT_CONSUMING, WorkerState.GONE)
-_UNSURE_WORKERS: Final = (WorkerState.UNKNOWN, WorkerState.RECONNECTING)
+_UNSURE_WORKERS: Final = (WorkerState.UNKNOWN, WorkerState.RECONNECTING, WorkerState.NO_QUEUES)
 _CHECK_TONES: Final = {CheckStatus.FAIL: "bad", CheckStatus.WARN: "warn"}
 _TONES: Final = ("bad", "warn", "", "quiet")
 

@@ -30,6 +30,7 @@ CONTRACT = {
     "celery_active_consumer_count": ("gauge", ("queue_name",)),
     "celery_active_worker_count": ("gauge", ("queue_name",)),
     "celery_active_process_count": ("gauge", ("queue_name",)),
+    "celery_held_back_process_count": ("gauge", ("queue_name",)),
     "celery_dead_letter_queue_size": ("gauge", ("queue_name",)),
     "celery_dead_letters_total": ("counter", ("queue_name", "cause")),
     "celery_dead_letters_dropped_total": ("counter", ("queue_name", "reason")),

@@ -106,6 +106,7 @@ def test_queues__each_fact_of_each_queue():
         "celery_active_consumer_count": 3.0,
         "celery_active_worker_count": 2.0,
         "celery_active_process_count": 16.0,
+        "celery_held_back_process_count": 0.0,
     }
 
 
@@ -122,6 +123,18 @@ def test_queues__what_is_unknown_is_absent_and_an_empty_one_has_no_old_message()
         "celery_active_worker_count": {},
         "celery_active_process_count": {},
     }
+    assert facts["celery_held_back_process_count"] == {}
+
+
+def test_queues__slots_of_workers_that_a_limit_holds_back():
+    workers = (
+        worker("a", WorkerState.HELD_BACK, concurrency=4, queues=("emails", "celery")),
+        worker("b", WorkerState.OK, concurrency=2, queues=("emails",)),
+        worker("b", WorkerState.HELD_BACK, concurrency=1, queues=("emails",)),  # its double
+    )
+    queues = (QueueState(name="emails", capacity=7), QueueState(name="unknown"))
+    found = fact("celery_held_back_process_count", report(queues=queues, workers=workers))
+    assert found == {("emails",): 5.0}
 
 
 @pytest.mark.parametrize("status", Status)

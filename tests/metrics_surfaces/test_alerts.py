@@ -99,7 +99,9 @@ DRIVES = [
         alert="CeleryQueueStalled",
         series={
             'celery_queue_length{queue_name="emails"}': "5x20",
-            'celery_active_process_count{queue_name="emails"}': "4x20",
+            'celery_active_process_count{queue_name="emails"}': "6x20",
+            # One of its workers is held back by a limit; the other is not, and takes nothing.
+            'celery_held_back_process_count{queue_name="emails"}': "2x20",
             'celery_worker_tasks_active{hostname="w1@a"}': "1x20",
             'celery_task_received_total{name="a",queue_name="emails"}': "0+5x5 25x6 30+5x20",
         },
@@ -278,10 +280,11 @@ QUIET = {
         "celery_health_store_up": "1x20 0x70 1x40",
         'celery_health_internal_errors_total{where="x"}': "5x20 _x70 5x40",
     },
-    # Every slot is taken by tasks of other queues.
+    # Every slot is taken by tasks of other queues, but for those of a worker that a rate limit holds back.
     "CeleryQueueStalled": {
         'celery_queue_length{queue_name="emails"}': "5x20",
-        'celery_active_process_count{queue_name="emails"}': "4x20",
+        'celery_active_process_count{queue_name="emails"}': "6x20",
+        'celery_held_back_process_count{queue_name="emails"}': "2x20",
         'celery_worker_tasks_active{hostname="w1@a"}': "4x20",
         'celery_task_received_total{name="a",queue_name="emails"}': "7x20",
     },

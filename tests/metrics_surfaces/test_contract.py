@@ -48,6 +48,7 @@ EXPORTER = {
     "celery_active_consumer_count": ("gauge", QUEUE),
     "celery_active_worker_count": ("gauge", QUEUE),
     "celery_active_process_count": ("gauge", QUEUE),
+    "celery_held_back_process_count": ("gauge", QUEUE),
     "celery_dead_letter_queue_size": ("gauge", QUEUE),
     "celery_beat_last_tick_timestamp_seconds": ("gauge", ""),
     "celery_beat_overdue_seconds": ("gauge", "schedule"),

@@ -93,9 +93,11 @@ def _stalled(scope: Scope, matcher: str) -> str:
     # Whatever workers run may fill the slots of this queue's: fewer than its slots leaves one free for sure.
     running = f"sum by ({kept}) ({scope.gauge('celery_worker_tasks_active', by=('hostname',))})"
     slots = scope.gauge("celery_active_process_count", matcher, by=_BY)
+    # A worker whose hands are full of what waits for a rate limit takes nothing, and is well.
+    held_back = scope.gauge("celery_held_back_process_count", matcher, by=_BY)
     return (
         f"{scope.gauge('celery_queue_length', matcher, by=_BY)} > 0\n"
-        f"and\n{slots} > on ({kept}) group_left () {running}\n"
+        f"and\n({slots} - {held_back} or {slots}) > on ({kept}) group_left () {running}\n"
         f"unless\nsum by ({scope.names(_BY)}) ({received}) > 0"
     )
 

@@ -37,6 +37,7 @@ _ALL: Final = Panel(
         Query(expr=_queue("celery_queue_oldest_message_age_seconds"), legend="oldest, s"),
         Query(expr=_queue("celery_active_worker_count"), legend="workers"),
         Query(expr=_SLOTS, legend="slots"),
+        Query(expr=_queue("celery_held_back_process_count"), legend="held back"),
     ),
     kind="table",
     width=24,
