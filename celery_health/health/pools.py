@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from shlex import quote
 from typing import ClassVar
 
 from celery_health.conf import Settings
@@ -23,7 +24,9 @@ class WorkersPool(Check):
         with_children = [worker for worker in live if worker.children is not None]
         childless = [worker for worker in with_children if self._is_childless(worker, settings)]
         troubles = [
-            *self._childless(childless, all_are=bool(childless) and len(childless) == len(live)),
+            *self._childless(
+                childless, snapshot.app.name, all_are=bool(childless) and len(childless) == len(live)
+            ),
             *(self._dying(worker, settings) for worker in with_children if self._is_dying(worker, settings)),
             *(self._stuck(worker, settings) for worker in live if worker.state is WorkerState.STUCK),
         ]
@@ -40,16 +43,25 @@ class WorkersPool(Check):
         since = worker.childless_seconds
         return worker.children == 0 and (since is None or since > settings.limits.childless_seconds)
 
-    def _childless(self, workers: list[Worker], *, all_are: bool) -> Iterable[CheckResult]:
+    def _childless(self, workers: list[Worker], app_name: str, *, all_are: bool) -> Iterable[CheckResult]:
         for worker in workers:
+            # Told to have none, which autoscaling would undo.
+            shrunk = worker.concurrency == 0
+            what = f"Worker '{worker.hostname}' has no live pool process"
+            grow = f"celery -A {app_name} control pool_grow 1 -d {quote(worker.hostname)}"
             yield self.result(
                 CheckStatus.FAIL if all_are else CheckStatus.WARN,
-                f"Worker '{worker.hostname}' has no live pool process.",
+                f"{what}: its pool was shrunk to none (pool_shrink)." if shrunk else f"{what}.",
                 subject=worker.hostname,
                 observed=0,
                 limit=1,
                 unit="processes",
-                recommendation=f"Worker '{worker.hostname}' can run nothing. Read its log, and restart it.",
+                recommendation=f"Worker '{worker.hostname}' can run nothing. "
+                + (
+                    f"Restart it, or have its pool grow: {grow}"
+                    if shrunk
+                    else "Read its log, and restart it."
+                ),
             )
 
     def _is_dying(self, worker: Worker, settings: Settings) -> bool:

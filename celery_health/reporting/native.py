@@ -1,12 +1,13 @@
-"""Threads and locks of the interpreter itself, whatever gevent has put in their place.
+"""Threads and locks of the interpreter itself, whatever gevent or eventlet has put in their place.
 
 A greenlet cannot report that the loop it runs in is stuck, and a greenlet's lock switches to that loop. A
-native thread that opens a patched socket gets a gevent hub of its own, so redis-py works in it unchanged,
-and greenlets that burn the processor delay it by the interpreter's switch interval only.
+native thread that opens a patched socket gets a hub of its own, under either, so redis-py works in it
+unchanged, and greenlets that burn the processor delay it by the interpreter's switch interval only.
 """
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import sys
 from collections.abc import Callable
@@ -24,22 +25,31 @@ class Lock(Protocol):
         """Give the lock back; a RuntimeError when nobody holds it."""
 
 
-def _original(module: str, name: str) -> Any:
-    # Asked at use, never at import: a web server may patch long after it has imported the project.
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is not None:
-        return monkey.get_original(module, name)
-    return getattr(__import__(module), name)
+# Asked at use, never at import: a web server may patch long after it has imported the project.
 
 
-def _is_patched() -> bool:
+def _is_gevents() -> bool:
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and bool(monkey.is_module_patched("_thread"))
 
 
+def _is_eventlets() -> bool:
+    patcher = sys.modules.get("eventlet.patcher")
+    return patcher is not None and bool(patcher.is_monkey_patched("thread"))
+
+
+def _original(name: str) -> Any:
+    """Return what ``_thread`` has under `name`, unpatched."""
+    if _is_gevents():
+        return sys.modules["gevent.monkey"].get_original("_thread", name)
+    if _is_eventlets():
+        return getattr(sys.modules["eventlet.patcher"].original("_thread"), name)
+    return getattr(_thread, name)
+
+
 def allocate_lock() -> Lock:
     """Return an open lock that blocks the whole thread, greenlets included."""
-    lock: Lock = _original("_thread", "allocate_lock")()
+    lock: Lock = _original("allocate_lock")()
     return lock
 
 
@@ -52,9 +62,13 @@ def start_daemon(target: Callable[[], None], name: str, *, at_end: Callable[[], 
     Raises:
         RuntimeError: the system gives no more threads, or the interpreter is ending.
     """
-    if _is_patched():
+    if _is_gevents():
         _settle_gevent()
-        _original("_thread", "start_new_thread")(_ending, (partial(_with_hub, target), at_end))
+        _original("start_new_thread")(_ending, (partial(_with_hub, target), at_end))
+        return
+    if _is_eventlets():
+        # Its hub goes with the thread's locals.
+        _original("start_new_thread")(_ending, (target, at_end))
         return
     import threading
 

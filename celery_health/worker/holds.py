@@ -1,7 +1,8 @@
 """What keeps a worker with free slots from taking more: its hands are full of what may not run yet.
 
 Celery takes messages until its prefetch count is reached. What waits for a rate limit counts; what waits for
-its ETA counts where ``worker_eta_task_limit`` stops the count from growing with each (kombu/common.py: QoS).
+its ETA counts where the count does not grow with each: at ``worker_eta_task_limit`` (kombu/common.py: QoS), and
+on quorum queues, where it is static (celery/worker/consumer/tasks.py: Tasks.qos_global).
 """
 
 from __future__ import annotations
@@ -26,10 +27,24 @@ def holds(consumer: Any, *, limited: Sequence[Any], scheduled: Sequence[Any]) ->
         scheduled: those that wait for their ETA.
     """
     rows = _rows("rate_limit", limited, lambda name: _rate_limit(consumer, name))
-    eta_limit = getattr(getattr(consumer, "qos", None), "max_prefetch", None)
-    if eta_limit is not None and consumer.qos.value >= eta_limit:
+    eta_limit = getattr(consumer.qos, "max_prefetch", None)
+    if _is_static(consumer):
+        rows += _rows(
+            "eta", scheduled, lambda name: f"prefetch count {prefetch_limit(consumer)}, quorum queue"
+        )
+    elif eta_limit is not None and consumer.qos.value >= eta_limit:
         rows += _rows("eta", scheduled, lambda name: f"worker_eta_task_limit {eta_limit}")
     return sorted(rows, key=lambda row: -int(row["count"]))[:MAX_HOLDS]
+
+
+def prefetch_limit(consumer: Any) -> int:
+    """Return how many messages an AMQP broker gives the worker at once; 0 is without bound."""
+    return int(consumer.initial_prefetch_count if _is_static(consumer) else consumer.qos.value)
+
+
+def _is_static(consumer: Any) -> bool:
+    """Say whether the prefetch count stays as it began: on quorum queues, whatever Celery sets later."""
+    return getattr(consumer, "qos_global", None) is False
 
 
 def _rows(by: str, requests: Iterable[Any], limit: Callable[[str], str | None]) -> list[dict[str, Any]]:

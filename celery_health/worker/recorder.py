@@ -22,6 +22,7 @@ from celery_health.conf import Settings
 from celery_health.reporting.faults import Faults
 from celery_health.worker.clocks import Clocks, rounded
 from celery_health.worker.held import HeldTasks, any_runs, copied, running_count, sane, unacknowledged
+from celery_health.worker.holds import prefetch_limit
 from celery_health.worker.overdue import Overdue
 from celery_health.worker.pools import (
     Children,
@@ -120,9 +121,8 @@ class Recorder:
         if channel_qos is not None and hasattr(channel_qos, "can_consume"):
             return bool(channel_qos.can_consume())
         # AMQP: the broker pushes as long as fewer are unacknowledged than the prefetch count.
-        if not qos.value:
-            return True
-        return unacknowledged(consumer) < int(qos.value)
+        limit = prefetch_limit(consumer)
+        return not limit or unacknowledged(consumer) < limit
 
     def unread_seconds(self, now: float) -> float | None:
         """Return for how long the worker should have read and has not; None where nothing proves reading."""

@@ -162,6 +162,10 @@ POOL = [
     ([recorded(children=4)], [(None, "pass")]),
     # No process left to run a task.
     ([recorded(children=0)], [("worker1@host", "fail")]),
+    # Told to have none.
+    ([recorded(children=0, concurrency=0, childless_seconds=31.0)], [("worker1@host", "fail")]),
+    # Scaled down to none, to grow with the next message: it counts as having one.
+    ([recorded(children=0, concurrency=0, childless_seconds=0.0)], [(None, "pass")]),
     # Another worker has some.
     ([recorded("a@h", children=0, childless_seconds=31.0), recorded("b@h", children=4)], [("a@h", "warn")]),
     # Threads and gevent have no processes.
