@@ -1,8 +1,8 @@
 """What keeps a worker with free slots from taking more: its hands are full of what may not run yet.
 
 Celery takes messages until its prefetch count is reached. What waits for a rate limit counts; what waits for
-its ETA counts where the count does not grow with each: at ``worker_eta_task_limit`` (kombu/common.py: QoS), and
-on quorum queues, where it is static (celery/worker/consumer/tasks.py: Tasks.qos_global).
+its ETA counts where that does not grow with each: at ``worker_eta_task_limit`` (kombu/common.py: QoS), and on
+quorum queues, where it is static (celery/worker/consumer/tasks.py: Tasks.qos_global).
 """
 
 from __future__ import annotations
@@ -29,9 +29,8 @@ def holds(consumer: Any, *, limited: Sequence[Any], scheduled: Sequence[Any]) ->
     rows = _rows("rate_limit", limited, lambda name: _rate_limit(consumer, name))
     eta_limit = getattr(consumer.qos, "max_prefetch", None)
     if _is_static(consumer):
-        rows += _rows(
-            "eta", scheduled, lambda name: f"prefetch count {prefetch_limit(consumer)}, quorum queue"
-        )
+        limit = f"prefetch count {prefetch_limit(consumer)}, static on quorum queues"
+        rows += _rows("eta", scheduled, lambda _: limit)
     elif eta_limit is not None and consumer.qos.value >= eta_limit:
         rows += _rows("eta", scheduled, lambda name: f"worker_eta_task_limit {eta_limit}")
     return sorted(rows, key=lambda row: -int(row["count"]))[:MAX_HOLDS]
@@ -44,7 +43,11 @@ def prefetch_limit(consumer: Any) -> int:
 
 def _is_static(consumer: Any) -> bool:
     """Say whether the prefetch count stays as it began: on quorum queues, whatever Celery sets later."""
-    return getattr(consumer, "qos_global", None) is False
+    transport = getattr(consumer.connection, "transport", None)
+    # On virtual transports it is not global either, and follows all the same.
+    return (
+        getattr(consumer, "qos_global", None) is False and getattr(transport, "driver_type", None) == "amqp"
+    )
 
 
 def _rows(by: str, requests: Iterable[Any], limit: Callable[[str], str | None]) -> list[dict[str, Any]]:

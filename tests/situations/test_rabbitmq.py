@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from kombu import Queue
 
+from celery_health.records import Status, WorkerState
 from tests.situations.system import System
-from tests.situations.table import SITUATIONS
+from tests.situations.table import SITUATIONS, stay
 from tests.situations.test_situations import play
 from tests.support import RedisServer
 
@@ -50,6 +52,31 @@ def test_rabbitmq__with_a_store(name: str, rabbit_url: str, redis_server: RedisS
     with RedisServer() as store:
         system = System(redis=store, is_soak=False, url=rabbit_url, health={"STORE_URL": store.url})
         play(BY_NAME[name], system)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_rabbitmq__eta_tasks_fill_a_quorum_queues_prefetch(
+    rabbit_url: str, redis_server: RedisServer
+) -> None:
+    # There the prefetch count is static; a sender that does not know sends ETA tasks straight to the queue.
+    with RedisServer() as store:
+        system = System(redis=store, is_soak=False, url=rabbit_url, health={"STORE_URL": store.url})
+        try:
+            system.worker(conf={"task_default_queue_type": "quorum"})
+            system.app.conf.task_queues = [Queue("celery", no_declare=True)]
+            system.send("add", count=12, countdown=600)
+            report = system.until(
+                lambda report: report.snapshot.workers[0].state is WorkerState.HELD_BACK, 20, "held back"
+            )
+            [hold] = report.snapshot.workers[0].held_back or ()
+            assert (hold.by, hold.count, hold.limit) == (
+                "eta", 4, "prefetch count 4, static on quorum queues"
+            )  # fmt: skip
+            for _ in stay(system, 1.3 * system.limit("stalled_seconds")):
+                assert system.report().status is Status.HEALTHY
+        finally:
+            system.close()
 
 
 @pytest.mark.timeout(120)
