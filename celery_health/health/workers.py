@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
-from shlex import quote
 from typing import ClassVar
 
 from celery_health.conf import Settings
-from celery_health.health.base import Check, worker_command
+from celery_health.health.base import Check
 from celery_health.health.needs import Need, a_worker_lives, reads_are_told, tasks_are_sent, workers_are_known
 from celery_health.records import CheckResult, CheckStatus, Snapshot, Worker, WorkerState
+from celery_health.text.commands import add_consumer_command, worker_command
 
 NO_WORKERS = "No active Celery workers found"
 
@@ -158,8 +158,8 @@ class WorkersConsuming(Check):
     def _without_queues(self, worker: Worker, app_name: str) -> CheckResult:
         why = f"Worker '{worker.hostname}' consumes no queue: its consumer was cancelled (cancel_consumer)."
         commands = " && ".join(
-            f"celery -A {app_name} control add_consumer {queue} -d {quote(worker.hostname)}"
-            for queue in map(quote, worker.cancelled_queues or ("QUEUE",))
+            add_consumer_command(app_name, queue, worker.hostname)
+            for queue in worker.cancelled_queues or ("QUEUE",)
         )
         return self.result(
             CheckStatus.WARN,

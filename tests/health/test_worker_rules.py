@@ -145,8 +145,8 @@ def test_workers_consuming__a_cancelled_consumer_is_named_with_what_brings_it_ba
     )
     assert result.recommendation == (
         f"{result.message} Restart it, or have it consume again: "
-        "celery -A proj control add_consumer celery -d worker1@host && "
-        "celery -A proj control add_consumer 'e mails' -d worker1@host"
+        "celery -A proj control -d worker1@host add_consumer celery && "
+        "celery -A proj control -d worker1@host add_consumer 'e mails'"
     )
 
 
