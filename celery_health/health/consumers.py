@@ -126,7 +126,7 @@ class QueuesStalled(Check):
         if not queue.ready or settings.scales_to_zero(queue.name):
             return
         free = [worker for worker in consumers if _has_free_slots(worker)]
-        if free:
+        if free and not _waits_for_one(queue, consumers, free):
             yield from self._judge_free(queue, free, settings)
         elif held := [worker for worker in consumers if worker.state is WorkerState.HELD_BACK]:
             # No fault: what waits is taken when the limit allows it.
@@ -182,6 +182,12 @@ def _has_free_slots(worker: Worker) -> bool:
     if worker.active_count is None or not worker.concurrency:
         return False
     return worker.active_count < worker.concurrency
+
+
+def _waits_for_one(queue: QueueState, consumers: Sequence[Worker], free: Sequence[Worker]) -> bool:
+    """Say whether the broker gives to one consumer alone, and that may be one whose slots are taken."""
+    single = any(queue.name in worker.single_active_queues for worker in consumers)
+    return single and len(free) < sum(worker.state.is_live for worker in consumers)
 
 
 def _idle_seconds(worker: Worker) -> float | None:

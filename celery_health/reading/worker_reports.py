@@ -63,6 +63,7 @@ def worker_from_report(
         scheduled_by_queue=counts(report.get("scheduled_by_queue")),
         processed=of_type(int, report.get("processed")),
         prefetch_count=of_type(int, report.get("prefetch_count")),
+        single_active_queues=names(report.get("single_active_queues")) or (),
         held_back=_holds(report.get("held_back")),
         is_paused=report.get("paused") is True,
         is_draining=report.get("draining") is True,

@@ -51,7 +51,8 @@ def load_state(record: Mapping[str, Any]) -> WorkerState:
     """
     if record.get("paused") is True or record.get("queues") == []:
         return WorkerState.NO_QUEUES
-    if record.get("held_back"):
+    held_back = record.get("held_back")
+    if isinstance(held_back, list) and held_back:
         return WorkerState.HELD_BACK
     if record.get("can_consume") is False:
         return WorkerState.SATURATED

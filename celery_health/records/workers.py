@@ -146,6 +146,8 @@ class Worker:
     """Queues that it consumed when it started, and was told to consume no more (``cancel_consumer``)."""
     held_back: tuple[Hold, ...] | None = None
     """What holds it back from taking more, though it has free slots; empty for nothing, None when unknown."""
+    single_active_queues: tuple[str, ...] = ()
+    """Of its queues, those whose messages the broker gives to one consumer alone (single active consumer)."""
     is_paused: bool = False
     """Told to consume nothing (``cancel_consumer``), and doing so."""
     is_draining: bool = False

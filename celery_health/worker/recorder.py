@@ -95,6 +95,11 @@ class Recorder:
             return ()
         return tuple(str(queue.name) for queue in copied(lambda: task_consumer.queues))
 
+    def _single_active_queues(self) -> list[str]:
+        """Return the consumed queues whose messages RabbitMQ gives to one of their consumers alone."""
+        queues = copied(lambda: getattr(getattr(self.consumer, "task_consumer", None), "queues", ()))
+        return [sane(q.name) for q in queues if (q.queue_arguments or {}).get("x-single-active-consumer")]
+
     def attach(self) -> None:
         """Note what a consumer that has just connected consumes; of the first one, what it began with."""
         if self._first_queues is None:
@@ -167,6 +172,7 @@ class Recorder:
             "app_id": self._identity.app_id,
             "queues": [sane(queue) for queue in queues],
             "cancelled_queues": [sane(q) for q in self._first_queues or () if connected and q not in queues],
+            "single_active_queues": self._single_active_queues(),
             "fingerprint": self.fingerprint,
             "pool": pool_name(pool),
             "concurrency": slots(pool),

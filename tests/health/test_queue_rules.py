@@ -130,6 +130,26 @@ def test_queues_stalled__a_worker_that_is_held_back_excuses_no_other() -> None:
     assert results(QueuesStalled(), make_snapshot(queues=[queue], workers=workers)) == [("celery", "fail")]
 
 
+SINGLE = {"single_active_queues": ("celery",)}
+SINGLE_ACTIVE = [
+    # The broker gives to the other one alone, whose slots are taken: this one gets nothing, and is well.
+    ([make_worker("a@h", **IDLE, **SINGLE), make_worker("b@h", active_count=4, **IDLE, **SINGLE)], "pass"),
+    # Whoever is the one, it takes nothing.
+    ([make_worker("a@h", **IDLE, **SINGLE), make_worker("b@h", **IDLE, **SINGLE)], "fail"),
+    # An ordinary queue: both should take.
+    ([make_worker("a@h", **IDLE), make_worker("b@h", active_count=4, **IDLE)], "fail"),
+]
+
+
+@pytest.mark.parametrize(("workers", "expected"), SINGLE_ACTIVE)
+def test_queues_stalled__a_single_active_consumer(workers: list[Worker], expected: str) -> None:
+    queue = make_queue(ready=40, held_seconds=130.0, consumer_names=("a@h", "b@h"))
+
+    ((_, status),) = results(QueuesStalled(), make_snapshot(queues=[queue], workers=workers))
+
+    assert status == expected
+
+
 AGE = [
     (make_queue(ready=3, oldest_age_seconds=599.0), "pass"),
     (make_queue(ready=3, oldest_age_seconds=601.0), "warn"),

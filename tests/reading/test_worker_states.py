@@ -71,7 +71,7 @@ STATES = [
     # It said so.
     ({"goodbye": True}, 1.0, "gone"),
     # A record of another version, with nothing that we know.
-    (dict.fromkeys(WELL, "?"), 1.0, "ok"),
+    ({**dict.fromkeys(WELL, "?"), "held_back": "?", "unread_seconds": "?", "queues": "?"}, 1.0, "ok"),
 ]
 
 
