@@ -14,6 +14,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
+from celery_health.reporting.green_logs import LOGS
+
 
 class Lock(Protocol):
     """What ``_thread.allocate_lock`` returns."""
@@ -64,11 +66,11 @@ def start_daemon(target: Callable[[], None], name: str, *, at_end: Callable[[], 
     """
     if _is_gevents():
         _settle_gevent()
-        _original("start_new_thread")(_ending, (partial(_with_hub, target), at_end))
+        _original("start_new_thread")(_ending, (partial(_with_gevents_hub, target), at_end))
         return
     if _is_eventlets():
-        # Its hub goes with the thread's locals.
-        _original("start_new_thread")(_ending, (target, at_end))
+        LOGS.start()
+        _original("start_new_thread")(_ending, (partial(_with_eventlets_hub, target), at_end))
         return
     import threading
 
@@ -96,7 +98,24 @@ def _ending(target: Callable[[], None], at_end: Callable[[], None] | None) -> No
             at_end()
 
 
-def _with_hub(target: Callable[[], None]) -> None:
+def _with_eventlets_hub(target: Callable[[], None]) -> None:
+    """Run `target`, then take down the hub that its sockets made for this thread, if they did."""
+    LOGS.enter()
+    try:
+        target()
+    finally:
+        LOGS.leave()
+        with contextlib.suppress(Exception):
+            hubs = sys.modules["eventlet.hubs"]
+            hub = getattr(hubs._threadlocal, "hub", None)
+            if hub is not None:
+                if hub.running:
+                    hub.abort(wait=True)
+                del hubs._threadlocal.hub
+                hub.poll.close()
+
+
+def _with_gevents_hub(target: Callable[[], None]) -> None:
     """Run `target`, then take down the hub that its sockets made for this thread, if they did."""
     try:
         target()

@@ -1,4 +1,4 @@
-"""Native threads in a process that gevent has patched: they end before it does, and leave nothing."""
+"""Native threads where gevent or eventlet has patched all else: they end in time, and leave nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.support import ROOT
 
 AGENT = """
-from gevent import monkey; monkey.patch_all()
+PATCH
 import sys, time
 from celery import Celery
 from celery_health.conf import Settings
@@ -33,7 +33,7 @@ assert agent.finish(20)
 """
 
 THREADS = """
-from gevent import monkey; monkey.patch_all()
+PATCH
 import os, socket, sys, time
 from celery_health.reporting.native import start_daemon
 
@@ -56,9 +56,49 @@ assert len(os.listdir("/proc/self/fd")) == before, os.listdir("/proc/self/fd")
 """
 
 
-def run(code: str, argument: str) -> subprocess.CompletedProcess[str]:
+LOGS = """
+PATCH
+import contextlib, logging, sys, time
+from celery_health.reporting.native import allocate_lock, start_daemon
+
+class Slow(logging.Handler):
+    written = []
+
+    def emit(self, record):
+        # Writing lets the native thread come here meanwhile.
+        with contextlib.suppress(RuntimeError):
+            writes.release()
+        never.acquire(True, 0.3)
+        self.written.append(record.getMessage())
+
+def log():
+    writes.acquire()
+    logging.getLogger("celery_health").error("from the thread")
+
+writes, never, ended = allocate_lock(), allocate_lock(), allocate_lock()
+for lock in (writes, never, ended):
+    lock.acquire()
+logging.basicConfig(handlers=[Slow()], level=logging.INFO)
+start_daemon(log, "logs", at_end=ended.release)
+logging.info("from a greenlet")
+until = time.monotonic() + 20
+while len(Slow.written) < 2:
+    assert time.monotonic() < until, "the thread waits for ever"
+    time.sleep(0.01)
+assert ended.acquire(True, 20)
+assert Slow.written == ["from a greenlet", "from the thread"], Slow.written
+"""
+
+PATCHES = {
+    "gevent": "from gevent import monkey; monkey.patch_all()",
+    "eventlet": "import eventlet; eventlet.monkey_patch()",
+}
+
+
+def run(code: str, argument: str, library: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code, argument],
+        # Eventlet warns of itself.
+        [sys.executable, "-W", "ignore", "-c", code.replace("PATCH", PATCHES[library]), argument],
         env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.project.settings"},
         cwd=ROOT,
         capture_output=True,
@@ -68,14 +108,22 @@ def run(code: str, argument: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_agent__under_gevent_the_process_may_exit_as_soon_as_it_has_ended(redis_url: str) -> None:
+@pytest.mark.parametrize("library", PATCHES)
+def test_agent__the_process_may_exit_as_soon_as_it_has_ended(library: str, redis_url: str) -> None:
     # Several times: taking a hub down while the interpreter ends aborts it, but not at each exit.
     for _ in range(5):
-        done = run(AGENT, redis_url)
+        done = run(AGENT, redis_url, library)
         assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="Open files are counted in /proc.")
-def test_threads__under_gevent_each_takes_its_hub_with_it(redis_url: str) -> None:
-    done = run(THREADS, redis_url.partition("127.0.0.1:")[2].partition("/")[0])
+@pytest.mark.parametrize("library", PATCHES)
+def test_threads__each_takes_its_hub_with_it(library: str, redis_url: str) -> None:
+    done = run(THREADS, redis_url.partition("127.0.0.1:")[2].partition("/")[0], library)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("library", PATCHES)
+def test_threads__may_log_while_a_greenlet_does(library: str) -> None:
+    done = run(LOGS, "", library)
     assert (done.returncode, done.stderr) == (0, "")
