@@ -106,8 +106,8 @@ def workers_can_tell(snapshot: Snapshot) -> Lack | None:
 
 
 def reads_are_told(snapshot: Snapshot) -> Lack | None:
-    """Need the store in which workers say when they last read; a worker that has stopped needs none."""
-    stopped = (WorkerState.NOT_CONSUMING, WorkerState.STUCK)
+    """Need the store in which workers say when they last read; one that takes nothing needs none."""
+    stopped = (WorkerState.NOT_CONSUMING, WorkerState.STUCK, WorkerState.NO_QUEUES)
     if snapshot.store.configured or any(worker.state in stopped for worker in snapshot.workers):
         return None
     if any(worker.read_age_seconds is not None for worker in snapshot.workers):
