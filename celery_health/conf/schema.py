@@ -129,6 +129,10 @@ class LabelSettings:
     """A parameter's name, or a callable of the task's args and kwargs; None for the label's own name."""
 
 
+#: What of ``TASKS`` says from when on a run is too long.
+_STUCK: Final = ("expected", "stuck_floor_seconds")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """``CELERY_HEALTH``, parsed. Attribute names are the keys in lower case; durations are seconds."""
@@ -191,6 +195,12 @@ class Settings:
         special = self.queues.get(queue, {}) if queue is not None else self.tasks.get(task or "", {})
         value: float = special.get(name, getattr(self.limits, name))
         return value
+
+    @property
+    def least_stuck_seconds(self) -> float:
+        """Return the shortest run that may be called stuck, of any task that names no limit of its own."""
+        own = [task[name] for task in self.tasks.values() for name in _STUCK if task.get(name) is not None]
+        return float(min([self.limits.stuck_floor_seconds, *own]))
 
     def scales_to_zero(self, queue: str) -> bool:
         """Say whether a queue may be without consumers while it is empty."""

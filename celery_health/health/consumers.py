@@ -20,7 +20,12 @@ class QueuesConsumed(Check):
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per queue without a consumer, else one for all."""
-        results = [result for queue in snapshot.queues for result in self._judge(queue, snapshot, settings)]
+        results = [
+            result
+            for queue in snapshot.queues
+            if not queue.consumers
+            for result in self._judge(queue, snapshot, settings)
+        ]
         if results:
             yield from results
         # That a queue has no consumer is known without its depth; that none needs one is not.
@@ -110,6 +115,8 @@ class QueuesStalled(Check):
             by_name.setdefault(worker.hostname, []).append(worker)
         results: list[CheckResult] = []
         for queue in snapshot.queues:
+            if not queue.ready:
+                continue
             # Of two workers under one name each may have other queues.
             consumers = [
                 worker
@@ -123,7 +130,7 @@ class QueuesStalled(Check):
     def _judge(
         self, queue: QueueState, consumers: Sequence[Worker], settings: Settings
     ) -> Iterable[CheckResult]:
-        if not queue.ready or settings.scales_to_zero(queue.name):
+        if settings.scales_to_zero(queue.name):
             return
         free = [worker for worker in consumers if _has_free_slots(worker)]
         if free and not _waits_for_one(queue, consumers, free):

@@ -21,6 +21,8 @@ class QueuesDepth(Check):
         """Yield one result per queue over its limit or unreadable, else one for all."""
         troubled = False
         for queue in snapshot.queues:
+            if queue.ready == 0:
+                continue
             limit = settings.limit("depth", queue=queue.name)
             if queue.ready is None:
                 troubled = True
@@ -68,7 +70,12 @@ class QueuesAge(Check):
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per queue that is late, or whose age is unknown while it holds messages."""
-        results = [result for queue in snapshot.queues for result in self._judge(queue, snapshot, settings)]
+        results = [
+            result
+            for queue in snapshot.queues
+            if queue.ready != 0
+            for result in self._judge(queue, snapshot, settings)
+        ]
         if results:
             yield from results
             return

@@ -86,10 +86,11 @@ class TasksStuck(Check):
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per stuck task, else one for all."""
+        least = settings.least_stuck_seconds
         results = [
             result
             for worker in snapshot.workers
-            if worker.state.is_live
+            if worker.state.is_live and worker.may_run_over(least)
             for task in worker.active
             for result in self._judge(task, snapshot, settings)
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +10,7 @@ from celery_health.brokers.base import BrokerReading, QueueReading
 from celery_health.conf import Settings
 from celery_health.reading.consumption import ConsumerEvidence, consumption_of
 from celery_health.reading.queue_watch import QueueWatch
+from celery_health.reading.quiet_queues import QuietQueues
 from celery_health.records import QueueState, Worker
 from celery_health.topology import Topology
 
@@ -22,22 +23,48 @@ class QueueSources:
     """Everything that says something of queues, read in one go."""
 
     reading: BrokerReading
+    workers: Sequence[Worker]
     consumers: ConsumerEvidence
+    """What these workers, and all others, say of who consumes what."""
     now: float
     """On the clock of `QueueWatch`."""
     wall_time: float
     """Unix seconds by the broker's clock, or this host's where the broker has none: for publish stamps."""
 
 
-def queue_states(
-    sources: QueueSources, topology: Topology, settings: Settings, watch: QueueWatch
-) -> tuple[QueueState, ...]:
-    """Return the state of every queue that was read, by name."""
-    watch.keep(set(sources.reading.queues))
-    return tuple(
-        _state(queue, sources, topology, settings, watch)
-        for _, queue in sorted(sources.reading.queues.items())
-    )
+class QueueStates:
+    """Puts the states of queues together, reading after reading. One thread at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._watch = QueueWatch()
+        self._quiet = QuietQueues()
+        self._names: tuple[str, ...] = ()
+
+    def update(self, sources: QueueSources, topology: Topology) -> tuple[QueueState, ...]:
+        """Return the state of every queue that was read, by name."""
+        queues, expected, quiet = sources.reading.queues, topology.expected, self._quiet
+        names = tuple(sorted(queues))
+        if names != self._names:
+            self._names = names
+            self._watch.keep(set(names))
+            quiet.only(queues)
+        quiet.look(sources.workers, sources.consumers)
+        states = []
+        for name in names:
+            queue, reasons = queues[name], expected.get(name, ())
+            state = quiet.state(queue, reasons)
+            if state is None:
+                if quiet.forget(name) and quiet.last_reading_at is not None:
+                    # What was left out while it was quiet.
+                    self._watch.note_consumption(
+                        name, is_consumed=True, is_by_name=True, now=quiet.last_reading_at
+                    )
+                state = _state(queue, sources, topology, self._settings, self._watch)
+                quiet.keep(queue, reasons, state)
+            states.append(state)
+        quiet.last_reading_at = sources.now
+        return tuple(states)
 
 
 def _state(
@@ -79,7 +106,6 @@ def _state(
         foreign_consumers=found.foreign,
         idle_consumers=tuple(f"{worker.hostname} ({_said(worker)})" for worker in found.idle),
         capacity=sum(worker.concurrency or 0 for worker in takers) if told else None,
-        last_consumed_seconds=(sources.consumers.last_consumed or {}).get(name),
         unconsumed_seconds=unconsumed,
         unconsumed_by_store=found.by_store,
         consumption_unknown=found.unknown,

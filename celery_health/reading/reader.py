@@ -20,8 +20,7 @@ from celery_health.reading.checkout import Checkout
 from celery_health.reading.consumption import evidence_of
 from celery_health.reading.flight import Run, SharedFlight
 from celery_health.reading.live import LiveWorkers, Sighting
-from celery_health.reading.queue_states import QueueSources, queue_states
-from celery_health.reading.queue_watch import QueueWatch
+from celery_health.reading.queue_states import QueueSources, QueueStates
 from celery_health.reading.recorded import Recorded, RecordedWorkers
 from celery_health.reading.schedules import schedule_entries, schedule_exists
 from celery_health.reading.task_totals import TaskTotals
@@ -79,7 +78,7 @@ class Reader:
         self._live = LiveWorkers(
             app, self.facts.app_id, memory_seconds=settings.limits.lost_worker_memory_seconds
         )
-        self._watch = QueueWatch()
+        self._queues = QueueStates(settings)
         self._vanished = Vanished(settings.heartbeat_interval, settings.flush_interval)
         self._letters = LetterCount(app, settings)
         self._live_worker_at: float | None = None
@@ -141,6 +140,7 @@ class Reader:
         now = time.monotonic()
         sources = QueueSources(
             reading=reading,
+            workers=workers,
             consumers=evidence_of(
                 workers,
                 foreign=sighting.foreign,
@@ -155,12 +155,12 @@ class Reader:
         with run.updating():
             if any(worker.state.is_live for worker in workers):
                 self._live_worker_at = now
-            queues = queue_states(sources, topology, self.settings, self._watch)
+            queues = self._queues.update(sources, topology)
         if self._deserves_second_look(queues, deadline):
             time.sleep(SECOND_LOOK_SECONDS)
             again = replace(sources, reading=broker.read(names, deadline), now=time.monotonic())
             with run.updating():
-                queues = queue_states(again, topology, self.settings, self._watch)
+                queues = self._queues.update(again, topology)
         return Snapshot(
             taken_at=datetime.now(UTC),
             app=self.facts,
@@ -227,7 +227,8 @@ class Reader:
     def _deserves_second_look(self, queues: Sequence[QueueState], deadline: Deadline) -> bool:
         """Say whether a queue seen for the first time holds what looks stalled: seen twice, it is."""
         return deadline.remaining() > 2 * SECOND_LOOK_SECONDS and any(
-            queue.held_seconds is None
+            queue.ready
+            and queue.held_seconds is None
             and (queue.oldest_age_seconds or 0.0) > self.settings.limit("stalled_seconds", queue=queue.name)
             for queue in queues
         )

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from celery_health.conf import Settings
 from celery_health.counters import OTHER, SENT, decode
@@ -17,9 +17,9 @@ from celery_health.exceptions import CeleryHealthError
 from celery_health.reading.beat_reports import beat_of
 from celery_health.reading.processes import Shown, shown
 from celery_health.reading.task_totals import TaskTotals, totals_by_task
-from celery_health.reading.worker_reports import worker_from_report
+from celery_health.reading.worker_reports import aged, worker_from_report
 from celery_health.reading.worker_states import recorded_state
-from celery_health.records import Beat, ObservedRuntime, Source, StoreState, TaskOutcomes, Worker
+from celery_health.records import Beat, ObservedRuntime, Source, StoreState, TaskOutcomes, Worker, WorkerState
 from celery_health.store import open_store, skipped
 from celery_health.store.base import Store, StoredRecord, StoreReading
 from celery_health.text.masking import describe_error
@@ -32,6 +32,8 @@ T = TypeVar("T")
 #: How often the totals are read for queue names.
 SENT_REFRESH_SECONDS: Final = 15.0
 
+#: Sets of registered names to keep: workers of one deployment share theirs.
+MAX_SETS: Final = 100
 #: How often the store is asked whether it takes writes.
 REFUSAL_REFRESH_SECONDS: Final = 15.0
 
@@ -61,6 +63,29 @@ class Recorded:
         return any(worker.state.is_live for worker in self.workers)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Built:
+    """A worker as its record describes it, and what it was built of."""
+
+    record: Mapping[str, Any]
+    names: tuple[str, ...] | None
+    worker: Worker
+    """Its ages are those at the moment of the report."""
+
+    def is_of(
+        self,
+        record: Mapping[str, Any],
+        names: tuple[str, ...] | None,
+        state: WorkerState,
+        *,
+        is_doubled: bool,
+    ) -> bool:
+        """Say whether the same would come of these. A store hands out the same record until it changes."""
+        worker = self.worker
+        same = self.record is record and self.names is names
+        return same and worker.state is state and worker.is_doubled == is_doubled
+
+
 class RecordedWorkers:
     """Reads the store of one app; one thread at a time."""
 
@@ -69,6 +94,9 @@ class RecordedWorkers:
         self._settings = settings
         self._store: Store | None = None
         self._opened = False
+        self._built: dict[tuple[str, str], _Built] = {}
+        self._kept: dict[tuple[str, str], _Built] = {}
+        self._sets: dict[tuple[str, ...], frozenset[str]] = {}
         self._sent_to: tuple[str, ...] = ()
         self._sent_read_at = float("-inf")
         self._totals_problems: tuple[str, ...] = ()
@@ -92,11 +120,13 @@ class RecordedWorkers:
                 store=StoreState(configured=True, reachable=False, error=str(error), url=store.url)
             )
         limits, notes = self._settings.limits, _Notes()
+        self._kept = {}
         workers = tuple(
             worker
             for one in shown(reading.workers, limits.worker_lost_seconds)
             if (worker := notes.unless_odd(one.stored, partial(self._worker, one, reading)))
         )
+        self._built = self._kept
         beats = tuple(
             beat
             for one in reading.beats
@@ -162,21 +192,41 @@ class RecordedWorkers:
     def _worker(self, one: Shown, reading: StoreReading) -> Worker:
         stored, record = one.stored, one.stored.record
         names = reading.registered.get(str(record.get("fingerprint")))
-        return worker_from_report(
-            stored.name,
-            record,
-            state=recorded_state(record, stored.age_seconds, self._settings.limits),
-            source=Source.HEARTBEATS,
-            age_seconds=stored.age_seconds,
-            registered=None if names is None else frozenset(names),
-            is_doubled=one.is_doubled,
-        )
+        state = recorded_state(record, stored.age_seconds, self._settings.limits)
+        key = stored.name, stored.writer
+        built = self._built.get(key)
+        if built is None or not built.is_of(record, names, state, is_doubled=one.is_doubled):
+            worker = worker_from_report(
+                stored.name,
+                record,
+                state=state,
+                source=Source.HEARTBEATS,
+                age_seconds=0.0,
+                registered=self._registered(names),
+                is_doubled=one.is_doubled,
+            )
+            built = _Built(record=record, names=names, worker=worker)
+        self._kept[key] = built
+        return aged(built.worker, stored.age_seconds)
+
+    def _registered(self, names: tuple[str, ...] | None) -> frozenset[str] | None:
+        """Return the names as a set: one for all workers that register the same."""
+        if names is None:
+            return None
+        found = self._sets.get(names)
+        if found is None:
+            if len(self._sets) > MAX_SETS:
+                self._sets.clear()
+            found = self._sets[names] = frozenset(names)
+        return found
 
     def observed(self, workers: Iterable[Worker], deadline: Deadline) -> Mapping[str, ObservedRuntime]:
         """Return the observed runtimes of the tasks that run so long that only history can judge them."""
+        least = self._settings.least_stuck_seconds
         names = {
             task.task_name
             for worker in workers
+            if worker.may_run_over(least)
             for task in worker.active
             if task.limit_seconds is None
             and (task.runtime_seconds or 0.0)

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from dataclasses import fields
+from functools import partial
+from typing import Any, Final
 
 from celery_health.reading.fields import counts, moment, name, names, number, of_type, plus, rows, texts
+from celery_health.reading.lazy_rows import LazyRows
 from celery_health.reading.worker_states import load_state
 from celery_health.records import (
     Hold,
@@ -37,6 +40,7 @@ def worker_from_report(
     Ages in it grow by `age_seconds`: they were true when it was sent.
     """
     own_names = names(report.get("registered"))
+    active = tuple(rows(report.get("active")))
     return Worker(
         hostname=hostname,
         state=state,
@@ -52,9 +56,11 @@ def worker_from_report(
         childless_seconds=number(report.get("childless_seconds")),
         children_restarted=of_type(int, report.get("children_restarted")),
         children_lost_per_minute=number(report.get("children_lost_per_minute")),
-        active=tuple(_running(hostname, row, age_seconds) for row in rows(report.get("active"))),
-        reserved=tuple(_reserved(hostname, row) for row in rows(report.get("reserved"))),
-        scheduled=tuple(_scheduled(hostname, row) for row in rows(report.get("scheduled"))),
+        active=LazyRows(active, partial(_running, hostname), age_seconds),
+        longest_running_seconds=plus(_longest(active), age_seconds),
+        shortest_limit_seconds=_shortest_limit(active),
+        reserved=LazyRows(tuple(rows(report.get("reserved"))), partial(_reserved, hostname), age_seconds),
+        scheduled=LazyRows(tuple(rows(report.get("scheduled"))), partial(_scheduled, hostname), age_seconds),
         active_count=of_type(int, report.get("active_count")),
         reserved_count=of_type(int, report.get("reserved_count")),
         scheduled_count=of_type(int, report.get("scheduled_count")),
@@ -85,6 +91,42 @@ def worker_from_report(
     )
 
 
+#: The slots of a worker, and the few that grow with the age of its report.
+_SLOTS: Final = tuple(
+    (slot.__get__, slot.__set__) for slot in (vars(Worker)[field.name] for field in fields(Worker))
+)
+
+
+def aged(worker: Worker, age_seconds: float) -> Worker:
+    """Return `worker`, built of a report that was just sent, as it is `age_seconds` later.
+
+    The same as building it anew, in a tenth of the time: nine of ten reports are those of the last reading.
+    """
+    copy = object.__new__(Worker)
+    for read, write in _SLOTS:
+        write(copy, read(worker))
+    grow = partial(object.__setattr__, copy)
+    grow("last_seen_seconds", age_seconds)
+    grow("loop_age_seconds", plus(worker.loop_age_seconds, age_seconds))
+    grow("read_age_seconds", plus(worker.read_age_seconds, age_seconds))
+    grow("progress_age_seconds", plus(worker.progress_age_seconds, age_seconds))
+    grow("longest_running_seconds", plus(worker.longest_running_seconds, age_seconds))
+    if isinstance(worker.active, LazyRows):
+        grow("active", worker.active.at(age_seconds))
+    return copy
+
+
+def _longest(active: Sequence[Mapping[str, Any]]) -> float | None:
+    seconds = [number(row.get("runtime_seconds")) for row in active]
+    known = [one for one in seconds if one is not None]
+    return max(known, default=None) if len(known) == len(seconds) else None
+
+
+def _shortest_limit(active: Sequence[Mapping[str, Any]]) -> float | None:
+    limits = (number(row.get("limit_seconds")) for row in active)
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
 def _holds(value: object) -> tuple[Hold, ...] | None:
     return tuple(map(_hold, rows(value))) if isinstance(value, list | tuple) else None
 
@@ -112,7 +154,7 @@ def _running(hostname: str, row: Mapping[str, Any], age_seconds: float) -> Runni
     )
 
 
-def _reserved(hostname: str, row: Mapping[str, Any]) -> ReservedTask:
+def _reserved(hostname: str, row: Mapping[str, Any], _age_seconds: float) -> ReservedTask:
     return ReservedTask(
         worker=hostname,
         task_id=name(row.get("task_id")),
@@ -123,7 +165,7 @@ def _reserved(hostname: str, row: Mapping[str, Any]) -> ReservedTask:
     )
 
 
-def _scheduled(hostname: str, row: Mapping[str, Any]) -> ScheduledTask:
+def _scheduled(hostname: str, row: Mapping[str, Any], _age_seconds: float) -> ScheduledTask:
     return ScheduledTask(
         worker=hostname,
         task_id=name(row.get("task_id")),

@@ -34,8 +34,6 @@ class QueueState:
     """Our workers that have it among their queues and take nothing now, each with its state."""
     capacity: int | None = None
     """Tasks its consumers can run at once; None when unknown."""
-    last_consumed_seconds: float | None = None
-    """Since somebody last consumed it, by the store; None when never or without a store."""
     unconsumed_seconds: float | None = None
     """How long nobody has consumed it, at least: as long as this process watched, or as the store says.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -126,10 +126,14 @@ class Worker:
     """Pool processes replaced since the worker started, those of ``max_tasks_per_child`` included."""
     children_lost_per_minute: float | None = None
     """Pool processes that died in the last minute, those of ``max_tasks_per_child`` left out."""
-    active: tuple[RunningTask, ...] = ()
+    active: Sequence[RunningTask] = ()
     """At most a bounded number of them: see `active_count`."""
-    reserved: tuple[ReservedTask, ...] = ()
-    scheduled: tuple[ScheduledTask, ...] = ()
+    longest_running_seconds: float | None = None
+    """How long the longest of `active` has run; None when one of them does not say."""
+    shortest_limit_seconds: float | None = None
+    """The least `limit_seconds` of `active`; None when none has any."""
+    reserved: Sequence[ReservedTask] = ()
+    scheduled: Sequence[ScheduledTask] = ()
     active_count: int | None = None
     """How many run in all; None when unknown."""
     reserved_count: int | None = None
@@ -181,3 +185,14 @@ class Worker:
     """It is gone by proof: its reports stay away, and the broker shows no connection of its process."""
     is_doubled: bool = False
     """Another live process reports under the same name."""
+
+    def may_run_over(self, seconds: float) -> bool:
+        """Say whether one of `active` may have run for longer than `seconds`, or than its own limit.
+
+        Without looking at each: False is certain, True is not.
+        """
+        longest = self.longest_running_seconds
+        if longest is None:
+            return bool(self.active)
+        limit = self.shortest_limit_seconds
+        return longest > (seconds if limit is None else min(seconds, limit))

@@ -7,8 +7,7 @@ from typing import Any
 from celery_health.brokers.base import BrokerReading, QueueReading
 from celery_health.conf import Settings
 from celery_health.reading.consumption import evidence_of
-from celery_health.reading.queue_states import QueueSources, queue_states
-from celery_health.reading.queue_watch import QueueWatch
+from celery_health.reading.queue_states import QueueSources, QueueStates
 from celery_health.records import QueueState, WorkerState
 from celery_health.testing import make_worker
 from celery_health.topology import Topology
@@ -21,12 +20,13 @@ def sources(*queues: QueueReading, **changes: Any) -> QueueSources:
         "wall_time": 1_000_000.0,
     }
     evidence = {name: changes.pop(name) for name in ("silent", "last_consumed", "unasked") if name in changes}
-    defaults["consumers"] = evidence_of(changes.pop("workers", ()), **evidence)
+    defaults["workers"] = changes.pop("workers", ())
+    defaults["consumers"] = evidence_of(defaults["workers"], **evidence)
     return QueueSources(**{**defaults, **changes})
 
 
-def state(read: QueueSources, watch: QueueWatch | None = None) -> QueueState:
-    (one,) = queue_states(read, Topology(), Settings(), watch or QueueWatch())
+def state(read: QueueSources, watch: QueueStates | None = None) -> QueueState:
+    (one,) = (watch or QueueStates(Settings())).update(read, Topology())
     return one
 
 
@@ -51,7 +51,7 @@ def test_queue_state__an_eta_at_the_head_has_no_age() -> None:
 
 
 def test_queue_state__watches_the_head_where_nothing_is_stamped() -> None:
-    watch = QueueWatch()
+    watch = QueueStates(Settings())
     reading = QueueReading(name="celery", ready=1, oldest_message_id="a")
     first = state(sources(reading, now=50.0), watch)
     second = state(sources(reading, now=80.0), watch)
@@ -68,7 +68,7 @@ def test_queue_state__watches_the_head_where_nothing_is_stamped() -> None:
 
 def test_queue_state__unseen_it_is_as_old_as_nobody_has_taken_any() -> None:
     """RabbitMQ shows nobody the oldest message."""
-    watch = QueueWatch()
+    watch = QueueStates(Settings())
     reading = QueueReading(name="celery", ready=5, consumers=0)
 
     moments = (50.0, *range(80, 701, 30))
@@ -83,7 +83,7 @@ def test_queue_state__unseen_it_is_as_old_as_nobody_has_taken_any() -> None:
 
 
 def test_queue_state__a_stamp_counts_from_the_second_look() -> None:
-    watch = QueueWatch()
+    watch = QueueStates(Settings())
     reading = QueueReading(name="celery", ready=1, oldest_published_at=999_700.0, oldest_message_id="a")
 
     assert state(sources(reading, now=50.0), watch).held_seconds is None
