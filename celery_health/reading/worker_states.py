@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from celery_health.conf import Limits
+from celery_health.reading.fields import number
 from celery_health.records import WorkerState
 
 
@@ -39,7 +40,8 @@ def _unread(record: Mapping[str, Any], *, looping: bool) -> object:
 
 def _over(seconds: object, limit: float) -> bool:
     # The age as the worker measured it: that of the record itself says how old the news is, and no more.
-    return isinstance(seconds, int | float) and seconds > limit
+    known = number(seconds)
+    return known is not None and known > limit
 
 
 def load_state(record: Mapping[str, Any]) -> WorkerState:

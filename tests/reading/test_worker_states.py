@@ -70,6 +70,8 @@ STATES = [
     ({"draining": True}, 31.0, "gone"),
     # It said so.
     ({"goodbye": True}, 1.0, "gone"),
+    # No number at all, from a record that somebody else wrote.
+    ({"unread_seconds": float("inf"), "loop_age_seconds": float("nan")}, 1.0, "ok"),
     # A record of another version, with nothing that we know.
     ({**dict.fromkeys(WELL, "?"), "held_back": "?", "unread_seconds": "?", "queues": "?"}, 1.0, "ok"),
 ]
