@@ -11,7 +11,8 @@ Everybody else (rules, doctor, metrics, page) takes that value. What counts as p
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 from celery_health.brokers.base import QueueReading
 from celery_health.reading.queue_watch import Watched
@@ -30,16 +31,14 @@ class Silent:
     """What it consumed when it last said so; None when it never did."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class ConsumerEvidence:
     """All that one reading knows of consumers, of every queue."""
 
-    takers: Mapping[str, Sequence[Worker]] = field(default_factory=dict)
-    """Queue → our workers that take from it."""
-    idle: Mapping[str, Sequence[Worker]] = field(default_factory=dict)
-    """Queue → our live workers that have it among their queues, and take nothing now."""
-    foreign: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Queue → the workers of other applications that take from it."""
+    workers: Sequence[Worker] = ()
+    """Ours."""
+    strangers: Sequence[Worker] = ()
+    """Those of other applications."""
     silent: Sequence[Silent] = ()
     unasked: str | None = None
     """Why workers that keep no record could not be asked at all; None when they were."""
@@ -47,6 +46,30 @@ class ConsumerEvidence:
     """Queue → seconds since a worker with a record consumed it; None without a store that answers."""
     store_age_seconds: float | None = None
     """How long the store has kept that."""
+
+    @cached_property
+    def takers(self) -> Mapping[str, Sequence[Worker]]:
+        """Return queue → our workers that take from it."""
+        return _by_queue(worker for worker in self.workers if worker.state.takes_messages)
+
+    @cached_property
+    def idle(self) -> Mapping[str, Sequence[Worker]]:
+        """Return queue → our live workers that have it among their queues, and take nothing now."""
+        live = (worker for worker in self.workers if worker.state.is_live)
+        return _by_queue(worker for worker in live if not worker.state.takes_messages)
+
+    @cached_property
+    def foreign(self) -> Mapping[str, Sequence[Worker]]:
+        """Return queue → the workers of other applications that take from it."""
+        return _by_queue(self.strangers)
+
+
+def _by_queue(workers: Iterable[Worker]) -> Mapping[str, Sequence[Worker]]:
+    found: dict[str, list[Worker]] = {}
+    for worker in workers:
+        for name in worker.queues or ():
+            found.setdefault(name, []).append(worker)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,38 +96,6 @@ class Consumption:
         return bool(self.consumers)
 
 
-def evidence_of(
-    workers: Iterable[Worker],
-    *,
-    foreign: Iterable[Worker] = (),
-    silent: Sequence[Silent] = (),
-    unasked: str | None = None,
-    last_consumed: Mapping[str, float] | None = None,
-    store_age_seconds: float | None = None,
-) -> ConsumerEvidence:
-    """Return what `workers`, and all others that were seen, say of who consumes what."""
-    takers: dict[str, list[Worker]] = {}
-    idle: dict[str, list[Worker]] = {}
-    for worker in workers:
-        if worker.state.is_live:
-            chosen = takers if worker.state.takes_messages else idle
-            for name in worker.queues or ():
-                chosen.setdefault(name, []).append(worker)
-    strangers: dict[str, list[str]] = {}
-    for worker in foreign:
-        for name in worker.queues or ():
-            strangers.setdefault(name, []).append(worker.hostname)
-    return ConsumerEvidence(
-        takers=takers,
-        idle=idle,
-        foreign=strangers,
-        silent=silent,
-        unasked=unasked,
-        last_consumed=last_consumed,
-        store_age_seconds=store_age_seconds,
-    )
-
-
 def consumption_of(
     queue: QueueReading, evidence: ConsumerEvidence, watched: Watched, *, age_seconds: float | None = None
 ) -> Consumption:
@@ -117,7 +108,7 @@ def consumption_of(
         age_seconds: of its oldest message, by its stamp.
     """
     takers = tuple(evidence.takers.get(queue.name, ()))
-    foreign = tuple(evidence.foreign.get(queue.name, ()))
+    foreign = tuple(worker.hostname for worker in evidence.foreign.get(queue.name, ()))
     idle = tuple(evidence.idle.get(queue.name, ()))
     counted = None if queue.consumers is None else max(0, queue.consumers - _hanging(idle))
     if takers or foreign or counted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,9 +23,7 @@ class QueueSources:
     """Everything that says something of queues, read in one go."""
 
     reading: BrokerReading
-    workers: Sequence[Worker]
     consumers: ConsumerEvidence
-    """What these workers, and all others, say of who consumes what."""
     now: float
     """On the clock of `QueueWatch`."""
     wall_time: float
@@ -49,7 +47,7 @@ class QueueStates:
             self._names = names
             self._watch.keep(set(names))
             quiet.only(queues)
-        quiet.look(sources.workers, sources.consumers)
+        quiet.look(sources.consumers)
         states = []
         for name in names:
             queue, reasons = queues[name], expected.get(name, ())

@@ -7,12 +7,12 @@ none of them says anything else of it than before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from celery_health.brokers.base import QueueReading
 from celery_health.reading.consumption import ConsumerEvidence
-from celery_health.records import QueueState, Worker
+from celery_health.records import QueueState
 
 
 class _Kept(NamedTuple):
@@ -32,11 +32,11 @@ class QuietQueues:
         self.last_reading_at: float | None = None
         """When all that is kept was last so."""
 
-    def look(self, workers: Iterable[Worker], evidence: ConsumerEvidence) -> None:
+    def look(self, evidence: ConsumerEvidence) -> None:
         """See which queues anybody says something new of."""
         says: dict[tuple[str, int | None], tuple[object, ...]] = {}
         touched: set[str] = set()
-        for worker in workers:
+        for worker in evidence.workers:
             key = worker.hostname, worker.pid
             said: tuple[object, ...] = (
                 worker.queues, worker.state.takes_messages, worker.concurrency, worker.active_by_queue,

@@ -17,7 +17,7 @@ from celery_health.dead_letters.boxes import Box
 from celery_health.dead_letters.counting import LetterCount
 from celery_health.deadline import Deadline
 from celery_health.reading.checkout import Checkout
-from celery_health.reading.consumption import evidence_of
+from celery_health.reading.consumption import ConsumerEvidence
 from celery_health.reading.flight import Run, SharedFlight
 from celery_health.reading.live import LiveWorkers, Sighting
 from celery_health.reading.queue_states import QueueSources, QueueStates
@@ -140,10 +140,9 @@ class Reader:
         now = time.monotonic()
         sources = QueueSources(
             reading=reading,
-            workers=workers,
-            consumers=evidence_of(
-                workers,
-                foreign=sighting.foreign,
+            consumers=ConsumerEvidence(
+                workers=workers,
+                strangers=sighting.foreign,
                 silent=sighting.silent,
                 unasked=sighting.unasked,
                 last_consumed=recorded.consumed,

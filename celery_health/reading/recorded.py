@@ -19,7 +19,7 @@ from celery_health.reading.processes import Shown, shown
 from celery_health.reading.task_totals import TaskTotals, totals_by_task
 from celery_health.reading.worker_reports import aged, worker_from_report
 from celery_health.reading.worker_states import recorded_state
-from celery_health.records import Beat, ObservedRuntime, Source, StoreState, TaskOutcomes, Worker, WorkerState
+from celery_health.records import Beat, ObservedRuntime, Source, StoreState, TaskOutcomes, Worker
 from celery_health.store import open_store, skipped
 from celery_health.store.base import Store, StoredRecord, StoreReading
 from celery_health.text.masking import describe_error
@@ -72,18 +72,9 @@ class _Built:
     worker: Worker
     """Its ages are those at the moment of the report."""
 
-    def is_of(
-        self,
-        record: Mapping[str, Any],
-        names: tuple[str, ...] | None,
-        state: WorkerState,
-        *,
-        is_doubled: bool,
-    ) -> bool:
+    def is_of(self, record: Mapping[str, Any], names: tuple[str, ...] | None, *, is_doubled: bool) -> bool:
         """Say whether the same would come of these. A store hands out the same record until it changes."""
-        worker = self.worker
-        same = self.record is record and self.names is names
-        return same and worker.state is state and worker.is_doubled == is_doubled
+        return self.record is record and self.names is names and self.worker.is_doubled == is_doubled
 
 
 class RecordedWorkers:
@@ -192,10 +183,11 @@ class RecordedWorkers:
     def _worker(self, one: Shown, reading: StoreReading) -> Worker:
         stored, record = one.stored, one.stored.record
         names = reading.registered.get(str(record.get("fingerprint")))
-        state = recorded_state(record, stored.age_seconds, self._settings.limits)
         key = stored.name, stored.writer
         built = self._built.get(key)
-        if built is None or not built.is_of(record, names, state, is_doubled=one.is_doubled):
+        is_lost = stored.age_seconds > self._settings.limits.worker_lost_seconds
+        if built is None or is_lost or not built.is_of(record, names, is_doubled=one.is_doubled):
+            state = recorded_state(record, stored.age_seconds, self._settings.limits)
             worker = worker_from_report(
                 stored.name,
                 record,

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from celery_health.reading.fields import counts, moment, name, names, number, of_type, plus, rows, texts
 from celery_health.reading.lazy_rows import LazyRows
@@ -91,28 +90,22 @@ def worker_from_report(
     )
 
 
-#: The slots of a worker, and the few that grow with the age of its report.
-_SLOTS: Final = tuple(
-    (slot.__get__, slot.__set__) for slot in (vars(Worker)[field.name] for field in fields(Worker))
-)
-
-
 def aged(worker: Worker, age_seconds: float) -> Worker:
     """Return `worker`, built of a report that was just sent, as it is `age_seconds` later.
 
-    The same as building it anew, in a tenth of the time: nine of ten reports are those of the last reading.
+    The same as building it anew, in a fraction of the time: most reports are those of the last reading.
     """
     copy = object.__new__(Worker)
-    for read, write in _SLOTS:
-        write(copy, read(worker))
-    grow = partial(object.__setattr__, copy)
-    grow("last_seen_seconds", age_seconds)
-    grow("loop_age_seconds", plus(worker.loop_age_seconds, age_seconds))
-    grow("read_age_seconds", plus(worker.read_age_seconds, age_seconds))
-    grow("progress_age_seconds", plus(worker.progress_age_seconds, age_seconds))
-    grow("longest_running_seconds", plus(worker.longest_running_seconds, age_seconds))
+    vars(copy).update(
+        vars(worker),
+        last_seen_seconds=age_seconds,
+        loop_age_seconds=plus(worker.loop_age_seconds, age_seconds),
+        read_age_seconds=plus(worker.read_age_seconds, age_seconds),
+        progress_age_seconds=plus(worker.progress_age_seconds, age_seconds),
+        longest_running_seconds=plus(worker.longest_running_seconds, age_seconds),
+    )
     if isinstance(worker.active, LazyRows):
-        grow("active", worker.active.at(age_seconds))
+        vars(copy)["active"] = worker.active.at(age_seconds)
     return copy
 
 

@@ -101,7 +101,8 @@ class Hold:
     """The limit in words: ``20/h``, ``worker_eta_task_limit 100``."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+# No slots: hundreds are copied at each reading, and copying a dictionary takes a tenth of the time.
+@dataclass(frozen=True, kw_only=True)
 class Worker:
     """One worker, as its own record or an inspection reply describes it."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from celery_health.brokers.base import QueueReading
-from celery_health.reading.consumption import Silent, consumption_of, evidence_of
+from celery_health.reading.consumption import ConsumerEvidence, Silent, consumption_of
 from celery_health.reading.queue_watch import Watched
 from celery_health.records import Worker, WorkerState
 from celery_health.testing import make_worker
@@ -34,7 +34,10 @@ def seen(
 ) -> tuple[Any, ...]:
     """Return whether it is consumed, by how many, how long not, and whether the store says so."""
     found = consumption_of(
-        queue or reading(), evidence_of(workers or [], **evidence), watched or Watched(), age_seconds=age
+        queue or reading(),
+        ConsumerEvidence(workers=workers or [], **evidence),
+        watched or Watched(),
+        age_seconds=age,
     )
     return found.is_consumed, found.consumers, found.unconsumed_seconds, found.by_store
 
@@ -46,7 +49,7 @@ ROWS: list[tuple[str, dict[str, Any], tuple[Any, ...]]] = [
     ("our worker", {"workers": [OURS]}, (True, 1, 0.0, False)),
     ("two of ours of one name", {"workers": [OURS, OURS]}, (True, 2, 0.0, False)),
     ("full is a consumer", one(WorkerState.SATURATED), (True, 1, 0.0, False)),
-    ("another application's", {"foreign": [FOREIGN]}, (True, 1, 0.0, False)),
+    ("another application's", {"strangers": [FOREIGN]}, (True, 1, 0.0, False)),
     ("draining takes nothing", one(WorkerState.DRAINING), (False, 0, 0.0, False)),
     ("reconnecting takes nothing", one(WorkerState.RECONNECTING), (False, 0, 0.0, False)),
     ("hanging takes nothing", one(WorkerState.NOT_CONSUMING), (False, 0, 0.0, False)),
@@ -122,6 +125,6 @@ def test_consumption__table(what: str, given: dict[str, Any], expected: tuple[An
 
 def test_consumption__says_why_it_is_not_known() -> None:
     silent = [Silent(hostname=f"w{n}@h") for n in range(5)]
-    found = consumption_of(reading(), evidence_of([], silent=silent), Watched(consumed_ago=inf))
+    found = consumption_of(reading(), ConsumerEvidence(silent=silent), Watched(consumed_ago=inf))
 
     assert found.unknown == "workers 'w0@h', 'w1@h', 'w2@h' and 2 more may consume it, and did not answer"

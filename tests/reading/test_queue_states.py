@@ -6,7 +6,7 @@ from typing import Any
 
 from celery_health.brokers.base import BrokerReading, QueueReading
 from celery_health.conf import Settings
-from celery_health.reading.consumption import evidence_of
+from celery_health.reading.consumption import ConsumerEvidence
 from celery_health.reading.queue_states import QueueSources, QueueStates
 from celery_health.records import QueueState, WorkerState
 from celery_health.testing import make_worker
@@ -20,8 +20,7 @@ def sources(*queues: QueueReading, **changes: Any) -> QueueSources:
         "wall_time": 1_000_000.0,
     }
     evidence = {name: changes.pop(name) for name in ("silent", "last_consumed", "unasked") if name in changes}
-    defaults["workers"] = changes.pop("workers", ())
-    defaults["consumers"] = evidence_of(defaults["workers"], **evidence)
+    defaults["consumers"] = ConsumerEvidence(workers=changes.pop("workers", ()), **evidence)
     return QueueSources(**{**defaults, **changes})
 
 

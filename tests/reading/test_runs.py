@@ -120,9 +120,9 @@ def test_runs__one_that_was_given_up_changes_nothing(
     gate = Gate(reader)
     monkeypatch.setattr(reader.topology, "get", gate.get)
     noted: list[str] = []
-    note = reader._watch.note
+    note = reader._queues._watch.note
     monkeypatch.setattr(
-        reader._watch,
+        reader._queues._watch,
         "note",
         lambda *args, **kwargs: (noted.append(threading.current_thread().name), note(*args, **kwargs)),
     )
