@@ -2,8 +2,9 @@
 -- named here.
 --
 -- ARGV: key prefix, name of the unacked hash, most unacked entries to look at (0: none), work allowed, number
---       of key suffixes, number of queues whose heads are not wanted; then the suffixes (one per priority
---       step), the numbers of those queues, and the names of all queues.
+--       of key suffixes, number of queues whose heads are not wanted, number of queues, "1" for their
+--       names in one text, each with a line feed behind it; then the suffixes (one per priority step), the
+--       numbers of those queues, and the names of all queues.
 -- Returns: { time, queues read, lengths, errors, heads, unacked count, unacked entries, unacked parts }
 --   time     {seconds, microseconds}; empty when TIME is denied
 --   queues read: the first so many, at least one, where the work allowed was not enough for all
@@ -31,13 +32,16 @@ local spent = 0
 
 local prefix, unacked_key, unacked_limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local allowed, steps, unwanted = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local queues, in_lines = tonumber(ARGV[7]), ARGV[8] == '1'
 local suffixes, skipped = {}, {}
 for step = 1, steps do
-  suffixes[step] = ARGV[6 + step]
+  suffixes[step] = ARGV[8 + step]
 end
 for i = 1, unwanted do
-  skipped[tonumber(ARGV[6 + steps + i])] = true
+  skipped[tonumber(ARGV[8 + steps + i])] = true
 end
+local first = 8 + steps + unwanted
+local next_line = in_lines and string.gmatch(ARGV[first + 1] or '', '([^\n]*)\n')
 
 local read, lengths, errors, heads = 0, {}, {}, {}
 
@@ -95,12 +99,11 @@ end
 -- Most queues are empty, and a key that is not there is an empty list: one question for all steps.
 local asks_existence = steps > 1
 local step_keys = {}
-local first = 6 + steps + unwanted
-for number = 1, #ARGV - first do
+for number = 1, queues do
   if number > 1 and spent >= allowed then
     break
   end
-  local key, existing = prefix .. ARGV[first + number], nil
+  local key, existing = prefix .. (in_lines and next_line() or ARGV[first + number]), nil
   for step = 1, steps do
     step_keys[step] = key .. suffixes[step]
   end

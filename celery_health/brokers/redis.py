@@ -64,8 +64,8 @@ class RedisBroker(Broker):
         self._remembered: dict[str, tuple[float, list[Head]]] = {}
         #: Until when (monotonic seconds) the server is not asked who is connected: it does not say.
         self._clients_untold_until = float("-inf")
-        #: The readings of empty queues, used again: most are, and stay so.
-        self._empty: dict[str, QueueReading] = {}
+        #: The readings of empty queues, used again while the same are asked for: most are, and stay so.
+        self._empty: tuple[tuple[Sequence[str], int | None], dict[str, QueueReading]] | None = None
 
     def read(self, queues: Sequence[str], deadline: Deadline) -> BrokerReading:
         """Read all `queues` within `deadline`, a thousand at once when few of them hold anything."""
@@ -89,23 +89,30 @@ class RedisBroker(Broker):
         )
 
     def _readings(self, names: Sequence[str], fetched: Fetched) -> dict[str, QueueReading]:
-        found: dict[str, QueueReading] = {}
-        before, self._empty = self._empty, {}
-        for number, name in enumerate(names, start=1):
-            length = fetched.lengths.get(number, 0)
-            unacked = fetched.unacked.of(name) if fetched.unacked is not None else None
-            if length == 0:
-                empty = before.get(name)
-                if empty is None or empty.unacked != unacked:
-                    empty = QueueReading(name=name, ready=0, unacked=unacked)
-                found[name] = self._empty[name] = empty
-            elif length > 0:
-                heads = self._heads(name, fetched.heads.get(number, []))
-                found[name] = _waiting(name, length, unacked, heads)
+        unacked = fetched.unacked
+        found = self._empty_readings(names, None if unacked is None else 0).copy()
+        numbers = set(fetched.lengths)
+        if unacked is not None and (unacked.by_queue or unacked.ambiguous):
+            delivered = unacked.by_queue.keys() | unacked.ambiguous
+            numbers.update(number for number, name in enumerate(names, start=1) if name in delivered)
+        for number in numbers:
+            name, length = names[number - 1], fetched.lengths.get(number, 0)
+            of_it = None if unacked is None else unacked.of(name)
+            if length > 0:
+                found[name] = _waiting(name, length, of_it, self._heads(name, fetched.heads.get(number, [])))
+            elif length == 0:
+                found[name] = QueueReading(name=name, ready=0, unacked=of_it)
             else:
                 error = mask(fetched.errors[number], self._link.secrets)
-                found[name] = QueueReading(name=name, unacked=unacked, error=error)
+                found[name] = QueueReading(name=name, unacked=of_it, error=error)
         return found
+
+    def _empty_readings(self, names: Sequence[str], unacked: int | None) -> dict[str, QueueReading]:
+        """Return a reading of each queue as it is when it is empty: the same objects as before."""
+        if self._empty is None or self._empty[0] != (names, unacked):
+            readings = {name: QueueReading(name=name, ready=0, unacked=unacked) for name in names}
+            self._empty = ((names, unacked), readings)
+        return self._empty[1]
 
     def _heads(self, name: str, heads: list[Head]) -> list[Head]:
         if name in self._remembered:

@@ -136,9 +136,12 @@ def _run_script(
     redis: Asked, queues: list[str], skip: list[int], unacked_entries: int = MAX_UNACKED_ENTRIES
 ) -> Any:
     keys = redis.keys
-    counts = [unacked_entries, WORK_AT_ONCE, len(keys.suffixes), len(skip)]
-    arguments: list[str | int] = [keys.prefix, keys.unacked, *counts, *keys.suffixes, *skip, *queues]
-    return redis.run(_READ_QUEUES, arguments)
+    # One text of a thousand names is packed in a tenth of the time that a thousand texts take.
+    lines = "".join([f"{name}\n" for name in queues])
+    in_lines = lines.count("\n") == len(queues)
+    counts = [unacked_entries, WORK_AT_ONCE, len(keys.suffixes), len(skip), len(queues), int(in_lines)]
+    arguments: list[str | int] = [keys.prefix, keys.unacked, *counts, *keys.suffixes, *skip]
+    return redis.run(_READ_QUEUES, [*arguments, *([lines] if in_lines else queues)])
 
 
 def _count_unacked(redis: Asked, unacked: int, entries: list[bytes], parts: list[Any]) -> UnackedCount | None:

@@ -10,7 +10,7 @@ Everybody else (rules, doctor, metrics, page) takes that value. What counts as p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -46,30 +46,33 @@ class ConsumerEvidence:
     """Queue → seconds since a worker with a record consumed it; None without a store that answers."""
     store_age_seconds: float | None = None
     """How long the store has kept that."""
+    of_interest: Collection[str] | None = None
+    """The queues that are asked about; None for all."""
 
     @cached_property
     def takers(self) -> Mapping[str, Sequence[Worker]]:
         """Return queue → our workers that take from it."""
-        return _by_queue(worker for worker in self.workers if worker.state.takes_messages)
+        return self._by_queue(worker for worker in self.workers if worker.state.takes_messages)
 
     @cached_property
     def idle(self) -> Mapping[str, Sequence[Worker]]:
         """Return queue → our live workers that have it among their queues, and take nothing now."""
         live = (worker for worker in self.workers if worker.state.is_live)
-        return _by_queue(worker for worker in live if not worker.state.takes_messages)
+        return self._by_queue(worker for worker in live if not worker.state.takes_messages)
 
     @cached_property
     def foreign(self) -> Mapping[str, Sequence[Worker]]:
         """Return queue → the workers of other applications that take from it."""
-        return _by_queue(self.strangers)
+        return self._by_queue(self.strangers)
 
-
-def _by_queue(workers: Iterable[Worker]) -> Mapping[str, Sequence[Worker]]:
-    found: dict[str, list[Worker]] = {}
-    for worker in workers:
-        for name in worker.queues or ():
-            found.setdefault(name, []).append(worker)
-    return found
+    def _by_queue(self, workers: Iterable[Worker]) -> Mapping[str, Sequence[Worker]]:
+        found: dict[str, list[Worker]] = {}
+        wanted = self.of_interest
+        for worker in workers:
+            for name in worker.queues or ():
+                if wanted is None or name in wanted:
+                    found.setdefault(name, []).append(worker)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

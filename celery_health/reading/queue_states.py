@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from celery_health.brokers.base import BrokerReading, QueueReading
@@ -48,21 +48,21 @@ class QueueStates:
             self._watch.keep(set(names))
             quiet.only(queues)
         quiet.look(sources.consumers)
-        states = []
-        for name in names:
-            queue, reasons = queues[name], expected.get(name, ())
-            state = quiet.state(queue, reasons)
-            if state is None:
-                if quiet.forget(name) and quiet.last_reading_at is not None:
-                    # What was left out while it was quiet.
-                    self._watch.note_consumption(
-                        name, is_consumed=True, is_by_name=True, now=quiet.last_reading_at
-                    )
-                state = _state(queue, sources, topology, self._settings, self._watch)
-                quiet.keep(queue, reasons, state)
-            states.append(state)
+        states = quiet.states(queues, names, expected)
+        open_ = [place for place, state in enumerate(states) if state is None]
+        asked = frozenset(names[place] for place in open_)
+        sources = replace(sources, consumers=replace(sources.consumers, of_interest=asked))
+        for place in open_:
+            name = names[place]
+            queue = queues[name]
+            if quiet.forget(name) and quiet.last_reading_at is not None:
+                # What was left out while it was quiet.
+                at = quiet.last_reading_at
+                self._watch.note_consumption(name, is_consumed=True, is_by_name=True, now=at)
+            state = states[place] = _state(queue, sources, topology, self._settings, self._watch)
+            quiet.keep(queue, expected.get(name, ()), state)
         quiet.last_reading_at = sources.now
-        return tuple(states)
+        return tuple(state for state in states if state is not None)
 
 
 def _state(

@@ -7,7 +7,7 @@ none of them says anything else of it than before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from celery_health.brokers.base import QueueReading
@@ -27,8 +27,9 @@ class QuietQueues:
     def __init__(self) -> None:
         self._kept: dict[str, _Kept] = {}
         self._says: dict[tuple[str, int | None], tuple[object, ...]] = {}
-        self._others: frozenset[str] = frozenset()
-        self._touched: frozenset[str] = frozenset()
+        self._others: set[str] = set()
+        """Queues of workers that take nothing, and of other applications': their words are not compared."""
+        self._touched: set[str] = set()
         self.last_reading_at: float | None = None
         """When all that is kept was last so."""
 
@@ -36,30 +37,48 @@ class QuietQueues:
         """See which queues anybody says something new of."""
         says: dict[tuple[str, int | None], tuple[object, ...]] = {}
         touched: set[str] = set()
+        others = {name for worker in evidence.strangers for name in worker.queues or ()}
+        known = self._says
         for worker in evidence.workers:
             key = worker.hostname, worker.pid
+            takes = worker.state.takes_messages
             said: tuple[object, ...] = (
-                worker.queues, worker.state.takes_messages, worker.concurrency, worker.active_by_queue,
-                worker.reserved_by_queue, worker.scheduled_by_queue,
+                worker.queues, takes, worker.concurrency, worker.active_by_queue, worker.reserved_by_queue,
+                worker.scheduled_by_queue,
             )  # fmt: skip
-            before = self._says.get(key)
+            if not takes:
+                others.update(worker.queues or ())
+            before = known.get(key)
             if before != said or key in says:
                 touched.update(worker.queues or ())
                 touched.update(_queues(before))
             says[key] = said
-        for key, said in self._says.items():
-            if key not in says:
-                touched.update(_queues(said))
-        others = frozenset([*evidence.idle, *evidence.foreign])
-        self._touched = frozenset(touched) | others | self._others
+        for key in known.keys() - says.keys():
+            touched.update(_queues(known[key]))
+        self._touched = touched | others | self._others
         self._says, self._others = says, others
 
-    def state(self, reading: QueueReading, expected: tuple[str, ...]) -> QueueState | None:
-        """Return the state that a queue still has; None where it is to be put together."""
-        kept = self._kept.get(reading.name)
-        if kept is None or kept.reading is not reading or reading.name in self._touched:
-            return None
-        return kept.state if kept.expected == expected else None
+    def states(
+        self,
+        queues: Mapping[str, QueueReading],
+        names: Sequence[str],
+        expected: Mapping[str, tuple[str, ...]],
+    ) -> list[QueueState | None]:
+        """Return the state that each of `names` still has; None where it is to be put together."""
+        kept_of, touched, nobody = self._kept.get, self._touched, ()
+        found: list[QueueState | None] = []
+        for name in names:
+            kept = kept_of(name)
+            if (
+                kept is not None
+                and kept.reading is queues[name]
+                and name not in touched
+                and kept.expected == expected.get(name, nobody)
+            ):
+                found.append(kept.state)
+            else:
+                found.append(None)
+        return found
 
     def forget(self, name: str) -> bool:
         """Forget a queue that is quiet no more; say whether it was until now."""
@@ -67,18 +86,12 @@ class QuietQueues:
 
     def keep(self, reading: QueueReading, expected: tuple[str, ...], state: QueueState) -> None:
         """Remember the state of a queue, if it is quiet."""
-        if (
-            reading.ready == 0
-            and reading.error is None
-            and state.consumers
-            and state.oldest_age_seconds is None
-        ):
+        if reading.ready == 0 and reading.error is None and state.consumers:
             self._kept[reading.name] = _Kept(reading, expected, state)
 
     def only(self, names: Mapping[str, object]) -> None:
         """Forget every queue but `names`."""
-        if len(self._kept) > len(names) or not all(map(names.__contains__, self._kept)):
-            self._kept = {name: kept for name, kept in self._kept.items() if name in names}
+        self._kept = {name: kept for name, kept in self._kept.items() if name in names}
 
 
 def _queues(said: tuple[object, ...] | None) -> tuple[str, ...]:

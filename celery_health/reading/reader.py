@@ -131,9 +131,10 @@ class Reader:
         recorded = lines.recorded.read(_share(deadline, STORE_SHARE))
         topology = self._expecting(topology, recorded)
         known = self._queue_names(topology, recorded)
-        names = self._not_ignored([*known, *recorded.sent_to])
+        unknown = frozenset(self._not_ignored(recorded.sent_to)).difference(known)
+        names = sorted([*known, *unknown]) if unknown else known
         broker = lines.broker
-        reading = _without_empty(broker.read(names, deadline), set(known))
+        reading = _without_empty(broker.read(names, deadline), unknown)
         recorded = self._without_vanished(run, broker, reading, recorded, deadline)
         sighting = self._look(run, broker, reading, recorded, topology, deadline)
         workers = _merge(recorded, sighting)
@@ -290,7 +291,7 @@ class Reader:
         return self._not_ignored(names)
 
     def _not_ignored(self, names: Iterable[str]) -> list[str]:
-        return sorted(name for name in frozenset(names) if name not in self.settings.ignored_queues)
+        return sorted(frozenset(names).difference(self.settings.ignored_queues))
 
     def close(self) -> None:
         """Close what is open; a run under way closes its connections when it ends."""
@@ -303,10 +304,12 @@ def _share(deadline: Deadline, share: float) -> Deadline:
     return deadline.within(deadline.remaining() * share)
 
 
-def _without_empty(reading: BrokerReading, known: AbstractSet[str]) -> BrokerReading:
-    """Leave out the empty queues that are known from nothing but a message sent there once."""
-    kept = {name: queue for name, queue in reading.queues.items() if name in known or queue.ready != 0}
-    return replace(reading, queues=kept)
+def _without_empty(reading: BrokerReading, unknown: AbstractSet[str]) -> BrokerReading:
+    """Leave out the empty ones of the queues that are known from nothing but a message sent there once."""
+    empty = {name for name in unknown if (queue := reading.queues.get(name)) and queue.ready == 0}
+    if not empty:
+        return reading
+    return replace(reading, queues={name: one for name, one in reading.queues.items() if name not in empty})
 
 
 def _merge(recorded: Recorded, sighting: Sighting) -> tuple[Worker, ...]:

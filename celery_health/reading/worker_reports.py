@@ -6,9 +6,9 @@ Every value comes from another process: see `fields`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from celery_health.reading.fields import counts, moment, name, names, number, of_type, plus, rows, texts
 from celery_health.reading.lazy_rows import LazyRows
@@ -22,6 +22,8 @@ from celery_health.records import (
     Worker,
     WorkerState,
 )
+
+Row = TypeVar("Row")
 
 
 def worker_from_report(
@@ -39,55 +41,60 @@ def worker_from_report(
     Ages in it grow by `age_seconds`: they were true when it was sent.
     """
     own_names = names(report.get("registered"))
-    active = tuple(rows(report.get("active")))
+    active = rows(report.get("active"))
+    read = report.get
     return Worker(
         hostname=hostname,
         state=state,
         source=source,
-        pid=of_type(int, report.get("pid")),
-        app_id=of_type(str, report.get("app_id")),
-        queues=names(report.get("queues")),
-        cancelled_queues=names(report.get("cancelled_queues")) or (),
+        pid=of_type(int, read("pid")),
+        app_id=of_type(str, read("app_id")),
+        pool=of_type(str, read("pool")),
+        concurrency=of_type(int, read("concurrency")),
+        children=of_type(int, read("children")),
+        children_restarted=of_type(int, read("children_restarted")),
+        active_count=of_type(int, read("active_count")),
+        reserved_count=of_type(int, read("reserved_count")),
+        scheduled_count=of_type(int, read("scheduled_count")),
+        processed=of_type(int, read("processed")),
+        prefetch_count=of_type(int, read("prefetch_count")),
+        config=of_type(str, read("config")),
+        broker=of_type(str, read("broker")),
+        connection_name=of_type(str, read("connection_name")),
+        mailbox=of_type(str, read("mailbox")),
+        queues=names(read("queues")),
+        cancelled_queues=names(read("cancelled_queues")) or (),
         registered=registered if own_names is None else frozenset(own_names),
-        pool=of_type(str, report.get("pool")),
-        concurrency=of_type(int, report.get("concurrency")),
-        children=of_type(int, report.get("children")),
-        childless_seconds=number(report.get("childless_seconds")),
-        children_restarted=of_type(int, report.get("children_restarted")),
-        children_lost_per_minute=number(report.get("children_lost_per_minute")),
+        childless_seconds=number(read("childless_seconds")),
+        children_lost_per_minute=number(read("children_lost_per_minute")),
         active=LazyRows(active, partial(_running, hostname), age_seconds),
         longest_running_seconds=plus(_longest(active), age_seconds),
         shortest_limit_seconds=_shortest_limit(active),
-        reserved=LazyRows(tuple(rows(report.get("reserved"))), partial(_reserved, hostname), age_seconds),
-        scheduled=LazyRows(tuple(rows(report.get("scheduled"))), partial(_scheduled, hostname), age_seconds),
-        active_count=of_type(int, report.get("active_count")),
-        reserved_count=of_type(int, report.get("reserved_count")),
-        scheduled_count=of_type(int, report.get("scheduled_count")),
-        active_by_queue=counts(report.get("active_by_queue")),
-        reserved_by_queue=counts(report.get("reserved_by_queue")),
-        scheduled_by_queue=counts(report.get("scheduled_by_queue")),
-        processed=of_type(int, report.get("processed")),
-        prefetch_count=of_type(int, report.get("prefetch_count")),
-        single_active_queues=names(report.get("single_active_queues")) or (),
-        held_back=_holds(report.get("held_back")),
-        is_paused=report.get("paused") is True,
-        is_draining=report.get("draining") is True,
-        said_goodbye=report.get("goodbye") is True,
-        loop_age_seconds=plus(report.get("loop_age_seconds"), age_seconds),
-        read_age_seconds=plus(report.get("read_age_seconds"), age_seconds),
-        progress_age_seconds=plus(report.get("progress_age_seconds"), age_seconds),
+        reserved=_rows(read("reserved"), partial(_reserved, hostname)),
+        scheduled=_rows(read("scheduled"), partial(_scheduled, hostname)),
+        active_by_queue=counts(read("active_by_queue")),
+        reserved_by_queue=counts(read("reserved_by_queue")),
+        scheduled_by_queue=counts(read("scheduled_by_queue")),
+        single_active_queues=names(read("single_active_queues")) or (),
+        held_back=_holds(read("held_back")),
+        is_paused=read("paused") is True,
+        is_draining=read("draining") is True,
+        said_goodbye=read("goodbye") is True,
+        loop_age_seconds=plus(read("loop_age_seconds"), age_seconds),
+        read_age_seconds=plus(read("read_age_seconds"), age_seconds),
+        progress_age_seconds=plus(read("progress_age_seconds"), age_seconds),
         # As measured: in the time since, it may have read, and the rule is not to accuse for old news.
-        unread_seconds=number(report.get("unread_seconds")),
-        idle_seconds=number(report.get("idle_seconds")),
+        unread_seconds=number(read("unread_seconds")),
+        idle_seconds=number(read("idle_seconds")),
         last_seen_seconds=age_seconds,
-        started_at=moment(report.get("started_at")),
-        versions=texts(report.get("versions")),
-        config=of_type(str, report.get("config")),
-        broker=of_type(str, report.get("broker")),
-        connection_name=of_type(str, report.get("connection_name")),
-        mailbox=of_type(str, report.get("mailbox")),
+        started_at=moment(read("started_at")),
+        versions=texts(read("versions")),
         is_doubled=is_doubled,
     )
+
+
+def _rows(value: object, build: Callable[[Mapping[str, Any], float], Row]) -> Sequence[Row]:
+    return LazyRows(rows(value), build, 0.0) if value else ()
 
 
 def aged(worker: Worker, age_seconds: float) -> Worker:
@@ -95,18 +102,23 @@ def aged(worker: Worker, age_seconds: float) -> Worker:
 
     The same as building it anew, in a fraction of the time: most reports are those of the last reading.
     """
+    values = vars(worker).copy()
+    values["last_seen_seconds"] = age_seconds
+    for growing in _GROWING:
+        seconds = values[growing]
+        if seconds is not None:
+            values[growing] = seconds + age_seconds
+    active = values["active"]
+    if isinstance(active, LazyRows):
+        values["active"] = active.at(age_seconds)
     copy = object.__new__(Worker)
-    vars(copy).update(
-        vars(worker),
-        last_seen_seconds=age_seconds,
-        loop_age_seconds=plus(worker.loop_age_seconds, age_seconds),
-        read_age_seconds=plus(worker.read_age_seconds, age_seconds),
-        progress_age_seconds=plus(worker.progress_age_seconds, age_seconds),
-        longest_running_seconds=plus(worker.longest_running_seconds, age_seconds),
-    )
-    if isinstance(worker.active, LazyRows):
-        vars(copy)["active"] = worker.active.at(age_seconds)
+    object.__setattr__(copy, "__dict__", values)
     return copy
+
+
+_GROWING: Final = (
+    "loop_age_seconds", "read_age_seconds", "progress_age_seconds", "longest_running_seconds",
+)  # fmt: skip
 
 
 def _longest(active: Sequence[Mapping[str, Any]]) -> float | None:

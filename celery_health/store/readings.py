@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Self
@@ -48,8 +48,8 @@ class Reply:
     old_workers: list[tuple[str, str]]
     """Name and stamped record."""
     beats: list[tuple[str, str]]
-    consumed: list[tuple[str, str]]
-    """Queue and stamp."""
+    consumed: dict[str, str] | None
+    """Queue → stamp; None when one of them is none."""
     processes: list[tuple[str, str]]
     """Writer and name in one, and its stamps."""
     changed: dict[str, str]
@@ -73,9 +73,9 @@ class Reply:
         """
         seconds, micros, epoch, version, *texts, ring, totals, left_out = raw
         # Bytes that are no text stay apart from each other; `clean_name` makes them fit to show.
-        names = [_names(texts[place]) for place in (0, 2, 4, 6)]
-        values = [_lines(texts[place].decode("utf-8", "replace")) for place in (1, 3, 5, 7, 9, 10, 11)]
-        processes = list(zip(names[3], values[3], strict=True))
+        names = [_names(texts[place]) for place in (0, 2, 6)]
+        values = [_lines(texts[place].decode("utf-8", "replace")) for place in (1, 3, 7, 9, 10, 11)]
+        processes = list(zip(names[2], values[2], strict=True))
         places = json.loads(texts[8]) or []
         numbers = [_count(state) for state in (epoch, version)]
         skipped = Skipped()
@@ -92,11 +92,11 @@ class Reply:
             is_numbered=None not in numbers,
             old_workers=list(zip(names[0], values[0], strict=True)),
             beats=list(zip(names[1], values[1], strict=True)),
-            consumed=list(zip(names[2], values[2], strict=True)),
+            consumed=_stamps(texts[4], texts[5]),
             processes=processes,
-            changed={processes[place][0]: record for place, record in zip(places, values[4], strict=True)},
-            fingerprints=values[5],
-            lists=values[6],
+            changed={processes[place][0]: record for place, record in zip(places, values[3], strict=True)},
+            fingerprints=values[4],
+            lists=values[5],
             ring=[(minute.decode(), counts.decode("utf-8", "replace")) for minute, counts in _couples(ring)],
             totals=None if totals is None else totals.decode("utf-8", "replace"),
             skipped=skipped,
@@ -121,12 +121,52 @@ class Reply:
         found = {print_: came.get(print_, known.get(print_)) for print_ in self.fingerprints}
         return {print_: names for print_, names in found.items() if names is not None}
 
+    def ages(self, stamps: Mapping[str, str], most_seconds: float, key: str) -> Mapping[str, float]:
+        """Return how long ago stamps of `key` were made: those of at most so many seconds."""
+        if not stamps:
+            return {}
+        oldest, latest = str(self.now - int(most_seconds * 1e6)), str(self.now + MAX_AHEAD_SECONDS * 10**6)
+        texts, length = stamps.values(), len(latest)
+        are_of_one_length = len(oldest) == length and set(map(len, texts)) == {length}
+        # Texts of one length stand in the order of their numbers.
+        if are_of_one_length and oldest <= min(texts) and max(texts) <= latest and _are_plain(stamps):
+            return Ages(stamps, self.now)
+        ages: dict[str, float] = {}
+        for name, stamp in stamps.items():
+            age = self.age_seconds(stamp)
+            if age is None:
+                self.skipped.add(key)
+            elif age <= most_seconds:
+                ages[clean_name(name)] = age
+        return ages
+
     def age_seconds(self, stamp: str) -> float | None:
         """Return how long ago a stamp was made; None when it is none, or lies in the future."""
         if len(stamp) > len(str(_MAX_COUNT)):
             return None
         age = (self.now - int(stamp)) / 1e6
         return max(0.0, age) if age >= -MAX_AHEAD_SECONDS else None
+
+
+class Ages(Mapping[str, float]):
+    """How long ago each of many stamps was made; reckoned when somebody asks, which is seldom."""
+
+    def __init__(self, stamps: Mapping[str, str], now: int) -> None:
+        """Take stamps that are sound, and the time: microseconds of one clock."""
+        self._stamps = stamps
+        self._now = now
+
+    def __getitem__(self, name: str) -> float:
+        return max(0.0, (self._now - int(self._stamps[name])) / 1e6)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._stamps
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stamps)
+
+    def __len__(self) -> int:
+        return len(self._stamps)
 
 
 _nothing = json.JSONDecoder(parse_constant=lambda name: None)
@@ -141,6 +181,11 @@ def record_of(text: str) -> Mapping[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return MappingProxyType(record) if isinstance(record, dict) else None
+
+
+def _are_plain(names: Collection[str]) -> bool:
+    """Say whether `clean_name` would leave all of them as they are."""
+    return all(map(str.isascii, names)) and max(map(len, names)) <= MAX_NAME_LENGTH
 
 
 def clean_name(name: str) -> str:
@@ -193,6 +238,22 @@ def _count(state: bytes | None) -> int | None:
 def _names(text: bytes) -> list[str]:
     # cjson writes an empty list as "{}".
     return json.loads(text.decode("utf-8", "surrogateescape")) or []
+
+
+def _stamps(names: bytes, values: bytes) -> dict[str, str] | None:
+    """Return the stamps by name: apart from these, or each behind its own where there are no `names`."""
+    if names:
+        return dict(zip(_names(names), _lines(values.decode("utf-8", "replace")), strict=True))
+    parts = _lines(values.decode("utf-8", "surrogateescape"))
+    keys, stamps = parts[::2], parts[1::2]
+    digits = "".join(stamps)
+    if (
+        len(keys) != len(stamps)
+        or not all(stamps)
+        or (digits and not (digits.isascii() and digits.isdigit()))
+    ):
+        return None
+    return dict(zip(keys, stamps, strict=True))
 
 
 def _lines(text: str) -> list[str]:

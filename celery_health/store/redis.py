@@ -17,7 +17,7 @@ from celery_health.store import skipped
 from celery_health.store.base import Acknowledgement, Publication, Store, StoredRecord, StoreReading
 from celery_health.store.keys import Keys
 from celery_health.store.pace import Pace
-from celery_health.store.readings import Reply, Skipped, clean_name, pairs, ring_of
+from celery_health.store.readings import Reply, Skipped, pairs, ring_of
 from celery_health.store.refusals import QUESTIONS, refusal
 from celery_health.store.remembered import Processes, Stamped
 from celery_health.store.scripts import PUBLISH, READ, RESET_IF_BEHIND
@@ -93,11 +93,12 @@ class RedisStore(Store):
             careful = monotonic() < self._careful_until
             reply = self._ask(deadline, totals, ring_minutes, careful=careful)
             counts = _counts_of(reply)
-            if counts is None:
+            is_odd = counts is None or reply.consumed is None
+            if is_odd:
                 self._careful_until = monotonic() + CAREFUL_SECONDS
             is_complete = self._processes.take(reply)
-            if counts is None or not is_complete:
-                reply = self._ask(deadline, totals, ring_minutes, careful=careful or counts is None)
+            if is_odd or not is_complete:
+                reply = self._ask(deadline, totals, ring_minutes, careful=careful or is_odd)
                 counts = _counts_of(reply)
                 self._processes.take(reply)
             if counts is None:
@@ -177,13 +178,6 @@ class RedisStore(Store):
         self._registered = reply.registered(self._registered, keys.registered)
         workers = self._processes.stored(reply, keys.records)
         workers += self._old_workers.stored(reply.old_workers, reply, keys.workers)
-        consumed: dict[str, float] = {}
-        for queue, stamp in reply.consumed:
-            age = reply.age_seconds(stamp)
-            if age is None:
-                reply.skipped.add(keys.consumed)
-            elif age <= limits.CONSUMED_SECONDS:
-                consumed[clean_name(queue)] = age
         beats = self._beats.stored(reply.beats, reply, keys.beats)
         self._count_skipped(reply.skipped)
         return StoreReading(
@@ -193,7 +187,7 @@ class RedisStore(Store):
             workers=_sorted(one for one in workers if one.age_seconds <= limits.WORKER_SECONDS),
             beats=_sorted(beats),
             registered=MappingProxyType(self._registered),
-            consumed=consumed,
+            consumed=reply.ages(reply.consumed or {}, limits.CONSUMED_SECONDS, keys.consumed),
             ring=ring,
             totals=counted,
             skipped=reply.skipped.entries,

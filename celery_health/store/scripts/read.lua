@@ -99,7 +99,13 @@ local time = redis.call('TIME')
 local state = attempt('HMGET', KEYS[1], 'epoch', 'version')
 local worker_names, worker_values = names_and_values(KEYS[2], '^%d+ %S+ %S+ ')
 local beat_names, beat_values = names_and_values(KEYS[3], '^%d+ %S+ %S+ ')
-local queue_names, queue_values = names_and_values(KEYS[5], '^%d+$')
+-- As counts: queue and stamp in turn, and no names, unless each is to be looked at.
+local queue_names, queue_values = '', ''
+if is_careful then
+  queue_names, queue_values = names_and_values(KEYS[5], '^%d+$')
+else
+  queue_values = table.concat(attempt('HGETALL', KEYS[5]), '\n')
+end
 local processes, states, places, records = changed_records(attempt('HGETALL', KEYS[6]), tonumber(ARGV[5]))
 
 local known = {}
