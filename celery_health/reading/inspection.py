@@ -7,37 +7,19 @@ Redis says how many subscribers a broadcast reached, RabbitMQ which mailboxes ex
 
 from __future__ import annotations
 
-import os
-import socket
-import time
-import uuid
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from kombu import Connection, Consumer, Exchange, Producer, Queue
-from kombu.utils.json import dumps
-
-from celery_health.connections.kombu import connect
 from celery_health.deadline import Deadline
-from celery_health.exceptions import BrokerError, DeadlineExceeded
 from celery_health.headers import REPORT_COMMAND
-from celery_health.text.masking import describe_error
+from celery_health.reading.conversation import Census, Conversation, Mailbox
 
 if TYPE_CHECKING:
     from celery import Celery
 
 #: What a worker without it is asked instead.
 BUILTIN_COMMANDS: Final = ("stats", "active", "reserved", "scheduled", "active_queues", "registered")
-
-#: Beat answers remote control under this name since Celery 5.7 (``beat_enable_remote_control``).
-BEAT_PREFIX: Final = "celerybeat@"
-
-#: How long after the last reply a broadcast to nobody in particular waits for one more.
-DISCOVERY_SILENCE_SECONDS: Final = 1.0
-#: How often an answer is looked for on transports that cannot wait for one.
-POLLING_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,32 +36,16 @@ class Replies:
     """How many the question reached, whoever they are; None where the broker does not say."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Census:
-    """Who answered when everybody was asked: other applications' workers and beats too."""
-
-    names: frozenset[str]
-    listeners: int
-    """How many the question reached."""
-    is_complete: bool
-    """As many answered: nobody else listens."""
-
-
 class Inspector:
     """Asks the workers of one app's broker, one call at a time."""
 
     def __init__(self, app: Celery) -> None:
-        self._app: Any = app
-        control: Any = app.control
-        mailbox = control.mailbox
-        self._namespace: str = mailbox.namespace
-        self._exchange: Exchange = mailbox.exchange
-        self._reply_exchange: Exchange = mailbox.reply_exchange
+        self._mailbox = Mailbox(app)
 
     @property
     def mailbox_suffix(self) -> str:
         """Return what follows a worker's name in the name of its mailbox queue (``kombu.pidbox``)."""
-        return f".{self._namespace}.pidbox"
+        return self._mailbox.suffix
 
     def ask(self, roster: Sequence[str], deadline: Deadline) -> Replies:
         """Ask every worker of `roster` for its record, and return when all have answered or time is up.
@@ -89,7 +55,7 @@ class Inspector:
         """
         if not roster:
             return Replies()
-        with _Conversation(self, deadline) as conversation:
+        with Conversation(self._mailbox, deadline) as conversation:
             answers = conversation.call(REPORT_COMMAND, roster)
             reports = {name: body for name, body in answers.items() if "error" not in body}
             without = [name for name in answers if name not in reports]
@@ -108,7 +74,7 @@ class Inspector:
         Raises:
             BrokerError: the broker cannot be reached, or does not let us ask.
         """
-        with _Conversation(self, deadline) as conversation:
+        with Conversation(self._mailbox, deadline) as conversation:
             return conversation.count()
 
     def discover(self, deadline: Deadline) -> tuple[str, ...]:
@@ -117,231 +83,5 @@ class Inspector:
         Raises:
             BrokerError: the broker cannot be reached.
         """
-        with _Conversation(self, deadline) as conversation:
+        with Conversation(self._mailbox, deadline) as conversation:
             return tuple(sorted(conversation.call("ping", None)))
-
-
-#: Each is taken by one conversation at a time. No lock, so that no fork leaves it locked.
-_numbers: Final = deque(range(100))
-
-
-class _Conversation:
-    """One connection, one reply queue, any number of calls; leaves nothing behind on the broker."""
-
-    def __init__(self, inspector: Inspector, deadline: Deadline) -> None:
-        self._inspector = inspector
-        self._deadline = deadline
-        self._silence_seconds = DISCOVERY_SILENCE_SECONDS
-        self._replies: dict[str, dict[str, Any]] = {}
-        self._received: Counter[str] = Counter()
-        """Ticket → replies, which are more than names where two workers share one."""
-        self._undecodable = 0
-        self.listeners: int | None = None
-        """How many subscribers the last broadcast reached; None where the broker does not say."""
-
-    def __enter__(self) -> _Conversation:
-        self._number = _numbers.popleft()
-        try:
-            self._connection: Connection = connect(self._inspector._app, self._deadline.timeout())
-            self._poll_quickly()
-            self._channel = self._connection.channel()
-            self._count_listeners()
-            self._reply_queue = self._declare_reply_queue()
-            self._consumer = Consumer(
-                self._channel,
-                [self._reply_queue],
-                callbacks=[self._on_reply],
-                on_decode_error=self._on_undecodable,
-                accept=["json"],
-                no_ack=True,
-            )
-            self._consumer.consume()
-        except Exception as error:
-            self._close()
-            raise _broker_error(self._inspector._app, error) from error
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._close()
-
-    def _close(self) -> None:
-        # Whatever fails here was failing before: the caller has its answer or its error.
-        for close in (self._forget_reply_queue, lambda: self._connection.release()):
-            try:
-                close()
-            except Exception:  # noqa: S112 - see above
-                continue
-        _numbers.appendleft(self._number)
-
-    def _forget_reply_queue(self) -> None:
-        self._consumer.cancel()
-        self._channel.after_reply_message_received(self._reply_queue.name)
-
-    def _declare_reply_queue(self) -> Queue:
-        # Few names, used again and again: a killed process leaves few queues behind. None at the same time,
-        # since conversations would take each other's answers.
-        key = f"celery-health-{socket.gethostname()}-{os.getpid()}-{self._number}"
-        queue = Queue(
-            f"{key}.{self._inspector._reply_exchange.name}",
-            exchange=self._inspector._reply_exchange,
-            routing_key=key,
-            durable=False,
-            auto_delete=True,
-            expires=60.0,
-        )(self._channel)
-        queue.declare()
-        return queue
-
-    def _poll_quickly(self) -> None:
-        """Where kombu polls for messages, look often here, and be patient with workers, who look seldom."""
-        transport: Any = self._connection.transport
-        interval = getattr(transport, "polling_interval", None)
-        if interval:
-            self._silence_seconds = DISCOVERY_SILENCE_SECONDS + interval
-            transport.polling_interval = POLLING_SECONDS
-
-    def _count_listeners(self) -> None:
-        """Have Redis tell how many subscribers a broadcast reaches; kombu throws that number away."""
-        if not hasattr(self._channel, "_put_fanout") or not hasattr(self._channel, "conn_or_acquire"):
-            return
-        channel: Any = self._channel
-
-        def put_fanout(exchange: str, message: Any, routing_key: str, **kwargs: Any) -> None:
-            topics = getattr(channel, "_get_publish_topics", None)
-            names = (
-                topics(exchange, routing_key)
-                if topics
-                else [channel._get_publish_topic(exchange, routing_key)]
-            )
-            with channel.conn_or_acquire() as client:
-                self.listeners = sum(client.publish(name, dumps(message)) for name in names)
-
-        channel._put_fanout = put_fanout
-
-    def call(self, command: str, destination: Sequence[str] | None) -> dict[str, Any]:
-        """Return host name → reply, waiting for all of `destination`, or till silence without one."""
-        ticket = self._publish(command, destination)
-        answers = self._replies[ticket]
-        try:
-            if destination is None:
-                self._drain_until_silence(answers)
-            else:
-                self._drain(lambda: len(answers) + self._undecodable >= self._expected(len(destination)))
-        except DeadlineExceeded:
-            pass
-        except Exception as error:
-            raise _broker_error(self._inspector._app, error) from error
-        return {name: reply for name, reply in answers.items() if not name.startswith(BEAT_PREFIX)}
-
-    def count(self) -> Census | None:
-        """Return who answers a bare ping, and whether those are all whom it reached."""
-        ticket = self._publish("ping", None)
-        listeners = self.listeners
-        if listeners is None:
-            return None
-
-        def is_complete() -> bool:
-            return self._received[ticket] + self._undecodable >= listeners
-
-        try:
-            self._drain(is_complete)
-        except DeadlineExceeded:
-            pass
-        except Exception as error:
-            raise _broker_error(self._inspector._app, error) from error
-        # A reply that cannot be read is of nobody: what its sender is called stays open.
-        complete = is_complete() and not self._undecodable
-        return Census(names=frozenset(self._replies[ticket]), listeners=listeners, is_complete=complete)
-
-    def call_all(self, commands: Iterable[str], destination: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return host name → command → reply: all commands are sent before the first reply is awaited."""
-        tickets = {command: self._publish(command, destination) for command in commands}
-        wanted = [self._replies[ticket] for ticket in tickets.values()]
-        try:
-            self._drain(lambda: all(len(answers) >= len(destination) for answers in wanted))
-        except DeadlineExceeded:
-            pass
-        except Exception as error:
-            raise _broker_error(self._inspector._app, error) from error
-        return {
-            name: {
-                command: self._replies[ticket][name]
-                for command, ticket in tickets.items()
-                if name in self._replies[ticket]
-            }
-            for name in destination
-        }
-
-    def _expected(self, asked: int) -> int:
-        return asked if self.listeners is None else min(asked, self.listeners)
-
-    def _publish(self, command: str, destination: Sequence[str] | None) -> str:
-        ticket = str(uuid.uuid4())
-        self._replies[ticket] = {}
-        body = {
-            "method": command,
-            "arguments": {},
-            "destination": None if destination is None else list(destination),
-            "pattern": None,
-            "matcher": None,
-            "ticket": ticket,
-            "reply_to": {
-                "exchange": self._inspector._reply_exchange.name,
-                "routing_key": self._reply_queue.routing_key,
-            },
-        }
-        exchange = self._inspector._exchange
-        try:
-            Producer(self._channel, auto_declare=False).publish(
-                body,
-                exchange=exchange.name,
-                declare=[exchange],
-                # A worker that comes back later must not spend its time on questions nobody waits for.
-                headers={"clock": self._inspector._app.clock.forward(), "expires": time.time() + 60},
-                serializer="json",
-                retry=False,
-            )
-        except Exception as error:
-            raise _broker_error(self._inspector._app, error) from error
-        return ticket
-
-    def _drain(self, enough: Any) -> None:
-        while not enough():
-            try:
-                self._connection.drain_events(timeout=self._deadline.timeout())
-            except TimeoutError:
-                continue
-
-    def _drain_until_silence(self, answers: Mapping[str, Any]) -> None:
-        seen, quiet_since = 0, time.monotonic()
-        while self.listeners is None or len(answers) < self.listeners:
-            if len(answers) > seen:
-                seen, quiet_since = len(answers), time.monotonic()
-            silence = self._silence_seconds - (time.monotonic() - quiet_since)
-            if silence <= 0:
-                return
-            try:
-                self._connection.drain_events(timeout=min(silence, self._deadline.timeout()))
-            except TimeoutError:
-                continue
-
-    def _on_reply(self, body: Any, message: Any) -> None:
-        ticket = message.headers.get("ticket")
-        answers = self._replies.get(ticket)
-        # An answer to an older question of this process, or no answer at all.
-        if answers is None or not isinstance(body, dict):
-            return
-        self._received[ticket] += 1
-        for name, reply in body.items():
-            answers[str(name)] = reply if isinstance(reply, dict | list) else {"reply": reply}
-
-    def _on_undecodable(self, message: Any, error: Exception) -> None:
-        # The worker answers in a serializer that we refuse to load, pickle for one: it lives, no more.
-        self._undecodable += 1
-
-
-def _broker_error(app: Celery, error: Exception) -> BrokerError:
-    if isinstance(error, BrokerError):
-        return error
-    password = app.connection_for_read().password
-    return BrokerError(describe_error(error, [password if isinstance(password, str) else None]))

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from celery_health.reading.consumption import Silent
-from celery_health.reading.inspection import Census, Replies
+from celery_health.reading.conversation import Census
+from celery_health.reading.inspection import Replies
 from celery_health.reading.worker_reports import worker_from_builtin, worker_from_report
 from celery_health.reading.worker_states import load_state
 from celery_health.records import Source, Worker, WorkerState

@@ -11,8 +11,9 @@ from celery_health.brokers.base import Broker
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, DeadlineExceeded, ThreadError
 from celery_health.reading.consumption import Silent
+from celery_health.reading.conversation import BEAT_PREFIX, Census
 from celery_health.reading.flight import Run, RunAbandonedError, SharedFlight
-from celery_health.reading.inspection import BEAT_PREFIX, Census, Inspector
+from celery_health.reading.inspection import Inspector
 from celery_health.reading.known_workers import KnownWorkers
 from celery_health.records import InspectionState, Worker
 from celery_health.topology import Topology

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery_health.reading.inspection import Census, Replies
+from celery_health.reading.conversation import Census
+from celery_health.reading.inspection import Replies
 from celery_health.reading.known_workers import KnownWorkers
 from celery_health.records import WorkerState
 from celery_health.topology import Topology
