@@ -46,9 +46,8 @@ class Mailbox:
     """Where an app's workers are asked, and where they answer."""
 
     def __init__(self, app: Celery) -> None:
-        self.app: Celery = app
-        control: Any = app.control
-        mailbox = control.mailbox
+        self.app: Any = app
+        mailbox = self.app.control.mailbox
         self.exchange: Exchange = mailbox.exchange
         self.reply_exchange: Exchange = mailbox.reply_exchange
         self.suffix = f".{mailbox.namespace}.pidbox"
