@@ -47,7 +47,8 @@ class Mailbox:
 
     def __init__(self, app: Celery) -> None:
         self.app: Any = app
-        mailbox = self.app.control.mailbox
+        control: Any = app.control
+        mailbox = control.mailbox
         self.exchange: Exchange = mailbox.exchange
         self.reply_exchange: Exchange = mailbox.reply_exchange
         self.suffix = f".{mailbox.namespace}.pidbox"
