@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from celery_health.conf import get_settings
 from celery_health.deadline import Deadline
 from celery_health.health.body import timestamp
-from celery_health.reading import get_reading, get_totals
+from celery_health.reading import get_reading, get_reading_with_tasks, get_totals
 from celery_health.reading.task_totals import TaskTotals
 from celery_health.records import Snapshot, Worker, WorkerState
 
@@ -117,6 +117,7 @@ def notes(snapshot: Snapshot) -> Iterable[str]:
         yield f"The workers could not be asked: {snapshot.inspection.error}"
     for hostname in snapshot.inspection.silent:
         yield f"Worker {hostname!r} has not answered in time."
+    yield from snapshot.task_notes
 
 
 def take_reading(
@@ -124,10 +125,12 @@ def take_reading(
     limit: int,
     only_workers: frozenset[str] | None = None,
     only_tasks: frozenset[str] | None = None,
+    with_tasks: bool = False,
     with_totals: bool = False,
 ) -> Reading:
     """Return what is true now, within ``DEADLINE``, for one answer.
 
+    Without `with_tasks` workers list no more tasks than a verdict needs.
     Totals are those of all workers together: there are none of the workers in `only_workers`.
 
     Raises:
@@ -135,7 +138,7 @@ def take_reading(
     """
     settings = get_settings()
     deadline = Deadline.after(settings.deadline)
-    snapshot, age_seconds = get_reading(deadline)
+    snapshot, age_seconds = (get_reading_with_tasks if with_tasks else get_reading)(deadline)
     with_totals = with_totals and only_workers is None and snapshot.store.reachable is True
     return Reading(
         snapshot=snapshot,

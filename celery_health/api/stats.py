@@ -31,6 +31,7 @@ class StatsView(MonitoringView):
             limit=query.limit(),
             only_workers=query.names("worker"),
             only_tasks=query.names("task"),
+            with_tasks=True,
             with_totals=True,
         )
         return Response(stats_body(reading))

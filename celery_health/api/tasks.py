@@ -30,7 +30,10 @@ class TasksView(MonitoringView):
         """Answer the tasks."""
         query = self.query()
         reading = take_reading(
-            limit=query.limit(), only_workers=query.names("worker"), only_tasks=query.names("task")
+            limit=query.limit(),
+            only_workers=query.names("worker"),
+            only_tasks=query.names("task"),
+            with_tasks=True,
         )
         return Response(tasks_body(reading))
 

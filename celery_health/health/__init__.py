@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from celery_health.health.body import report_body
-from celery_health.health.verdict import get_report, judge
+from celery_health.health.verdict import get_report, judge, with_tasks
 
-__all__ = ["get_report", "judge", "report_body"]
+__all__ = ["get_report", "judge", "report_body", "with_tasks"]

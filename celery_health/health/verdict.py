@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from celery_health import reading
 from celery_health.conf import Settings, get_settings
 from celery_health.deadline import Deadline
 from celery_health.health.base import Check
@@ -80,6 +81,12 @@ def fold(results: Iterable[CheckResult]) -> Status:
     if CheckStatus.FAIL in found:
         return Status.UNHEALTHY
     return Status.DEGRADED if CheckStatus.WARN in found else Status.HEALTHY
+
+
+def with_tasks(report: HealthReport, deadline: Deadline) -> HealthReport:
+    """Return `report`, its workers with each task that they hold: for people; it was judged without."""
+    snapshot = reading.with_tasks(report.snapshot, report.age_seconds, deadline)
+    return replace(report, snapshot=snapshot)
 
 
 _judged: tuple[Snapshot, Settings, HealthReport] | None = None

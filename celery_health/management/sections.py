@@ -61,6 +61,7 @@ def running_tasks(snapshot: Snapshot) -> list[str]:
         lines.append(f"  ... and {number(more)} more")
     if total is None:
         lines.append("  ... and perhaps others: not every worker has told")
+    lines += [f"  {printable(note)}" for note in snapshot.task_notes]
     return lines
 
 

@@ -168,8 +168,14 @@ def running(snapshot: Snapshot) -> Section:
         "No task is running." if total == 0 else "It is not known what runs.",
         # A worker names a bounded number of its tasks; the count is of all.
         total=max(len(tasks), total or 0),
-        note="" if total is not None or not tasks else "Perhaps there are others: not every worker has told.",
+        note=_about_tasks(snapshot) if tasks else "",
     )
+
+
+def _about_tasks(snapshot: Snapshot) -> str:
+    untold = "Perhaps there are others: not every worker has told."
+    notes = [*([untold] if snapshot.running_count is None else []), *map(printable, snapshot.task_notes)]
+    return " ".join(notes)
 
 
 def _running(task: RunningTask) -> tuple[Cell, ...]:

@@ -18,7 +18,7 @@ from celery_health.api.query import BadParameter
 from celery_health.conf import DEFAULT_PERMISSIONS, get_settings
 from celery_health.deadline import Deadline
 from celery_health.exceptions import CeleryHealthError
-from celery_health.health import get_report
+from celery_health.health import get_report, with_tasks
 from celery_health.page.rendering import render_content, render_doctor, render_error, render_page
 
 REFRESH_SECONDS: Final = 5
@@ -48,7 +48,8 @@ class StatusPage(BrowserView):
             from celery_health.doctor.live_examination import examine_live
 
             return _part_answer(part, render_doctor(examine_live()))
-        report = get_report(Deadline.after(get_settings().deadline))
+        deadline = Deadline.after(get_settings().deadline)
+        report = with_tasks(get_report(deadline), deadline)
         if part == "content":
             return _part_answer(part, render_content(report, links=_links()))
         nonce = secrets.token_urlsafe(16)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from typing import Final
 
 from celery_health.celery_app import find_app
 from celery_health.conf import get_settings
 from celery_health.deadline import Deadline
-from celery_health.exceptions import BrokerError, DeadlineExceeded, ThreadError
+from celery_health.exceptions import BrokerError, DeadlineExceeded, StoreError, ThreadError
 from celery_health.reading.reader import Reader
+from celery_health.reading.task_rows import joined, processes_of, without_rows
 from celery_health.reading.task_totals import TaskTotals
 from celery_health.records import Snapshot
+
+#: How much of what is left of a deadline may go into reading the tasks of workers one by one.
+TASKS_SHARE: Final = 0.6
 
 _reader: Reader | None = None
 _reader_lock = threading.Lock()
@@ -55,6 +60,40 @@ def get_reading(deadline: Deadline | None = None) -> tuple[Snapshot, float]:
         return reader.snapshots.get(deadline)
     except DeadlineExceeded as error:
         return reader.unread(reader.broker_state(error)), 0.0
+
+
+def get_reading_with_tasks(deadline: Deadline | None = None) -> tuple[Snapshot, float]:
+    """Return the same as `get_reading`, its workers with the tasks that they hold: see `with_tasks`."""
+    deadline = deadline or Deadline.after(get_reader().settings.deadline)
+    snapshot, age_seconds = get_reading(deadline)
+    return with_tasks(snapshot, age_seconds, deadline), age_seconds
+
+
+def with_tasks(snapshot: Snapshot, age_seconds: float, deadline: Deadline) -> Snapshot:
+    """Return `snapshot` with each task that its workers hold: large, and no verdict needs them.
+
+    Where they cannot be had within `deadline` it keeps what the records list, and `task_notes` says so.
+
+    Args:
+        snapshot: as `get_reading` returned it.
+        age_seconds: its age.
+        deadline: also for what follows: a part of it is left.
+
+    Raises:
+        ConfigurationError: no app is configured, or a setting is wrong.
+    """
+    if not snapshot.store.reachable or not processes_of(snapshot.workers):
+        return snapshot
+    reader = get_reader()
+    deadline = deadline.within(deadline.remaining() * TASKS_SHARE)
+    try:
+        found, since = reader.rows.get(deadline)
+        if since > age_seconds:  # of an earlier reading: its workers may have been others
+            reader.rows.forget()
+            found, since = reader.rows.get(deadline)
+    except (DeadlineExceeded, ThreadError, StoreError) as error:
+        return without_rows(snapshot, error)
+    return joined(snapshot, found, since)
 
 
 def get_totals(deadline: Deadline | None = None) -> Mapping[str, TaskTotals] | None:

@@ -26,6 +26,7 @@ from celery_health.reading.schedules import schedule_entries, schedule_exists
 from celery_health.reading.task_totals import TaskTotals
 from celery_health.reading.vanished import Vanished
 from celery_health.records import BrokerState, InspectionState, QueueState, Snapshot, Source, Worker
+from celery_health.store import RowsReading
 from celery_health.text.masking import mask
 from celery_health.topology import Topology, TopologyCache
 
@@ -85,12 +86,13 @@ class Reader:
         # Never connected: it knows whether there is a store.
         self._unasked = RecordedWorkers(app, settings)
         self._lines = Checkout(self._open_lines, _Lines.close)
-        # Totals are read on demand, beside the readings.
+        # Totals and tasks one by one are read on demand, beside the readings.
         self._counted = Checkout(lambda: RecordedWorkers(app, settings), RecordedWorkers.close)
         seconds = settings.deadline
         self.pings = SharedFlight(self._ping, name="celery-health-ready", run_seconds=seconds)
         self.snapshots = SharedFlight(self._read_in, name="celery-health-reader", run_seconds=seconds)
         self.totals = SharedFlight(self._count, name="celery-health-totals", run_seconds=seconds)
+        self.rows = SharedFlight(self._list, name="celery-health-rows", run_seconds=seconds)
 
     def _open_lines(self) -> _Lines:
         return _Lines(
@@ -110,6 +112,11 @@ class Reader:
     def _count(self, run: Run) -> Mapping[str, TaskTotals] | None:
         with self._counted.checked_out(run) as recorded:
             return recorded.totals(_share(run.deadline, READING_SHARE))
+
+    def _list(self, run: Run) -> RowsReading:
+        snapshot, _ = self.snapshots.get(run.deadline)
+        with self._counted.checked_out(run) as recorded:
+            return recorded.rows(snapshot.workers, _share(run.deadline, READING_SHARE))
 
     def _read_in(self, run: Run) -> Snapshot:
         if self.facts.always_eager:

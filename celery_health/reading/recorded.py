@@ -16,11 +16,12 @@ from celery_health.deadline import Deadline
 from celery_health.exceptions import CeleryHealthError
 from celery_health.reading.beat_reports import beat_of
 from celery_health.reading.processes import Shown, shown
+from celery_health.reading.task_rows import processes_of
 from celery_health.reading.task_totals import TaskTotals, totals_by_task
 from celery_health.reading.worker_reports import aged, worker_from_report
 from celery_health.reading.worker_states import recorded_state
 from celery_health.records import Beat, ObservedRuntime, Source, StoreState, TaskOutcomes, Worker
-from celery_health.store import open_store, skipped
+from celery_health.store import RowsReading, open_store, skipped
 from celery_health.store.base import Store, StoredRecord, StoreReading
 from celery_health.text.masking import describe_error
 
@@ -196,6 +197,7 @@ class RecordedWorkers:
                 age_seconds=0.0,
                 registered=self._registered(names),
                 is_doubled=one.is_doubled,
+                writer=stored.writer,
             )
             built = _Built(record=record, names=names, worker=worker)
         self._kept[key] = built
@@ -242,6 +244,15 @@ class RecordedWorkers:
         except CeleryHealthError:
             return None
         return None if reading is None else totals_by_task(reading.totals or {})
+
+    def rows(self, workers: Iterable[Worker], deadline: Deadline) -> RowsReading:
+        """Return the tasks that `workers` hold, one by one; none without a store.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        store = self._open()
+        return RowsReading() if store is None else store.rows(processes_of(workers), deadline)
 
     def close(self) -> None:
         """Close the connection, if one is open."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -35,6 +36,7 @@ def worker_from_report(
     age_seconds: float,
     registered: frozenset[str] | None = None,
     is_doubled: bool = False,
+    writer: str | None = None,
 ) -> Worker:
     """Return the worker that `report`, its record of `age_seconds` ago, describes.
 
@@ -90,6 +92,21 @@ def worker_from_report(
         started_at=moment(read("started_at")),
         versions=texts(read("versions")),
         is_doubled=is_doubled,
+        writer=writer,
+    )
+
+
+def with_rows(worker: Worker, report: Mapping[str, Any], age_seconds: float) -> Worker:
+    """Return `worker` with the tasks that it listed, `age_seconds` ago, beside its record."""
+    name = worker.hostname
+    return replace(
+        worker,
+        active=LazyRows(tuple(rows(report.get("active"))), partial(_running, name), age_seconds),
+        reserved=_rows(report.get("reserved"), partial(_reserved, name)),
+        scheduled=_rows(report.get("scheduled"), partial(_scheduled, name)),
+        active_count=of_type(int, report.get("active_count")),
+        reserved_count=of_type(int, report.get("reserved_count")),
+        scheduled_count=of_type(int, report.get("scheduled_count")),
     )
 
 

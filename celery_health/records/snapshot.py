@@ -127,6 +127,8 @@ class Snapshot:
     source: Source = Source.INSPECTION
     notes: tuple[str, ...] = ()
     """What the reading could not look at, or skipped: whole sentences."""
+    task_notes: tuple[str, ...] = ()
+    """Why tasks that workers hold are not listed: whole sentences; none unless they were asked for."""
 
     @property
     def roster_is_known(self) -> bool:

@@ -186,6 +186,8 @@ class Worker:
     """It is gone by proof: its reports stay away, and the broker shows no connection of its process."""
     is_doubled: bool = False
     """Another live process reports under the same name."""
+    writer: str | None = None
+    """Tells processes of one name apart in the store; None when it does not report there."""
 
     def may_run_over(self, seconds: float) -> bool:
         """Say whether one of `active` may have run for longer than `seconds`, or than its own limit.

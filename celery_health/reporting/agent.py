@@ -47,6 +47,8 @@ class Report:
 
     record: Mapping[str, Any] | None = None
     """As JSON can hold it; None for a process without a record of its own."""
+    rows: Mapping[str, Any] | None = None
+    """What belongs to the record and only people read: the tasks of a worker, one by one."""
     registered: tuple[str, tuple[str, ...]] | None = None
     consumed: tuple[str, ...] = ()
 
@@ -271,6 +273,7 @@ class Agent:
                 kind=self._kind,
                 name=self._name,
                 record=report.record,
+                rows=report.rows,
                 registered=report.registered,
                 consumed=report.consumed,
             ),

@@ -1,6 +1,21 @@
 """The store: what workers, beats and producers say of themselves, and the totals of what they counted."""
 
-from celery_health.store.base import Acknowledgement, Publication, Store, StoredRecord, StoreReading
+from celery_health.store.base import (
+    Acknowledgement,
+    Publication,
+    RowsReading,
+    Store,
+    StoredRecord,
+    StoreReading,
+)
 from celery_health.store.opening import open_store
 
-__all__ = ["Acknowledgement", "Publication", "Store", "StoreReading", "StoredRecord", "open_store"]
+__all__ = [
+    "Acknowledgement",
+    "Publication",
+    "RowsReading",
+    "Store",
+    "StoreReading",
+    "StoredRecord",
+    "open_store",
+]

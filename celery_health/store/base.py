@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -40,7 +40,9 @@ class Publication:
     name: str | None = None
     """Host name of the worker or beat; None for a producer, which has no record."""
     record: Mapping[str, Any] | None = None
-    """The whole state of a worker or beat, as JSON can hold it; None to leave the last one as it is."""
+    """The state of a worker or beat, as JSON can hold it; None to leave the last one as it is."""
+    rows: Mapping[str, Any] | None = None
+    """Of a worker, the tasks that it holds, one by one; None to leave the last as they are. With a record."""
     registered: tuple[str, tuple[str, ...]] | None = None
     """Fingerprint of the task names a worker registers, and the names; sent with each record."""
     consumed: tuple[str, ...] = ()
@@ -110,6 +112,18 @@ class StoreReading:
     """The same in sentences, with what to do."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowsReading:
+    """The tasks that workers hold, one by one: large, and read only when people ask for them."""
+
+    rows: tuple[StoredRecord, ...] = ()
+    """Of those processes asked for that sent any, as they were asked for."""
+    unread: tuple[tuple[str, str], ...] = ()
+    """Writer and name of those that were left out: there was no time, or there was too much."""
+    problems: tuple[str, ...] = ()
+    """What cannot be read, in sentences, with what to do."""
+
+
 class Store(ABC):
     """Keeps the records of workers and beats, and the totals of everything counted.
 
@@ -141,6 +155,18 @@ class Store(ABC):
 
         Raises:
             StoreError: the store did not answer in time, or refused. Masked.
+        """
+
+    @abstractmethod
+    def rows(self, processes: Iterable[tuple[str, str]], deadline: Deadline) -> RowsReading:
+        """Read the tasks that workers hold; in steps, so that nobody else waits long for the store.
+
+        Args:
+            processes: writer and name of the workers to read of, the most wanted first.
+            deadline: by when it must be done; what did not fit into it is said.
+
+        Raises:
+            StoreError: the store did not answer at all, or refused. Masked.
         """
 
     @abstractmethod

@@ -74,6 +74,11 @@ class Keys:
         return f"{self.prefix}records"
 
     @property
+    def rows(self) -> str:
+        """A hash: the same to a stamp and the tasks that the worker holds, one by one."""
+        return f"{self.prefix}rows"
+
+    @property
     def beats(self) -> str:
         """A hash: name of a beat to stamp, mark, writer and record."""
         return f"{self.prefix}beats"

@@ -142,10 +142,18 @@ class Reply:
 
     def age_seconds(self, stamp: str) -> float | None:
         """Return how long ago a stamp was made; None when it is none, or lies in the future."""
-        if len(stamp) > len(str(_MAX_COUNT)):
-            return None
-        age = (self.now - int(stamp)) / 1e6
-        return max(0.0, age) if age >= -MAX_AHEAD_SECONDS else None
+        return age_of(stamp, self.now)
+
+
+def age_of(stamp: str, now: int) -> float | None:
+    """Return how many seconds before `now` a stamp was made; None when it is none, or lies in the future.
+
+    Both are microseconds, `stamp` in digits.
+    """
+    if len(stamp) > len(str(_MAX_COUNT)):
+        return None
+    age = (now - int(stamp)) / 1e6
+    return max(0.0, age) if age >= -MAX_AHEAD_SECONDS else None
 
 
 class Ages(Mapping[str, float]):
@@ -226,6 +234,22 @@ def ring_of(minutes: list[tuple[str, str]]) -> dict[int, Mapping[tuple[str, str]
                 counts[name, outcome] = amount
         ring[int(minute)] = counts
     return ring
+
+
+def other_type(key: str) -> str:
+    """Return what people should know of a key that holds something else."""
+    return (
+        f"The key '{key}' of the store is of a type that celery_health does not write, so what belongs there "
+        "is not known. Remove it, or set another STORE_PREFIX."
+    )
+
+
+def left_out(key: str, amount: int) -> str:
+    """Return what people should know of entries that cannot be read."""
+    return (
+        f"{amount} {'entry' if amount == 1 else 'entries'} of '{key}' in the store cannot be read and were "
+        "left out: celery_health did not write them so. Remove them, or set another STORE_PREFIX."
+    )
 
 
 def _count(state: bytes | None) -> int | None:

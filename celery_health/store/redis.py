@@ -1,4 +1,4 @@
-"""The store in a Redis or Valkey: three scripts, one round trip each."""
+"""The store in a Redis or Valkey: one script for each thing it does, one round trip each."""
 
 from __future__ import annotations
 
@@ -14,12 +14,20 @@ from celery_health.deadline import Deadline
 from celery_health.exceptions import StoreError
 from celery_health.store import keys as limits
 from celery_health.store import skipped
-from celery_health.store.base import Acknowledgement, Publication, Store, StoredRecord, StoreReading
+from celery_health.store.base import (
+    Acknowledgement,
+    Publication,
+    RowsReading,
+    Store,
+    StoredRecord,
+    StoreReading,
+)
 from celery_health.store.keys import Keys
 from celery_health.store.pace import Pace
-from celery_health.store.readings import Reply, Skipped, pairs, ring_of
+from celery_health.store.readings import Reply, Skipped, left_out, other_type, pairs, ring_of
 from celery_health.store.refusals import QUESTIONS, refusal
 from celery_health.store.remembered import Processes, Stamped
+from celery_health.store.rows import read_rows
 from celery_health.store.scripts import PUBLISH, READ, RESET_IF_BEHIND
 from celery_health.text.masking import describe_error
 
@@ -62,7 +70,7 @@ class RedisStore(Store):
         keys = self.keys
         names = (
             keys.totals, keys.sequence(publication.writer), keys.beats, keys.registered, keys.consumed,
-            keys.processes, keys.records, keys.workers,
+            keys.processes, keys.records, keys.workers, keys.rows,
         )  # fmt: skip
         allowed, started = Deadline.after(self._pace.publish_seconds), monotonic()
         try:
@@ -116,6 +124,10 @@ class RedisStore(Store):
         minutes = max(0, min(ring_minutes, limits.MAX_RING_MINUTES))
         state = (keys.ring, minutes, int(totals), int(careful), self._processes.since)
         return Reply.of(self._run(READ, names, (*state, *self._registered), deadline))
+
+    def rows(self, processes: Iterable[tuple[str, str]], deadline: Deadline) -> RowsReading:
+        """Read the tasks that workers hold, in steps; see the base class."""
+        return read_rows(self._run, self.keys, processes, deadline)
 
     def reset_if_behind(self, epoch: int, version: int, deadline: Deadline) -> int:
         """Start all totals again if the store is behind what was seen; see the base class."""
@@ -203,16 +215,9 @@ class RedisStore(Store):
         found = []
         for key, amount in sorted(reply.skipped.entries.items()):
             if key in reply.skipped.types:
-                found.append(
-                    f"The key '{key}' of the store is of a type that celery_health does not write, so what "
-                    "belongs there is not known. Remove it, or set another STORE_PREFIX."
-                )
+                found.append(other_type(key))
             else:
-                found.append(
-                    f"{amount} {'entry' if amount == 1 else 'entries'} of '{key}' in the store cannot be "
-                    "read and were left out: celery_health did not write them so. Remove them, or set "
-                    "another STORE_PREFIX."
-                )
+                found.append(left_out(key, amount))
         if not reply.is_numbered:
             found.append(
                 f"Epoch or version of '{self.keys.totals}' cannot be read: the next process that reports "
@@ -255,7 +260,8 @@ def _arguments(publication: Publication) -> tuple[str | bytes | int, ...]:
         parts += (field, amount)
     if own.record is not None and own.name is not None and not is_brief:
         mark = "g" if own.record.get("goodbye") else "-"
-        parts += (own.kind, _text(own.name), own.writer, mark, _json(own.record))
+        rows = "" if own.rows is None else _json(own.rows)
+        parts += (own.kind, _text(own.name), own.writer, mark, _json(own.record), rows)
     else:
         parts.append("")
     if own.registered is not None:

@@ -25,6 +25,10 @@ from celery_health.worker.queues import QueueNames
 MAX_TASKS: Final = 100
 #: Characters of an id or a name in a record: as many as other brokers and databases allow.
 MAX_NAME: Final = 255
+#: The lists of tasks in a record.
+KINDS: Final = ("active", "reserved", "scheduled")
+#: What a verdict needs of a task that runs.
+_JUDGED: Final = ("task_id", "task_name", "runtime_seconds", "limit_seconds")
 
 
 class HeldTasks:
@@ -138,6 +142,16 @@ class HeldTasks:
             or soft or task.soft_time_limit or whole.get("soft_time_limit")
         )  # fmt: skip
         return limit
+
+
+def split(record: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a verdict needs of a record, and the tasks one by one, which only people read.
+
+    Their counts stand in both: the two are read at different moments.
+    """
+    rows = {key: record[key] for kind in KINDS for key in (kind, f"{kind}_count")}
+    brief = {key: value for key, value in record.items() if key not in KINDS}
+    return {**brief, "active": [{key: row[key] for key in _JUDGED} for row in record["active"]]}, rows
 
 
 def sane(value: object) -> str:

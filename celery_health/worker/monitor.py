@@ -23,6 +23,7 @@ from celery_health.store.opening import open_store
 from celery_health.worker import control, fingerprints
 from celery_health.worker.clocks import Clocks
 from celery_health.worker.composer import Composer
+from celery_health.worker.held import split
 from celery_health.worker.labels.rules import LabelRules
 from celery_health.worker.letters import DeadLetters
 from celery_health.worker.messages import watch_refusals, watch_strategies
@@ -174,7 +175,8 @@ class WorkerMonitor:
         self._reported = self._state()
         record = self._recorder.record()
         consumed = tuple(record["queues"]) if self._is_consuming() else ()
-        return Report(record=record, registered=self._registered, consumed=consumed)
+        brief, rows = split(record)
+        return Report(record=brief, rows=rows, registered=self._registered, consumed=consumed)
 
     def changed(self) -> bool:
         """Say whether something happened that should not wait for the next heartbeat."""

@@ -94,6 +94,7 @@ def celery(monkeypatch: pytest.MonkeyPatch) -> Celery:
     """What the views find instead of a broker."""
     fake = Celery()
     monkeypatch.setattr("celery_health.api.snapshots.get_reading", fake.read)
+    monkeypatch.setattr("celery_health.api.snapshots.get_reading_with_tasks", fake.read)
     monkeypatch.setattr("celery_health.api.snapshots.get_totals", fake.read_totals)
     monkeypatch.setattr("celery_health.health.verdict.get_reading", fake.read)
     monkeypatch.setattr("celery_health.doctor.live_examination.examine_live", fake.examine)

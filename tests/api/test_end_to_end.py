@@ -104,8 +104,9 @@ def test_tasks_stats_workers_queues__of_a_busy_worker(
     tmp_path: Any,
 ) -> None:
     app = make_app(broker_url)
-    worker = worker_factory(broker_url, options=["--prefetch-multiplier", "2"])
-    web = web_server(broker_url, health=OPEN)
+    shown = {"SHOW_ARGUMENTS": True}
+    worker = worker_factory(broker_url, options=["--prefetch-multiplier", "2"], health=shown)
+    web = web_server(broker_url, health={**OPEN, **shown})
     for _ in range(2):
         app.send_task("tests.project.tasks.wait_for_file", args=[str(tmp_path / "go")])
     app.send_task("tests.project.tasks.noop", countdown=600)
@@ -122,6 +123,7 @@ def test_tasks_stats_workers_queues__of_a_busy_worker(
     assert (reserved["worker"], reserved["task_name"]) == (worker.hostname, name)
     assert scheduled["task_name"] == "tests.project.tasks.noop"
     assert scheduled["eta"] is not None
+    assert running["args"] == reserved["args"] == f"['{tmp_path / 'go'}']"
     assert body["truncated"] is False
     assert body["notes"] == []
 

@@ -69,8 +69,13 @@ def record(number: int, queues: list[str], turn: int = 0) -> dict[str, Any]:
     }
 
 
-def publications(workers: int, names: list[str]) -> Iterator[Publication]:
-    """Yield a publication of each worker in turn, again and again."""
+def publications(workers: int, names: list[str], tasks: int = 0) -> Iterator[Publication]:
+    """Yield a publication of each worker in turn, again and again; each holds so many `tasks`, one by one."""
+    rows = {
+        "scheduled": [
+            {"task_id": f"{n:036}", "task_name": "shop.tasks.pay", "eta": None} for n in range(tasks)
+        ]
+    }
     for turn in count():
         for number in range(workers):
             first = number * QUEUES_OF_EACH % len(names)
@@ -81,16 +86,19 @@ def publications(workers: int, names: list[str]) -> Iterator[Publication]:
                 kind="worker",
                 name=f"worker-{number}@host",
                 record=record(number, mine, turn),
+                rows=rows,
                 registered=("f", tuple(f"shop.tasks.number_{n}" for n in range(100))),
                 consumed=tuple(mine),
                 ring={} if turn else {f"shop.tasks.number_{n}\x1fsucceeded": 1 for n in range(100)},
             )
 
 
-def _reading(workers: int, queues: int, *, rounds: int, target: float, in_seconds: bool = False) -> Figure:
+def _reading(
+    workers: int, queues: int, *, rounds: int, target: float, in_seconds: bool = False, tasks: int = 0
+) -> Figure:
     with store_and_client() as (store, client):
         names = [f"queue-{number}" for number in range(queues)]
-        published = publications(workers, names)
+        published = publications(workers, names, tasks)
         for _ in range(workers):
             publication = next(published)
             store.publish(publication)
@@ -116,7 +124,8 @@ def _reading(workers: int, queues: int, *, rounds: int, target: float, in_second
 
         try:
             return in_turns(
-                f"{workers:,} workers, {queues:,} queues x 4 steps, read and judged",
+                f"{workers:,} workers{f' with {tasks} tasks' if tasks else ''}, {queues:,} queues x 4 steps, "
+                "read and judged",
                 ours,
                 floor,
                 target=target,
@@ -131,6 +140,11 @@ def _reading(workers: int, queues: int, *, rounds: int, target: float, in_second
 
 def bench_reading_judged() -> Figure:
     return _reading(WORKERS, 1_000, rounds=40, target=2.0)
+
+
+def bench_reading_of_workers_that_hold_300_tasks() -> Figure:
+    """The tasks one by one are no part of it: once they stood in the records, it took many times as long."""
+    return _reading(WORKERS, 1_000, rounds=20, target=2.0, tasks=300)
 
 
 def bench_reading_judged_of_ten_times_as_many() -> Figure:

@@ -128,12 +128,12 @@ def test_output__no_escapes_when_piped(asked: Asked, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    ("value", "seconds"), [("2", 2.0), ("0.25", 0.25), ("1e2", 100.0), (3, 3.0), (0.5, 0.5), (None, None)]
+    ("value", "seconds"), [("2", 2.0), ("0.25", 0.25), ("1e2", 100.0), (3, 3.0), (0.5, 0.5), (None, 2.0)]
 )
-def test_timeout__becomes_the_deadline(asked: Asked, value: Any, seconds: float | None) -> None:
+def test_timeout__becomes_the_deadline(asked: Asked, value: Any, seconds: float) -> None:
     assert called(timeout=value)[0] == 0
     (deadline,) = asked
-    assert (None if deadline is None else deadline.budget_seconds) == seconds
+    assert deadline is not None and deadline.budget_seconds == seconds
 
 
 BAD_SECONDS = ["0", "-1", "two", "", "nan", "inf", "-inf", "1e9", "1e400", "0x10", "2s", "\x1b[31m"]

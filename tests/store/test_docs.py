@@ -20,6 +20,7 @@ def test_docs__list_every_key():
         keys.totals,
         keys.processes,
         keys.records,
+        keys.rows,
         keys.workers,
         keys.beats,
         keys.registered,
@@ -39,6 +40,7 @@ def test_docs__state_the_life_spans():
             f"of one name that are silent the {limits.MAX_SILENT} youngest, of all "
             f"{limits.MAX_PROCESSES}; pruned when one comes"
         ),
+        "rows": "as its process",
         "records": "as its process",
         "workers": f"{limits.WORKER_SECONDS // day} day after the last record",
         "beats": f"until replaced: the {limits.MAX_BEATS} youngest stay",

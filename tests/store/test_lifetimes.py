@@ -8,7 +8,9 @@ from tests.store.conftest import Writer, read
 
 def publish_everything(store):
     writer = Writer(store, kind="worker", name="w1@host")
-    writer.publish({"a": 1}, ring={"p\x1fsent": 1}, record={}, registered=("f", ("p",)), consumed=("q",))
+    writer.publish(
+        {"a": 1}, ring={"p\x1fsent": 1}, record={}, rows={}, registered=("f", ("p",)), consumed=("q",)
+    )
     Writer(store, kind="beat", name="beat@host").publish(record={})
     return writer
 
@@ -25,6 +27,7 @@ def test_keys__each_has_the_life_span_of_the_table(store, redis_client):
         "seq": pytest.approx(limits.SEQUENCE_SECONDS, abs=5),
         "processes": pytest.approx(limits.WORKER_SECONDS, abs=5),
         "records": pytest.approx(limits.WORKER_SECONDS, abs=5),
+        "rows": pytest.approx(limits.WORKER_SECONDS, abs=5),
         "beats": -1,  # until replaced
         "registered": pytest.approx(limits.REGISTERED_SECONDS, abs=5),
         "consumed": pytest.approx(limits.CONSUMED_SECONDS, abs=5),
@@ -42,10 +45,10 @@ def test_keys__are_refreshed_by_use(store, redis_client):
     writer = publish_everything(store)
     keys = store.keys
     used = [keys.totals, keys.sequence(writer.writer), keys.registered, keys.consumed]
-    used += [keys.processes, keys.records]
+    used += [keys.processes, keys.records, keys.rows]
     for key in used:
         redis_client.expire(key, 100)
-    writer.publish({"a": 1}, record={}, registered=("f", ("p",)), consumed=("q",))
+    writer.publish({"a": 1}, record={}, rows={}, registered=("f", ("p",)), consumed=("q",))
     assert all(redis_client.ttl(key) > 3_000 for key in used)
 
 
@@ -54,7 +57,7 @@ def test_keys__do_not_grow_with_restarts_of_the_same_worker(store, redis_client)
         publish_everything(store)
     names = {key.split(b":")[2] for key in redis_client.scan_iter()}
     assert names == {
-        b"totals", b"seq", b"processes", b"records", b"beats", b"registered", b"consumed", b"ring"
+        b"totals", b"seq", b"processes", b"records", b"rows", b"beats", b"registered", b"consumed", b"ring"
     }  # fmt: skip
     reading = read(store)
     assert len(reading.beats) == len(reading.consumed) == len(reading.registered) == 1
@@ -78,13 +81,14 @@ def names_of(records):
 def test_workers__are_shown_for_a_day_and_gone_when_others_come(store, redis_client):
     ages = {"old@host": 25 * 3600, "young@host": 23 * 3600, "now@host": 0}
     for name in ages:
-        Writer(store, kind="worker", name=name).publish(record={})
+        Writer(store, kind="worker", name=name).publish(record={}, rows={})
     make_older(redis_client, store.keys.processes, ages)
+    keys = store.keys.processes, store.keys.records, store.keys.rows
     assert names_of(read(store).workers) == {"young@host", "now@host"}
-    assert redis_client.hlen(store.keys.processes) == redis_client.hlen(store.keys.records) == 3
-    Writer(store, kind="worker", name="next@host").publish(record={})
+    assert [redis_client.hlen(key) for key in keys] == [3, 3, 3]
+    Writer(store, kind="worker", name="next@host").publish(record={}, rows={})
     assert names_of(read(store).workers) == {"young@host", "now@host", "next@host"}
-    assert redis_client.hlen(store.keys.processes) == redis_client.hlen(store.keys.records) == 3
+    assert [redis_client.hlen(key) for key in keys] == [3, 3, 3]
 
 
 def test_workers__that_said_goodbye_make_room_for_new_names_after_an_hour(store, redis_client):

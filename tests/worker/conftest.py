@@ -74,6 +74,12 @@ class Ledger:
         found = [row for row in self.records() if row.name == hostname]
         return min(found, key=lambda row: row.age_seconds).record if found else {}
 
+    def rows(self, hostname: str) -> Mapping[str, Any]:
+        """Return the tasks that the last process under one name holds; empty before there are any."""
+        found = [(one.writer, one.name) for one in self.records() if one.name == hostname]
+        rows = self.store.rows(found, Deadline.after(5)).rows
+        return min(rows, key=lambda one: one.age_seconds).record if rows else {}
+
     def records(self) -> tuple[StoredRecord, ...]:
         """Return the records of all workers."""
         return self.store.read(Deadline.after(5)).workers

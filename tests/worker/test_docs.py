@@ -26,8 +26,11 @@ def names_in(cell: str) -> set[str]:
 def test_docs__list_every_field_of_a_record(ledger: Ledger, truth_worker: Callable[..., Worker]) -> None:
     worker = truth_worker()
     record = patiently(lambda: ledger.record(worker.hostname))
-    rows = re.findall(r"^\| (`.*?) \| ", section("The record"), re.MULTILINE)
+    fields, _, lists = section("The record").partition("\n### ")
+    rows = re.findall(r"^\| (`.*?) \| ", fields, re.MULTILINE)
     assert set().union(*map(names_in, rows)) == set(record)
+    [named] = re.findall(r"^\| (`.*?) \| ", lists, re.MULTILINE)
+    assert {name for name in ledger.rows(worker.hostname) if "count" not in name} == names_in(named)
     worker.stop()
 
 

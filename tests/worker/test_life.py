@@ -78,13 +78,13 @@ def test_record__shows_what_the_worker_holds(ledger: Ledger, truth_worker: Calla
     )
 
     def held() -> Mapping[str, Any]:
-        record = ledger.record(worker.hostname)
-        counts = [record.get(f"{kind}_count") for kind in ("active", "reserved", "scheduled")]
+        rows = ledger.rows(worker.hostname)
+        counts = [rows.get(f"{kind}_count") for kind in ("active", "reserved", "scheduled")]
         assert counts == [1, 1, 1]
-        return record
+        return rows
 
-    record = patiently(held)
-    [active], [reserved], [scheduled] = record["active"], record["reserved"], record["scheduled"]
+    rows = patiently(held)
+    [active], [reserved], [scheduled] = rows["active"], rows["reserved"], rows["scheduled"]
     assert (active["task_id"], active["task_name"]) == (running, "tests.worker.truth.early")
     assert active["queue"] == "celery" and 0 <= active["runtime_seconds"] < 40
     assert abs(active["time_start"] - time.time()) < 40
@@ -92,6 +92,14 @@ def test_record__shows_what_the_worker_holds(ledger: Ledger, truth_worker: Calla
     assert reserved["task_id"] == waiting
     assert scheduled["task_id"] == "later ? " + "x" * 244 + "..." and scheduled["eta"].startswith("20")
     assert scheduled["kwargs"] == "{'token': '**'}"
+    # What is judged stands in the record, and nothing of what only people read.
+    record = ledger.record(worker.hostname)
+    assert [record[f"{kind}_count"] for kind in ("active", "reserved", "scheduled")] == [1, 1, 1]
+    [judged] = record["active"]
+    assert set(judged) == {"task_id", "task_name", "runtime_seconds", "limit_seconds"}
+    assert (judged["task_id"], judged["task_name"]) == (running, "tests.worker.truth.early")
+    assert not {"reserved", "scheduled"} & set(record)
+    assert "hunter2" not in str(record) and "'succeed'" not in str(record)
     assert record["active_by_queue"] == record["scheduled_by_queue"] == {"celery": 1}
     worker.signal(signal.SIGQUIT)
     worker.wait(20)
@@ -102,8 +110,8 @@ def test_record__arguments_are_not_shown_unless_asked(
 ) -> None:
     worker = truth_worker(pool="threads", health=QUICK)
     ledger.send("early", "succeed", 2)
-    record = patiently(lambda: (r := ledger.record(worker.hostname)).get("active_count") and r)
-    assert set(record["active"][0]) == {
+    rows = patiently(lambda: (r := ledger.rows(worker.hostname)).get("active_count") and r)
+    assert set(rows["active"][0]) == {
         "task_id", "task_name", "queue", "time_start", "runtime_seconds", "limit_seconds",
     }  # fmt: skip
     worker.stop()

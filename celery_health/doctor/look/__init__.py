@@ -15,7 +15,7 @@ from celery_health.doctor.look.redbeat import redbeat_entries
 from celery_health.doctor.look.redis import look_at_backend, look_at_broker
 from celery_health.doctor.look.tables import table_entries
 from celery_health.doctor.look.totals import observed_runtimes
-from celery_health.reading import get_reading
+from celery_health.reading import get_reading_with_tasks
 from celery_health.records import Snapshot
 from celery_health.worker import fingerprints
 
@@ -32,7 +32,7 @@ def gather_live(
     """
     app = app or find_app(settings)
     notes: list[str] = []
-    snapshot, _ = get_reading(deadline.within(settings.deadline))
+    snapshot, _ = get_reading_with_tasks(deadline.within(settings.deadline))
     notes += _notes_of(snapshot)
     live = LiveEvidence(snapshot=snapshot, observed=observed_runtimes(settings, deadline))
     if snapshot.app.always_eager:

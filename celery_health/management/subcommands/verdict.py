@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from django.core.management.base import CommandParser
 
+from celery_health.conf import get_settings
 from celery_health.deadline import Deadline
-from celery_health.health import get_report, report_body
+from celery_health.health import get_report, report_body, with_tasks
 from celery_health.management.rendering import headline, render
 from celery_health.management.subcommands.base import UsageError
 from celery_health.management.terminal import Terminal
@@ -53,9 +54,10 @@ def run(terminal: Terminal, options: Mapping[str, Any]) -> int:
     interval = _seconds("--watch", options["watch"], _INTERVALS)
     while True:
         started = time.monotonic()
-        report = get_report(
-            None if timeout is None else Deadline.after(timeout), is_one_shot=interval is None
-        )
+        deadline = Deadline.after(get_settings().deadline if timeout is None else timeout)
+        report = get_report(deadline, is_one_shot=interval is None)
+        if _lists_tasks(options):
+            report = with_tasks(report, deadline)
         _show(report, terminal, options, interval)
         if interval is None or terminal.closed:
             return exit_status(report, strict=options["strict"])
@@ -66,6 +68,14 @@ def exit_status(report: HealthReport, *, strict: bool) -> int:
     """Return 0 for healthy and degraded, 1 for unhealthy; with `strict` 1 for degraded as well."""
     good = (Status.HEALTHY,) if strict else (Status.HEALTHY, Status.DEGRADED)
     return OK if report.status in good else BAD
+
+
+def _lists_tasks(options: Mapping[str, Any]) -> bool:
+    return not options["json"] and _is_verbose(options)
+
+
+def _is_verbose(options: Mapping[str, Any]) -> bool:
+    return bool(options["verbosity"] >= 2 or (options["verbosity"] > 0 and options["verbose"]))
 
 
 def _show(
@@ -81,8 +91,7 @@ def _show(
     if options["verbosity"] == 0:
         lines = [headline(report, terminal.style)]
     else:
-        verbose = options["verbose"] or options["verbosity"] >= 2
-        lines = render(report, terminal.style, verbose=verbose)
+        lines = render(report, terminal.style, verbose=_is_verbose(options))
     if interval is None:
         terminal.write_lines(lines)
     elif terminal.interactive:

@@ -24,4 +24,5 @@ def _tables() -> str:
 
 PUBLISH: Final = load(__name__, "common", "publish", prelude=_tables())
 READ: Final = load(__name__, "read")
+ROWS: Final = load(__name__, "rows")
 RESET_IF_BEHIND: Final = load(__name__, "common", "reset_if_behind")

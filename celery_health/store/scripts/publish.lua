@@ -1,7 +1,7 @@
 -- Applies one publication exactly once, however often it arrives, and notices a store that rolled back.
 --
 -- KEYS  1 totals  2 sequence of the writer  3 beats  4 registered  5 consumed  6 processes  7 records
---       8 workers, where earlier versions kept records
+--       8 workers, where earlier versions kept records  9 rows
 -- ARGV  limits, writer's state, then counted lists; `take` below reads them in order.
 -- Returns epoch, 1 when this call found the store rolled back, the time, the labels that overflowed, and
 -- the keys that hold something else than we wrote: what belongs there was left out.
@@ -223,6 +223,7 @@ local function prune_processes()
   local function remove(field)
     redis.call('HDEL', KEYS[6], field)
     attempt('HDEL', KEYS[7], field)
+    attempt('HDEL', KEYS[9], field)
   end
   for index = 1, #all, 2 do
     local field = all[index]
@@ -250,7 +251,7 @@ end
 
 -- One record for each process: of two under one name neither hides the other. What tells them apart, when
 -- each came first, last and before that, stands beside it: readers fetch what changed.
-local function tell_worker(name, writer, mark, record)
+local function tell_worker(name, writer, mark, record, rows)
   local field = writer .. ' ' .. name
   local told = attempt('HGET', KEYS[6], field)
   local stamp, _, first = string.match(told or '', '^(%d+) (%S+) (%d+) %d+$')
@@ -258,6 +259,9 @@ local function tell_worker(name, writer, mark, record)
   if attempt('HSET', KEYS[7], field, record) and attempt('HSET', KEYS[6], field, value) then
     redis.call('EXPIRE', KEYS[6], worker_seconds)
     redis.call('EXPIRE', KEYS[7], worker_seconds)
+    if rows ~= '' and attempt('HSET', KEYS[9], field, whole(now) .. ' ' .. rows) then
+      redis.call('EXPIRE', KEYS[9], worker_seconds)
+    end
     if not stamp then
       prune_processes()
       prune(KEYS[8], function(age, held_mark)
@@ -276,9 +280,9 @@ end
 
 local kind = take()
 if kind ~= '' then
-  local name, writer, mark, record = take(), take(), take(), take()
+  local name, writer, mark, record, rows = take(), take(), take(), take(), take()
   if kind == 'worker' then
-    tell_worker(name, writer, mark, record)
+    tell_worker(name, writer, mark, record, rows)
   elseif not is_outlived(name, writer, mark) then
     local value = whole(now) .. ' ' .. mark .. ' ' .. writer .. ' ' .. record
     if attempt('HSET', KEYS[3], name, value) == 1 then
