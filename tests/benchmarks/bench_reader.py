@@ -143,7 +143,7 @@ def bench_reading_judged() -> Figure:
 
 
 def bench_reading_of_workers_that_hold_300_tasks() -> Figure:
-    """The tasks one by one are no part of it: once they stood in the records, it took many times as long."""
+    """A reading fetches none of the tasks one by one: it takes no more than without them."""
     return _reading(WORKERS, 1_000, rounds=20, target=2.0, tasks=300)
 
 
