@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from celery_health.brokers import open_broker
 from celery_health.brokers.base import Broker, BrokerReading
@@ -18,14 +18,16 @@ from celery_health.dead_letters.counting import LetterCount
 from celery_health.deadline import Deadline
 from celery_health.reading.checkout import Checkout
 from celery_health.reading.consumption import ConsumerEvidence
+from celery_health.reading.expectation import expecting, queue_names
 from celery_health.reading.flight import Run, SharedFlight
 from celery_health.reading.live import LiveWorkers, Sighting
+from celery_health.reading.merging import merged, source_of
 from celery_health.reading.queue_states import QueueSources, QueueStates
 from celery_health.reading.recorded import Recorded, RecordedWorkers
-from celery_health.reading.schedules import schedule_entries, schedule_exists
+from celery_health.reading.schedules import schedule_exists
 from celery_health.reading.task_totals import TaskTotals
 from celery_health.reading.vanished import Vanished
-from celery_health.records import BrokerState, InspectionState, QueueState, Snapshot, Source, Worker
+from celery_health.records import BrokerState, InspectionState, QueueState, Snapshot
 from celery_health.store import RowsReading
 from celery_health.text.masking import mask
 from celery_health.topology import Topology, TopologyCache
@@ -33,8 +35,6 @@ from celery_health.topology import Topology, TopologyCache
 if TYPE_CHECKING:
     from celery import Celery
 
-#: Celery's own, which schedulers add by themselves (celery/beat.py).
-_CLEANUP_TASK: Final = "celery.backend_cleanup"
 #: The part of a deadline that reading may use; the rest is for judging and answering.
 READING_SHARE = 0.9
 #: How long a first reading waits for the task modules to be imported.
@@ -136,15 +136,15 @@ class Reader:
         imported = self.topology.get(deadline.remaining() * TOPOLOGY_SHARE)
         topology = imported or Topology()
         recorded = lines.recorded.read(_share(deadline, STORE_SHARE))
-        topology = self._expecting(topology, recorded)
+        topology = expecting(topology, recorded.beats, self.settings)
         known = self._queue_names(topology, recorded)
-        unknown = frozenset(self._not_ignored(recorded.sent_to)).difference(known)
+        unknown = frozenset(recorded.sent_to).difference(known, self.settings.ignored_queues)
         names = sorted([*known, *unknown]) if unknown else known
         broker = lines.broker
         reading = _without_empty(broker.read(names, deadline), unknown)
         recorded = self._without_vanished(run, broker, reading, recorded, deadline)
         sighting = self._look(run, broker, reading, recorded, topology, deadline)
-        workers = _merge(recorded, sighting)
+        workers = merged(recorded.workers, sighting.workers)
         now = time.monotonic()
         sources = QueueSources(
             reading=reading,
@@ -184,7 +184,7 @@ class Reader:
             dead_letters=self._count_letters(run, lines.box, known, reading, deadline),
             live_worker_seen_seconds=None if self._live_worker_at is None else now - self._live_worker_at,
             notes=(*recorded.notes, *_notes(recorded, reading)),
-            source=_source(workers),
+            source=source_of(workers),
         )
 
     def _without_vanished(
@@ -263,42 +263,13 @@ class Reader:
             dead_letters=None if self.facts.always_eager else self._letters.unknown(),
         )
 
-    def _expecting(self, topology: Topology, recorded: Recorded) -> Topology:
-        """Return `topology` with the queues that beats send to, and those of ``EXPECTED_QUEUES``.
-
-        What is scheduled in a table or in Redis is known by beat's word alone.
-        """
-        expected = {name: list(reasons) for name, reasons in topology.expected.items()}
-        for entry in schedule_entries(recorded.beats) or ():
-            # Nobody has to consume for what no project has asked for.
-            if entry.queue and entry.enabled and entry.task != _CLEANUP_TASK:
-                expected.setdefault(entry.queue, []).append(f"beat:{entry.entry}")
-        for name in self.settings.expected_queues:
-            expected.setdefault(name, []).append("setting")
-        return replace(
-            topology,
-            expected={
-                name: tuple(dict.fromkeys(reasons))
-                for name, reasons in expected.items()
-                if name not in self.settings.ignored_queues
-            },
-        )
-
     def _queue_names(self, topology: Topology, recorded: Recorded) -> list[str]:
-        names = dict.fromkeys(
-            [
-                *(topology.known_queues or (self.facts.default_queue,)),
-                *topology.expected,
-                *self.settings.expected_queues,
-                *self.settings.queues,
-                *recorded.queues,
-                *self._live.queues,
-            ]
-        )
-        return self._not_ignored(names)
-
-    def _not_ignored(self, names: Iterable[str]) -> list[str]:
-        return sorted(frozenset(names).difference(self.settings.ignored_queues))
+        names = [
+            *(topology.known_queues or (self.facts.default_queue,)),
+            *recorded.queues,
+            *self._live.queues,
+        ]
+        return queue_names(names, topology, self.settings)
 
     def close(self) -> None:
         """Close what is open; a run under way closes its connections when it ends."""
@@ -319,18 +290,6 @@ def _without_empty(reading: BrokerReading, unknown: AbstractSet[str]) -> BrokerR
     return replace(reading, queues={name: one for name, one in reading.queues.items() if name not in empty})
 
 
-def _merge(recorded: Recorded, sighting: Sighting) -> tuple[Worker, ...]:
-    """Return every worker once: a live record before an answer, an answer before a record that has ended."""
-    merged: dict[str, list[Worker]] = {}
-    for worker in recorded.workers:  # of one name there may be two, which live side by side
-        merged.setdefault(worker.hostname, []).append(worker)
-    for worker in sighting.workers:
-        known = merged.get(worker.hostname, ())
-        if not known or (worker.state.is_live and not any(one.state.is_live for one in known)):
-            merged[worker.hostname] = [worker]
-    return tuple(worker for name in sorted(merged) for worker in merged[name])
-
-
 def _notes(recorded: Recorded, reading: BrokerReading) -> tuple[str, ...]:
     if recorded.store.configured or not reading.reachable:
         return ()
@@ -338,11 +297,6 @@ def _notes(recorded: Recorded, reading: BrokerReading) -> tuple[str, ...]:
         "Only the queues that this project knows are looked at: without a store (STORE_URL) nobody notes "
         "where tasks are sent.",
     )
-
-
-def _source(workers: tuple[Worker, ...]) -> Source:
-    sources = {worker.source for worker in workers}
-    return Source.MIXED if len(sources) > 1 else next(iter(sources), Source.INSPECTION)
 
 
 def _broker_state(broker: Broker, reading: BrokerReading) -> BrokerState:

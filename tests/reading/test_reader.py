@@ -10,6 +10,7 @@ from celery import Celery
 
 from celery_health.conf import Settings
 from celery_health.health import judge
+from celery_health.reading.expectation import expecting, queue_names
 from celery_health.reading.known_workers import is_ours_by
 from celery_health.reading.reader import Reader
 from celery_health.reading.recorded import Recorded
@@ -30,7 +31,7 @@ def reader(make_app: Callable[..., Celery]) -> Iterator[Reader]:
     made.close()
 
 
-def test_expected__what_beats_send_to_wherever_the_schedule_is_kept(reader: Reader) -> None:
+def test_expected__what_beats_send_to_wherever_the_schedule_is_kept() -> None:
     entries = (
         make_entry("from-a-table", queue="emails"),
         make_entry("off", queue="never", enabled=False),
@@ -42,18 +43,18 @@ def test_expected__what_beats_send_to_wherever_the_schedule_is_kept(reader: Read
     recorded = Recorded(beats=(make_beat(state=BeatState.OK, entries=entries),))
     topology = Topology(expected={"emails": ("task:a.send", "beat:from-a-table"), "ignored": ("task:a.b",)})
 
-    expecting = reader._expecting(topology, recorded)
+    found = expecting(topology, recorded.beats, SETTINGS)
 
-    assert expecting.expected == {"emails": ("task:a.send", "beat:from-a-table"), "vip": ("setting",)}
-    assert "emails" in reader._queue_names(reader._expecting(Topology(), recorded), recorded)
+    assert found.expected == {"emails": ("task:a.send", "beat:from-a-table"), "vip": ("setting",)}
+    assert queue_names([], expecting(Topology(), recorded.beats, SETTINGS), SETTINGS) == ["emails", "vip"]
 
 
-def test_expected__a_worker_of_an_expected_queueis_ours_by(reader: Reader) -> None:
+def test_expected__a_worker_of_an_expected_queue_is_ours() -> None:
     own = Topology(own_tasks=frozenset({"a.b"}))
     worker = make_worker(queues=("vip",), registered=frozenset({"a.b"}))
 
-    assert is_ours_by(worker, reader._expecting(own, Recorded()))
-    assert not is_ours_by(replace(worker, queues=("other",)), reader._expecting(own, Recorded()))
+    assert is_ours_by(worker, expecting(own, (), SETTINGS))
+    assert not is_ours_by(replace(worker, queues=("other",)), expecting(own, (), SETTINGS))
 
 
 def test_unread__a_store_that_was_not_asked_is_not_missing(reader: Reader) -> None:
