@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 REFUSED_MEMORY_SECONDS: Final = 5.0
 #: Channels open at once for queues that may be missing; the server's default limit is 2047 a connection.
 MAX_LANES: Final = 100
+#: What an AMQP name may hold.
+MAX_NAME_BYTES: Final = 255
+_TOO_LONG: Final = "A queue of RabbitMQ cannot have a name of more than 255 bytes."
 #: AMQP's reply code for a queue that does not exist.
 NOT_FOUND: Final = 404
 #: Begins what is said of one that is there, and another connection's own.
@@ -53,7 +56,9 @@ class AmqpBroker(Broker):
         started = time.monotonic()
         suspects = set(self._refused)
         self._refused = {name: entry for name, entry in self._refused.items() if entry[0] > started}
-        names = [name for name in dict.fromkeys(queues) if name not in self._refused]
+        asked = [name for name in dict.fromkeys(queues) if name not in self._refused]
+        # One name that AMQP cannot hold must not keep the others from being read.
+        names = [name for name in asked if len(name.encode("utf-8", "replace")) <= MAX_NAME_BYTES]
         try:
             answers = self._link.run(lambda connection: self._ask(connection, names, suspects), deadline)
         except BrokerError as error:
@@ -65,7 +70,7 @@ class AmqpBroker(Broker):
         known = {name: entry[1] for name, entry in self._refused.items()} | answers
         return BrokerReading(
             reachable=True,
-            queues={name: known[name] for name in queues},
+            queues={name: known.get(name) or QueueReading(name=name, error=_TOO_LONG) for name in queues},
             latency_seconds=time.monotonic() - started,
         )
 

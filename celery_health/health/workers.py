@@ -58,7 +58,7 @@ class WorkersAlive(Check):
         if not snapshot.workers and not snapshot.inspection.complete:
             why = snapshot.inspection.error or "nobody was asked"
             return none(CheckStatus.UNKNOWN, f"The workers could not be asked: {why}")
-        left = _seconds_since_left(snapshot)
+        left = _seconds_since_left(snapshot, settings)
         if left is not None and left <= settings.limits.restart_grace_seconds:
             return none(
                 CheckStatus.WARN,
@@ -86,7 +86,7 @@ class WorkersAlive(Check):
     def _lost(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         for worker in snapshot.workers:
             seen = worker.last_seen_seconds
-            if _is_lost(worker) and (seen is None or seen <= settings.limits.lost_worker_memory_seconds):
+            if _is_lost(worker) and _is_recent(worker, settings):
                 yield self.result(
                     CheckStatus.WARN,
                     f"Worker '{worker.hostname}' vanished without a goodbye"
@@ -108,7 +108,13 @@ def _is_lost(worker: Worker) -> bool:
     return worker.state is WorkerState.GONE and not worker.said_goodbye and not worker.is_draining
 
 
-def _seconds_since_left(snapshot: Snapshot) -> float | None:
+def _is_recent(worker: Worker, settings: Settings) -> bool:
+    """Say whether it was seen lately enough to be missed."""
+    seen = worker.last_seen_seconds
+    return seen is None or seen <= settings.limits.lost_worker_memory_seconds
+
+
+def _seconds_since_left(snapshot: Snapshot, settings: Settings) -> float | None:
     """Return how long ago the last worker left in peace; None when one was lost, or none was ever there."""
     goodbyes = [
         worker.last_seen_seconds
@@ -118,7 +124,8 @@ def _seconds_since_left(snapshot: Snapshot) -> float | None:
     if goodbyes:
         return min(goodbyes)
     # No record at all: gone with a restart of the store, or never kept; this process may remember.
-    return None if any(_is_lost(worker) for worker in snapshot.workers) else snapshot.live_worker_seen_seconds
+    lost = any(_is_lost(worker) and _is_recent(worker, settings) for worker in snapshot.workers)
+    return None if lost else snapshot.live_worker_seen_seconds
 
 
 class WorkersConsuming(Check):

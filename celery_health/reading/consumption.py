@@ -13,11 +13,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 from celery_health.brokers.base import QueueReading
 from celery_health.reading.queue_watch import Watched
-from celery_health.records import Worker, WorkerState
+from celery_health.records import Source, Worker, WorkerState
 
+#: How long a broker must count no consumer before that is believed over a record.
+UNCOUNTED_SECONDS: Final = 2.0
 #: Workers in these states are subscribed, and the broker counts them, though they take nothing.
 _HANGING = (WorkerState.STUCK, WorkerState.NOT_CONSUMING)
 
@@ -29,6 +32,8 @@ class Silent:
     hostname: str
     queues: tuple[str, ...] | None = None
     """What it consumed when it last said so; None when it never did."""
+    is_foreign: bool = False
+    """It is another application's, as it said when it last answered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +96,8 @@ class Consumption:
     """How long nobody has, at least; 0 while somebody does; None when it is not known."""
     by_store: bool = False
     """The store says since when."""
+    is_by_store: bool = False
+    """It is consumed by workers that keep records, and by nobody else."""
     unknown: str | None = None
 
     @property
@@ -110,7 +117,7 @@ def consumption_of(
         watched: what this process remembers of it, this reading not included.
         age_seconds: of its oldest message, by its stamp.
     """
-    takers = tuple(evidence.takers.get(queue.name, ()))
+    takers = tuple(w for w in evidence.takers.get(queue.name, ()) if not _is_outdated(w, queue, watched))
     foreign = tuple(worker.hostname for worker in evidence.foreign.get(queue.name, ()))
     idle = tuple(evidence.idle.get(queue.name, ()))
     counted = None if queue.consumers is None else max(0, queue.consumers - _hanging(idle))
@@ -122,6 +129,7 @@ def consumption_of(
             idle=idle,
             consumers=max(len(takers) + len(foreign), counted or 0),
             unconsumed_seconds=0.0,
+            is_by_store=not foreign and not counted and all(w.source is Source.HEARTBEATS for w in takers),
         )
     if counted is None:
         if watched.is_drained:
@@ -133,6 +141,13 @@ def consumption_of(
     return Consumption(
         is_consumed=False, idle=idle, consumers=0, unconsumed_seconds=seconds, by_store=by_store
     )
+
+
+def _is_outdated(worker: Worker, queue: QueueReading, watched: Watched) -> bool:
+    """Say whether the broker knows better than a worker's record: it has counted nobody since before that."""
+    since = watched.uncounted_seconds
+    is_sure = queue.consumers == 0 and since >= UNCOUNTED_SECONDS
+    return is_sure and worker.source is Source.HEARTBEATS and (worker.last_seen_seconds or 0.0) > since
 
 
 def _hanging(idle: Iterable[Worker]) -> int:

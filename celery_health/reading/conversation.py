@@ -168,7 +168,7 @@ class Conversation:
         return {name: reply for name, reply in answers.items() if not name.startswith(BEAT_PREFIX)}
 
     def count(self) -> Census | None:
-        """Return who answers a bare ping, and whether those are all whom it reached."""
+        """Return who answers a bare ping until the deadline, and whether those are all whom it reached."""
         ticket = self._publish("ping", None)
         listeners = self.listeners
         if listeners is None:

@@ -7,7 +7,7 @@ Redis says how many subscribers a broadcast reached, RabbitMQ which mailboxes ex
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,24 +47,34 @@ class Inspector:
         """Return what follows a worker's name in the name of its mailbox queue (``kombu.pidbox``)."""
         return self._mailbox.suffix
 
-    def ask(self, roster: Sequence[str], deadline: Deadline) -> Replies:
+    def ask(self, roster: Sequence[str], deadline: Deadline, *, plain: Collection[str] = ()) -> Replies:
         """Ask every worker of `roster` for its record, and return when all have answered or time is up.
+
+        Args:
+            roster: host names.
+            deadline: for all of it.
+            plain: those known to run without celery_health: a question that a worker does not know is an
+                error in its log.
 
         Raises:
             BrokerError: the broker cannot be reached.
         """
         if not roster:
             return Replies()
+        ours = [name for name in roster if name not in plain]
         with Conversation(self._mailbox, deadline) as conversation:
-            answers = conversation.call(REPORT_COMMAND, roster)
-            reports = {name: body for name, body in answers.items() if "error" not in body}
-            without = [name for name in answers if name not in reports]
+            answers = conversation.call(REPORT_COMMAND, ours) if ours else {}
+            reports = {
+                name: body for name, body in answers.items() if isinstance(body, dict) and "error" not in body
+            }
+            without = [name for name in roster if name in plain or (name in answers and name not in reports)]
             builtin = conversation.call_all(BUILTIN_COMMANDS, without) if without else {}
             listeners = conversation.listeners
+        answered = {*reports, *(name for name, replies in builtin.items() if replies)}
         return Replies(
             reports=reports,
-            builtin=builtin,
-            silent=tuple(name for name in roster if name not in answers),
+            builtin={name: replies for name, replies in builtin.items() if replies},
+            silent=tuple(name for name in roster if name not in answered),
             listeners=listeners,
         )
 

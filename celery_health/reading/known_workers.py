@@ -7,7 +7,7 @@ to listen only when it is seen to listen again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from celery_health.reading.inspection import Replies
 from celery_health.reading.worker_reports import worker_from_builtin, worker_from_report
 from celery_health.reading.worker_states import load_state
 from celery_health.records import Source, Worker, WorkerState
+from celery_health.store import skipped
 from celery_health.topology import Topology
 
 #: How long the answer of another application's worker is believed.
@@ -38,6 +39,8 @@ class Memory:
     answered_at: float | None = None
     is_ours: bool | None = None
     """None when it never answered."""
+    is_plain: bool = False
+    """It runs without celery_health, as it last answered."""
     silent_at: float | None = None
     """When it was last asked in vain; None since it answered."""
     misses: int = 0
@@ -60,14 +63,13 @@ class Memory:
         """Say whether it may live, and did not answer."""
         return self.silent_at is not None and not self.is_absent
 
-    def is_due(self, now: float) -> bool:
-        """Say whether it is to be asked now."""
+    def is_due(self, now: float, most_pause_seconds: float = MAX_SILENT_PAUSE_SECONDS) -> bool:
+        """Say whether it is to be asked now; a silent one after `most_pause_seconds` at the latest."""
         if self.is_absent:
             return False
         if self.silent_at is not None:
-            doubled = SILENT_PAUSE_SECONDS * float(2 ** max(0, self.misses - 1))
-            pause = min(doubled, MAX_SILENT_PAUSE_SECONDS)
-            return now - self.silent_at >= pause
+            doubled = SILENT_PAUSE_SECONDS * float(2 ** min(10, max(0, self.misses - 1)))
+            return now - self.silent_at >= min(doubled, most_pause_seconds)
         is_fresh = self.answered_at is not None and now - self.answered_at < FOREIGN_SECONDS
         return self.is_ours is not False or not is_fresh
 
@@ -103,9 +105,16 @@ class KnownWorkers:
         """Return the names of our workers that ever answered."""
         return tuple(name for name, m in self._memory.items() if m.is_ours and m.answered_at is not None)
 
-    def due(self, names: Iterable[str], now: float) -> list[str]:
+    def due(
+        self, names: Iterable[str], now: float, *, most_pause_seconds: float = MAX_SILENT_PAUSE_SECONDS
+    ) -> list[str]:
         """Return those of `names` that are to be asked now."""
-        return [name for name in names if self._memory.get(name, _NOTHING).is_due(now)]
+        known = self._memory.get
+        return [name for name in names if known(name, _NOTHING).is_due(now, most_pause_seconds)]
+
+    def plain(self, names: Iterable[str]) -> frozenset[str]:
+        """Return those of `names` that run without celery_health."""
+        return frozenset(name for name in names if (m := self._memory.get(name)) is not None and m.is_plain)
 
     def unresolved(self, names: Iterable[str]) -> list[str]:
         """Return those of `names` of which it is not known whether anybody listens under them."""
@@ -131,19 +140,37 @@ class KnownWorkers:
     def note_replies(self, replies: Replies, topology: Topology, now: float) -> None:
         """Take in who answered a question, and who did not."""
         known = dict(self._memory)
-        for hostname, report in replies.reports.items():
-            worker = worker_from_report(
-                hostname, report, state=load_state(report), source=Source.INSPECTION, age_seconds=0.0
-            )
-            is_ours = worker.app_id in (None, self._app_id)
-            known[hostname] = Memory(worker=worker, answered_at=now, is_ours=is_ours)
-        for hostname, builtin in replies.builtin.items():
-            worker = worker_from_builtin(hostname, builtin)
-            known[hostname] = Memory(worker=worker, answered_at=now, is_ours=is_ours_by(worker, topology))
-        for hostname in replies.silent:
+        silent = list(replies.silent)
+        for hostname, reply in {**replies.reports, **replies.builtin}.items():
+            try:
+                worker, is_ours = self._read(hostname, reply, hostname in replies.builtin, topology)
+            except Exception:  # it is somebody else's word: what cannot be read is no answer
+                skipped.count("inspection")
+                silent.append(hostname)
+            else:
+                known[hostname] = Memory(
+                    worker=worker,
+                    answered_at=now,
+                    is_ours=is_ours,
+                    is_plain=hostname in replies.builtin and _is_same(known.get(hostname), worker),
+                )
+        for hostname in silent:
             before = known.get(hostname, _NOTHING)
-            known[hostname] = replace(before, silent_at=now, misses=before.misses + 1)
+            # When it answers again it may be another process, with celery_health.
+            known[hostname] = replace(before, silent_at=now, misses=before.misses + 1, is_plain=False)
         self._memory = {name: m for name, m in known.items() if not self._is_stale(m, now)}
+
+    def _read(
+        self, hostname: str, reply: Mapping[str, Any], is_builtin: bool, topology: Topology
+    ) -> tuple[Worker, bool]:
+        """Return the worker that a reply describes, and whether it is one of ours."""
+        if is_builtin:
+            worker = worker_from_builtin(hostname, reply)
+            return worker, is_ours_by(worker, topology)
+        worker = worker_from_report(
+            hostname, reply, state=load_state(reply), source=Source.INSPECTION, age_seconds=0.0
+        )
+        return worker, worker.app_id in (None, self._app_id)
 
     def note_census(self, census: Census, names: Collection[str], now: float) -> None:
         """Take in who of `names` answered when everybody was asked."""
@@ -155,19 +182,25 @@ class KnownWorkers:
                 known[hostname] = replace(before or _NOTHING, silent_at=None, misses=0, absent_rounds=0)
             elif census.is_complete:
                 before = before or _NOTHING
-                known[hostname] = replace(
-                    before, silent_at=now, absent_rounds=min(before.absent_rounds + 1, ROUNDS_OF_PROOF)
-                )
+                # Once it is gone, each census says so again: that is no news to remember it for.
+                silent_at = before.silent_at if before.is_gone else now
+                rounds = min(before.absent_rounds + 1, ROUNDS_OF_PROOF)
+                known[hostname] = replace(before, silent_at=silent_at, absent_rounds=rounds)
             elif before is None:
                 known[hostname] = Memory(silent_at=now, misses=1)
             elif not before.is_gone:
                 known[hostname] = replace(before, absent_rounds=0)
         self._memory = known
 
-    def note_unmet(self, names: Iterable[str], now: float) -> None:
-        """Take in that nobody could say yet whether anybody listens under those of `names` that are new."""
-        new = {name: Memory(silent_at=now, misses=1) for name in names if name not in self._memory}
-        self._memory = {**self._memory, **new}
+    def note_listening(self, names: Collection[str], since: float) -> None:
+        """Take in who answered at `since`: those of `names` that were silent before are asked again."""
+        again = {
+            name: replace(m, silent_at=None, misses=0)
+            for name in names
+            if (m := self._memory.get(name)) is not None and m.silent_at is not None and m.silent_at < since
+        }
+        if again:
+            self._memory = {**self._memory, **again}
 
     def _is_stale(self, memory: Memory, now: float) -> bool:
         moment = memory.last_moment()
@@ -188,7 +221,11 @@ class KnownWorkers:
         """Return those of `names` that may live and did not answer."""
         found = ((name, self._memory.get(name)) for name in names)
         return tuple(
-            Silent(hostname=name, queues=None if m.worker is None else m.worker.queues)
+            Silent(
+                hostname=name,
+                queues=None if m.worker is None else m.worker.queues,
+                is_foreign=m.is_ours is False,
+            )
             for name, m in found
             if m is not None and m.is_silent
         )
@@ -204,9 +241,17 @@ class KnownWorkers:
                 found.append(memory.worker)
             elif memory.is_silent or (memory.is_absent and memory.worker and not memory.is_gone):
                 found.append(_unanswered(name, memory, WorkerState.UNKNOWN, now))
-            elif memory.is_gone and memory.answered_at is not None:
+            elif memory.is_gone and self._is_remembered(memory, now):
                 found.append(_unanswered(name, memory, WorkerState.GONE, now))
         return tuple(found)
+
+    def _is_remembered(self, memory: Memory, now: float) -> bool:
+        return memory.answered_at is not None and now - memory.answered_at <= self._memory_seconds
+
+
+def _is_same(before: Memory | None, worker: Worker) -> bool:
+    """Say whether it is the process that answered before, if one did."""
+    return before is None or before.worker is None or before.worker.pid == worker.pid
 
 
 def _unanswered(hostname: str, memory: Memory, state: WorkerState, now: float) -> Worker:

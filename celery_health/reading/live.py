@@ -11,10 +11,10 @@ from celery_health.brokers.base import Broker
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, DeadlineExceeded, ThreadError
 from celery_health.reading.consumption import Silent
-from celery_health.reading.conversation import BEAT_PREFIX, Census
+from celery_health.reading.conversation import BEAT_PREFIX
 from celery_health.reading.flight import Run, RunAbandonedError, SharedFlight
 from celery_health.reading.inspection import Inspector
-from celery_health.reading.known_workers import KnownWorkers
+from celery_health.reading.known_workers import MAX_SILENT_PAUSE_SECONDS, KnownWorkers
 from celery_health.records import InspectionState, Worker
 from celery_health.topology import Topology
 
@@ -27,10 +27,10 @@ DISCOVERY_SECONDS: Final = 30.0
 DISCOVERY_RETRY_SECONDS: Final = 5.0
 #: The same where the last time showed that something has changed, and before that is believed.
 CONFIRM_SECONDS: Final = 2.0
-#: How long a discovery or a census may take in its own thread.
+#: How long a discovery may take in its own thread.
 DISCOVERY_DEADLINE_SECONDS: Final = 4.0
-#: How long a reading waits for a census: all that listen and are not busy answer in milliseconds.
-CENSUS_PATIENCE_SECONDS: Final = 0.5
+#: How long a census waits for who does not answer at once.
+CENSUS_SECONDS: Final = 0.5
 #: How long the answers of one round are waited for.
 ASK_SECONDS: Final = 1.0
 #: The same where workers look for messages only once a second (kombu's ``polling_interval``).
@@ -65,12 +65,6 @@ class LiveWorkers:
         self._discovery = SharedFlight(
             lambda run: self._inspector.discover(run.deadline),
             name="celery-health-discovery",
-            run_seconds=DISCOVERY_DEADLINE_SECONDS,
-            max_age_seconds=DISCOVERY_SECONDS,
-        )
-        self._census = SharedFlight(
-            self._take_census,
-            name="celery-health-census",
             run_seconds=DISCOVERY_DEADLINE_SECONDS,
             max_age_seconds=DISCOVERY_SECONDS,
         )
@@ -148,7 +142,7 @@ class LiveWorkers:
         if broker.capabilities.supports_roster:
             names: tuple[str, ...] | None = self._bound(run, broker, deadline, is_urgent=not live)
         else:
-            names = self._discovered(broker, deadline)
+            names = self._discovered(run, broker, deadline)
         if names is None:
             return None
         reported = frozenset(live)
@@ -163,11 +157,13 @@ class LiveWorkers:
             self._roster = now, names
         return names
 
-    def _discovered(self, broker: Broker, deadline: Deadline) -> tuple[str, ...] | None:
+    def _discovered(self, run: Run, broker: Broker, deadline: Deadline) -> tuple[str, ...] | None:
         discovered = self._discovery.refresh()
         if discovered is None:
             discovered = self._discovery.get(deadline)
         names, age = discovered
+        with run.updating():
+            self._known.note_listening(names, time.monotonic() - age)
         present = self._present(names, broker, deadline)
         if not broker.capabilities.supports_consumer_count or present or age < DISCOVERY_RETRY_SECONDS:
             return present
@@ -189,30 +185,21 @@ class LiveWorkers:
 
     # Who listens, where the broker counts them ------------------------------------------------------
 
-    def _take_census(self, run: Run) -> tuple[float, Census | None]:
-        return time.monotonic(), self._inspector.census(run.deadline)
-
     def _count(self, run: Run, names: Collection[str], deadline: Deadline, *, nobody: bool) -> None:
-        """Find out which of `names` listen, if that is due: a binding outlives a worker that was killed."""
+        """Find out which of `names` listen, if that is due: a binding outlives a worker that was killed.
+
+        All that listen and are not busy answer in milliseconds; who is busy is not waited for.
+        """
         pause = self._pause(names, nobody=nobody)
-        if pause is None:
+        now = time.monotonic()
+        if pause is None or now - self._counted_at < pause:
             return
-        if time.monotonic() - self._counted_at >= pause:
-            self._census.forget()
-        try:
-            (taken_at, census), _ = self._census.get(deadline.within(CENSUS_PATIENCE_SECONDS))
-        except DeadlineExceeded:
-            # It goes on, for a later reading; till then whoever was never met may live.
-            with run.updating():
-                self._known.note_unmet(names, time.monotonic())
-            return
-        if taken_at == self._counted_at:
-            return
+        census = self._inspector.census(deadline.within(CENSUS_SECONDS))
         with run.updating():
-            self._counted_at = taken_at
+            self._counted_at = now
             if census is not None:
                 self._counted = self._listeners = census.listeners
-                self._known.note_census(census, names, taken_at)
+                self._known.note_census(census, names, now)
 
     def _pause(self, names: Collection[str], *, nobody: bool) -> float | None:
         """Return how long the last census holds; None where none is needed."""
@@ -226,27 +213,27 @@ class LiveWorkers:
     def _ask(
         self, run: Run, broker: Broker, names: Collection[str], topology: Topology, deadline: Deadline
     ) -> None:
-        due = self._known.due(names, time.monotonic())
+        # Where nobody counts who listens, asking again is the only way to hear of one that came back.
+        most = MAX_SILENT_PAUSE_SECONDS if broker.capabilities.supports_roster else DISCOVERY_SECONDS
+        due = self._known.due(names, time.monotonic(), most_pause_seconds=most)
         if not due:
             return
         is_quick = broker.capabilities.supports_roster or broker.capabilities.supports_consumer_count
-        replies = self._inspector.ask(due, deadline.within(ASK_SECONDS if is_quick else POLLED_ASK_SECONDS))
+        patience = deadline.within(ASK_SECONDS if is_quick else POLLED_ASK_SECONDS)
+        replies = self._inspector.ask(due, patience, plain=self._known.plain(due))
         with run.updating():
             self._listeners = replies.listeners
             self._known.note_replies(replies, topology, time.monotonic())
 
     def _sighting(self, names: Collection[str], lost: Collection[str]) -> Sighting:
-        silent = self._known.silent(names)
+        silent = [one for one in self._known.silent(names) if one.hostname not in lost]
+        # Another application's is no worker of ours that could be missing.
+        ours = tuple(one.hostname for one in silent if not one.is_foreign)
         return Sighting(
-            state=InspectionState(
-                asked=True,
-                complete=not silent,
-                roster=tuple(names),
-                silent=tuple(one.hostname for one in silent),
-            ),
+            state=InspectionState(asked=True, complete=not ours, roster=tuple(names), silent=ours),
             workers=self._known.workers(names, time.monotonic()),
             foreign=self._known.foreign(names),
-            silent=tuple(one for one in silent if one.hostname not in lost),
+            silent=tuple(silent),
         )
 
 

@@ -55,19 +55,27 @@ class QueueStates:
         for place in open_:
             name = names[place]
             queue = queues[name]
-            if quiet.forget(name) and quiet.last_reading_at is not None:
+            kept = quiet.forget(name)
+            if kept is not None and quiet.last_reading_at is not None:
                 # What was left out while it was quiet.
-                at = quiet.last_reading_at
-                self._watch.note_consumption(name, is_consumed=True, is_by_name=True, now=at)
-            state = states[place] = _state(queue, sources, topology, self._settings, self._watch)
-            quiet.keep(queue, expected.get(name, ()), state)
+                self._watch.note_consumption(
+                    name,
+                    is_consumed=True,
+                    is_by_name=True,
+                    is_by_store=kept.is_by_store,
+                    now=quiet.last_reading_at,
+                )
+            state, is_by_store = _state(queue, sources, topology, self._settings, self._watch)
+            states[place] = state
+            quiet.keep(queue, expected.get(name, ()), state, is_by_store=is_by_store)
         quiet.last_reading_at = sources.now
         return tuple(state for state in states if state is not None)
 
 
 def _state(
     queue: QueueReading, sources: QueueSources, topology: Topology, settings: Settings, watch: QueueWatch
-) -> QueueState:
+) -> tuple[QueueState, bool]:
+    """Return the state of a queue, and whether it is consumed by workers that keep records alone."""
     name, now = queue.name, sources.now
     watch.note(queue, now)
     age, is_minimum = _oldest_age(queue, sources, watch)
@@ -78,6 +86,7 @@ def _state(
         name,
         is_consumed=found.is_consumed,
         is_by_name=found.is_by_name,
+        is_by_store=found.is_by_store,
         now=now,
         most_gap_seconds=gap,
     )
@@ -89,7 +98,7 @@ def _state(
     takers = found.workers
     told = bool(takers) or found.is_consumed is False
     reasons = [*topology.expected.get(name, ()), *(["setting"] if name in settings.expected_queues else [])]
-    return QueueState(
+    state = QueueState(
         name=name,
         ready=queue.ready,
         # Those that take nothing more still hold what they took.
@@ -111,6 +120,7 @@ def _state(
         expected_by=tuple(dict.fromkeys(reasons)),
         error=queue.error,
     )
+    return state, found.is_by_store
 
 
 def _sum(counts: str, name: str, *groups: Iterable[Worker]) -> int:

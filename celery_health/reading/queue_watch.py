@@ -16,11 +16,13 @@ class Watched:
     """What is remembered of one queue, at one moment."""
 
     consumed_ago: float = inf
-    """Seconds since it was seen to be consumed; infinite when it never was."""
+    """Seconds since it was seen to be consumed by others than those whom the store knows; infinite: never."""
     unconsumed_seconds: float = 0.0
     """How long it was watched without a consumer. Of a time without readings only a part counts."""
     is_drained: bool = False
-    """Messages were lately taken from it, while nobody was known to consume it."""
+    """Messages were taken from it lately, more than once, while nobody was known to consume it."""
+    uncounted_seconds: float = 0.0
+    """How long the broker has counted no consumer; 0 where it does not count."""
 
 
 #: Of a queue that was never seen.
@@ -38,7 +40,9 @@ class _Memory:
     consumed_at: float | None = None
     has_consumer: bool = False
     """Somebody was known to consume it at the last reading."""
-    drained_at: float | None = None
+    drained_at: tuple[float, ...] = ()
+    """When messages were last seen to be taken by nobody that was known, twice at most."""
+    uncounted_since: float | None = None
     ready: int | None = None
     oldest_id: str | None = None
     oldest_since: float | None = None
@@ -56,11 +60,16 @@ class QueueWatch:
         seen = self._queues.setdefault(reading.name, _Memory())
         if reading.ready is not None:
             if not seen.has_consumer and _was_taken_from(seen, reading):
-                seen.drained_at = now
-            seen.ready, seen.oldest_stamp = reading.ready, reading.oldest_published_at
+                seen.drained_at = (*seen.drained_at[-1:], now)
+            seen.ready = reading.ready
+            seen.oldest_stamp = None if reading.oldest_has_eta else reading.oldest_published_at
             seen.nonempty_since = (
                 (now if seen.nonempty_since is None else seen.nonempty_since) if reading.ready else None
             )
+        if reading.consumers != 0:
+            seen.uncounted_since = None
+        elif seen.uncounted_since is None:
+            seen.uncounted_since = now
         if reading.oldest_message_id is None or reading.oldest_message_id != seen.oldest_id:
             seen.oldest_id = reading.oldest_message_id
             seen.oldest_since = None if reading.oldest_message_id is None else now
@@ -83,7 +92,9 @@ class QueueWatch:
         return Watched(
             consumed_ago=inf if seen.consumed_at is None else now - seen.consumed_at,
             unconsumed_seconds=bare,
-            is_drained=seen.drained_at is not None and now - seen.drained_at < DRAINED_SECONDS,
+            # Once proves little: somebody may have moved or removed a message.
+            is_drained=len(seen.drained_at) == 2 and now - seen.drained_at[0] < DRAINED_SECONDS,
+            uncounted_seconds=0.0 if seen.uncounted_since is None else now - seen.uncounted_since,
         )
 
     def note_consumption(
@@ -92,6 +103,7 @@ class QueueWatch:
         *,
         is_consumed: bool | None,
         is_by_name: bool = False,
+        is_by_store: bool = False,
         now: float,
         most_gap_seconds: float = inf,
     ) -> None:
@@ -101,13 +113,16 @@ class QueueWatch:
             name: of the queue.
             is_consumed: None when that is not known, which changes nothing.
             is_by_name: it is known who does, or how many: then that messages are taken says nothing more.
+            is_by_store: all who do keep records: the store knows better since when they do not.
             now: as for `note`.
             most_gap_seconds: as for `watched`.
         """
         seen = self._queues.setdefault(name, _Memory())
         seen.has_consumer = is_by_name
         if is_consumed:
-            seen.consumed_at, seen.bare_at, seen.bare_seconds = now, None, 0.0
+            seen.bare_at, seen.bare_seconds = None, 0.0
+            if not is_by_store:
+                seen.consumed_at = now
         elif is_consumed is False:
             if seen.bare_at is not None:
                 seen.bare_seconds += min(now - seen.bare_at, most_gap_seconds)
@@ -129,8 +144,9 @@ class QueueWatch:
 
 
 def _was_taken_from(seen: _Memory, reading: QueueReading) -> bool:
-    """Say whether messages left the queue since the last reading: fewer wait, or the oldest is newer."""
+    """Say whether messages left the queue since the last reading: fewer wait, or as many and newer ones."""
     if seen.ready is None or reading.ready is None:
         return False
-    before, after = seen.oldest_stamp, reading.oldest_published_at
-    return reading.ready < seen.ready or (before is not None and after is not None and after > before)
+    before, after = seen.oldest_stamp, None if reading.oldest_has_eta else reading.oldest_published_at
+    is_newer = before is not None and after is not None and after > before
+    return reading.ready < seen.ready or (reading.ready == seen.ready and is_newer)

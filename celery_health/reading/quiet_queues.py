@@ -7,26 +7,35 @@ none of them says anything else of it than before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from celery_health.brokers.base import QueueReading
 from celery_health.reading.consumption import ConsumerEvidence
 from celery_health.records import QueueState
 
+#: What a worker says that goes into the state of a queue; its queues first.
+_Said = tuple[
+    tuple[str, ...] | None, bool, int | None, Mapping[str, int], Mapping[str, int], Mapping[str, int]
+]
 
-class _Kept(NamedTuple):
+
+class Kept(NamedTuple):
+    """What is kept of one queue."""
+
     reading: QueueReading
     expected: tuple[str, ...]
     state: QueueState
+    is_by_store: bool
+    """Only workers that keep records consume it."""
 
 
 class QuietQueues:
     """Remembers the states of quiet queues from one reading to the next."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, _Kept] = {}
-        self._says: dict[tuple[str, int | None], tuple[object, ...]] = {}
+        self._kept: dict[str, Kept] = {}
+        self._says: dict[tuple[str, int | None], tuple[_Said, ...]] = {}
         self._others: set[str] = set()
         """Queues of workers that take nothing, and of other applications': their words are not compared."""
         self._touched: set[str] = set()
@@ -35,24 +44,25 @@ class QuietQueues:
 
     def look(self, evidence: ConsumerEvidence) -> None:
         """See which queues anybody says something new of."""
-        says: dict[tuple[str, int | None], tuple[object, ...]] = {}
+        # Of two workers of one name, in containers with one pid as well, each has its word.
+        says: dict[tuple[str, int | None], tuple[_Said, ...]] = {}
         touched: set[str] = set()
         others = {name for worker in evidence.strangers for name in worker.queues or ()}
-        known = self._says
         for worker in evidence.workers:
-            key = worker.hostname, worker.pid
             takes = worker.state.takes_messages
-            said: tuple[object, ...] = (
+            said = (
                 worker.queues, takes, worker.concurrency, worker.active_by_queue, worker.reserved_by_queue,
                 worker.scheduled_by_queue,
             )  # fmt: skip
             if not takes:
                 others.update(worker.queues or ())
+            key = worker.hostname, worker.pid
+            says[key] = (*says[key], said) if key in says else (said,)
+        known = self._says
+        for key, now_said in says.items():
             before = known.get(key)
-            if before != said or key in says:
-                touched.update(worker.queues or ())
-                touched.update(_queues(before))
-            says[key] = said
+            if before != now_said:
+                touched.update(_queues(now_said), _queues(before or ()))
         for key in known.keys() - says.keys():
             touched.update(_queues(known[key]))
         self._touched = touched | others | self._others
@@ -80,20 +90,21 @@ class QuietQueues:
                 found.append(None)
         return found
 
-    def forget(self, name: str) -> bool:
-        """Forget a queue that is quiet no more; say whether it was until now."""
-        return self._kept.pop(name, None) is not None
+    def forget(self, name: str) -> Kept | None:
+        """Forget a queue that is quiet no more; return what was kept of it, if it was until now."""
+        return self._kept.pop(name, None)
 
-    def keep(self, reading: QueueReading, expected: tuple[str, ...], state: QueueState) -> None:
+    def keep(
+        self, reading: QueueReading, expected: tuple[str, ...], state: QueueState, *, is_by_store: bool
+    ) -> None:
         """Remember the state of a queue, if it is quiet."""
         if reading.ready == 0 and reading.error is None and state.consumers:
-            self._kept[reading.name] = _Kept(reading, expected, state)
+            self._kept[reading.name] = Kept(reading, expected, state, is_by_store)
 
     def only(self, names: Mapping[str, object]) -> None:
         """Forget every queue but `names`."""
         self._kept = {name: kept for name, kept in self._kept.items() if name in names}
 
 
-def _queues(said: tuple[object, ...] | None) -> tuple[str, ...]:
-    queues = said[0] if said else None
-    return queues if isinstance(queues, tuple) else ()
+def _queues(words: Iterable[_Said]) -> set[str]:
+    return {name for said in words for name in said[0] or ()}

@@ -162,12 +162,15 @@ class Reader:
         with run.updating():
             if any(worker.state.is_live for worker in workers):
                 self._live_worker_at = now
-            queues = self._queues.update(sources, topology)
+            # Of a broker that did not answer nothing is new, and what was watched is not forgotten.
+            queues = () if reading.reachable is False else self._queues.update(sources, topology)
         if self._deserves_second_look(queues, deadline):
             time.sleep(SECOND_LOOK_SECONDS)
-            again = replace(sources, reading=broker.read(names, deadline), now=time.monotonic())
-            with run.updating():
-                queues = self._queues.update(again, topology)
+            again = _without_empty(broker.read(names, deadline), unknown)
+            if again.reachable is not False:
+                with run.updating():
+                    sources = replace(sources, reading=again, now=time.monotonic())
+                    queues = self._queues.update(sources, topology)
         return Snapshot(
             taken_at=datetime.now(UTC),
             app=self.facts,

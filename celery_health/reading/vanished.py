@@ -21,6 +21,8 @@ SUSPECT_HEARTBEATS: Final = 1.4
 HEARTBEAT_SPREAD: Final = 1.2
 #: Between two questions to the broker; two answers so far apart must agree.
 AGREE_SECONDS: Final = 2.0
+#: Readings so far apart still see an outage between them: by then nobody's record would be fresh.
+LONGEST_PAUSE_SECONDS: Final = 16.0
 #: Workers asked for in one question, and others beside them that are known to live.
 MAX_SUSPECTS: Final = 50
 MAX_WITNESSES: Final = 3
@@ -33,6 +35,8 @@ _SILENT: Final = frozenset(
         WorkerState.SATURATED,
         WorkerState.STUCK,
         WorkerState.NOT_CONSUMING,
+        WorkerState.HELD_BACK,
+        WorkerState.NO_QUEUES,
     }
 )
 
@@ -63,7 +67,7 @@ class Vanished:
             SUSPECT_HEARTBEATS * heartbeat_seconds, HEARTBEAT_SPREAD * heartbeat_seconds + flush_seconds
         )
         #: A pause between readings in which an outage might hide that silences a worker.
-        self._longest_pause_seconds = heartbeat_seconds
+        self._longest_pause_seconds = max(heartbeat_seconds, LONGEST_PAUSE_SECONDS)
         self._unbroken_since: float | None = None
         self._read_at = float("-inf")
         self._asked_at = float("-inf")

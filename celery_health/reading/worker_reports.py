@@ -231,7 +231,7 @@ def worker_from_builtin(hostname: str, replies: Mapping[str, Any]) -> Worker:
         "active_count": len(active) if "active" in replies else None,
         "reserved_count": len(reserved) if "reserved" in replies else None,
         "scheduled_count": len(scheduled) if "scheduled" in replies else None,
-        "processed": sum((of_type(dict, stats.get("total")) or {}).values()) if stats else None,
+        "processed": sum(counts(stats.get("total")).values()) if stats else None,
         "prefetch_count": stats.get("prefetch_count"),
     }
     return worker_from_report(
@@ -264,6 +264,6 @@ def _request(row: Mapping[str, Any], queues: Collection[str] | None) -> dict[str
     return {
         "task_id": row.get("id"),
         "task_name": row.get("name") or row.get("type"),
-        "queue": key if is_queue else None,
+        "queue": of_type(str, key) if is_queue else None,
         "time_start": row.get("time_start"),
     }

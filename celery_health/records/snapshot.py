@@ -134,11 +134,13 @@ class Snapshot:
     def roster_is_known(self) -> bool:
         """Say whether `workers` are all there are.
 
-        All that had to be asked have answered; or nobody was asked, since all of ours report themselves.
+        All that had to be asked have answered; or those that live report themselves, and nobody who may be
+        one of ours is silent.
         """
-        if self.inspection.asked:
-            return self.inspection.complete
-        return any(worker.source is Source.HEARTBEATS and worker.state.is_live for worker in self.workers)
+        if self.inspection.complete:
+            return True
+        reports = any(worker.source is Source.HEARTBEATS and worker.state.is_live for worker in self.workers)
+        return reports and not self.inspection.silent
 
     @property
     def running(self) -> tuple[RunningTask, ...]:

@@ -10,7 +10,7 @@ import pytest
 from celery_health.brokers.base import QueueReading
 from celery_health.reading.consumption import ConsumerEvidence, Silent, consumption_of
 from celery_health.reading.queue_watch import Watched
-from celery_health.records import Worker, WorkerState
+from celery_health.records import Source, Worker, WorkerState
 from celery_health.testing import make_worker
 
 OURS = make_worker("a@h")
@@ -65,6 +65,25 @@ ROWS: list[tuple[str, dict[str, Any], tuple[Any, ...]]] = [
     (
         "the broker counts one that hangs and a stranger",
         {"queue": reading(consumers=2), **one(WorkerState.STUCK)},
+        (True, 1, 0.0, False),
+    ),
+    # A record of half a minute ago, and the broker that counts nobody since: it was killed.
+    (
+        "the broker counts none, and has for longer than the record is old",
+        {
+            "workers": [make_worker("a@h", source=Source.HEARTBEATS, last_seen_seconds=12.0)],
+            "queue": reading(consumers=0),
+            "watched": Watched(uncounted_seconds=10.0),
+        },
+        (False, 0, 0.0, False),
+    ),
+    (
+        "the broker counts none, and the record is newer",
+        {
+            "workers": [make_worker("a@h", source=Source.HEARTBEATS, last_seen_seconds=3.0)],
+            "queue": reading(consumers=0),
+            "watched": Watched(uncounted_seconds=10.0),
+        },
         (True, 1, 0.0, False),
     ),
     # Who was not asked may consume it.

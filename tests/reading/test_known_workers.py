@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from celery_health.reading.conversation import Census
 from celery_health.reading.inspection import Replies
 from celery_health.reading.known_workers import KnownWorkers
@@ -106,3 +108,73 @@ def test_known__a_silent_foreign_one_is_no_consumer_any_more() -> None:
     (silent,) = workers.silent(["b"])
     assert (silent.hostname, silent.queues) == ("b", ("emails",))
     assert states(workers, "b") == {}
+
+
+def test_known__a_plain_one_is_not_asked_for_what_it_does_not_know() -> None:
+    workers = KnownWorkers("shop", memory_seconds=3600)
+    for pid, is_plain in ((7, True), (7, True), (8, False), (8, True)):
+        workers.note_replies(Replies(builtin={"a": {"stats": {"pid": pid}}}), TOPOLOGY, 0.0)
+        assert (workers.plain(["a"]) == {"a"}) is is_plain
+    workers.note_replies(Replies(silent=("a",)), TOPOLOGY, 1.0)
+    assert workers.plain(["a"]) == frozenset()
+
+
+ODD: list[tuple[str, dict[str, Any]]] = [
+    ("reports", {"queues": 7, "active": "x", "held_back": [3], "versions": []}),
+    ("reports", {"active_by_queue": {"a": "b"}, "pid": "x", "registered": {"a": 1}}),
+    ("builtin", {"active": [{"delivery_info": {"exchange": "", "routing_key": ["a"]}}]}),
+    ("builtin", {"stats": {"total": {"a": "b"}, "pool": 3}}),
+    ("builtin", {"stats": {"total": {"a": None}}, "active_queues": [3], "scheduled": [{"request": 1}]}),
+]
+
+
+@pytest.mark.parametrize(("kind", "reply"), ODD)
+def test_known__one_odd_reply_hides_no_other(kind: str, reply: dict[str, Any]) -> None:
+    workers = KnownWorkers("shop", memory_seconds=3600)
+    given = {
+        "reports": {"a": report()},
+        kind: {"odd": reply, **({"a": report()} if kind == "reports" else {})},
+    }
+    workers.note_replies(Replies(**given), TOPOLOGY, 0.0)
+
+    assert states(workers, "a")["a"] is WorkerState.OK
+
+
+def test_known__a_reply_that_cannot_be_read_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A double: nothing that is known raises any more."""
+
+    def fails(*args: object, **kwargs: object) -> None:
+        raise TypeError("odd")
+
+    monkeypatch.setattr("celery_health.reading.known_workers.worker_from_builtin", fails)
+    workers = KnownWorkers("shop", memory_seconds=3600)
+    workers.note_replies(Replies(reports={"a": report()}, builtin={"b": {}}), TOPOLOGY, 0.0)
+
+    assert states(workers, "a", "b") == {"a": WorkerState.OK, "b": WorkerState.UNKNOWN}
+
+
+def test_known__a_gone_one_is_forgotten_in_time() -> None:
+    workers = KnownWorkers("shop", memory_seconds=600)
+    workers.note_replies(Replies(reports={"a": report()}), TOPOLOGY, 0.0)
+    for now in range(10, 1000, 30):
+        workers.note_census(census(), ("a",), now)
+        assert states(workers, "a", now=now).get("a") is not WorkerState.OK
+    assert states(workers, "a", now=1000.0) == {}
+
+
+def test_known__who_answers_a_discovery_is_asked_again_at_once() -> None:
+    """Where nobody counts who listens, a worker that was busy for long is not to stay unknown."""
+    workers = known(a=report())
+    for now in (1.0, 6.0, 16.0, 36.0):
+        workers.note_replies(Replies(silent=("a",)), TOPOLOGY, now)
+    workers.note_listening(("a",), 40.0)
+
+    assert workers.due(["a"], 40.0) == ["a"]
+    assert workers.due(["a"], 40.0, most_pause_seconds=30.0) == ["a"]
+
+
+def test_known__a_silent_foreign_one_is_not_missing_among_ours() -> None:
+    workers = known(b=report("crm"))
+    workers.note_replies(Replies(silent=("b", "c")), TOPOLOGY, 31.0)
+
+    assert {one.hostname: one.is_foreign for one in workers.silent(["b", "c"])} == {"b": True, "c": False}

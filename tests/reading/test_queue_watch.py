@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from math import inf
+
+import pytest
+
 from celery_health.brokers.base import QueueReading
 from celery_health.reading.queue_watch import QueueWatch
 
@@ -53,21 +57,52 @@ def test_watch__sees_that_messages_are_taken_by_nobody_that_is_known() -> None:
     watch = QueueWatch()
     look(watch, 0, consumed=None, ready=10)
     look(watch, 5, consumed=None, ready=7)
+    # Once may be a message that somebody moved or removed.
+    assert not watch.watched("q", 5).is_drained
+    look(watch, 10, consumed=None, ready=6)
     assert watch.watched("q", 10).is_drained
-    assert not watch.watched("q", 70).is_drained
+    assert not watch.watched("q", 66).is_drained
 
 
 def test_watch__what_the_known_worker_took_is_no_stranger() -> None:
     """It took three, and was killed: nobody consumes the rest."""
     watch = QueueWatch()
     look(watch, 0, consumed=True, named=True, ready=10)
-    look(watch, 5, consumed=False, ready=7)
+    look(watch, 5, consumed=True, named=True, ready=8)
     look(watch, 10, consumed=False, ready=7)
-    assert not watch.watched("q", 10).is_drained
+    look(watch, 15, consumed=False, ready=7)
+    assert not watch.watched("q", 15).is_drained
 
 
-def test_watch__a_later_stamp_at_the_head_is_a_message_taken() -> None:
+HEADS = [
+    # As many wait, and the oldest is a later one: one was taken, one came.
+    ([(3, 100.0, False), (3, 101.0, False), (3, 102.0, False)], True),
+    # More wait: another step has a head now.
+    ([(1, 100.0, False), (2, 500.0, False), (3, 600.0, False)], False),
+    # A message that is not due at the head says nothing.
+    ([(3, 100.0, True), (3, 500.0, False), (3, 600.0, True)], False),
+]
+
+
+@pytest.mark.parametrize(("heads", "is_drained"), HEADS)
+def test_watch__a_later_stamp_at_the_head(heads: list[tuple[int, float, bool]], is_drained: bool) -> None:
     watch = QueueWatch()
-    for now, stamp in ((0.0, 100.0), (5.0, 101.0)):
-        watch.note(QueueReading(name="q", ready=3, oldest_published_at=stamp), now)
-    assert watch.watched("q", 5).is_drained
+    for now, (ready, stamp, has_eta) in enumerate(heads):
+        reading = QueueReading(name="q", ready=ready, oldest_published_at=stamp, oldest_has_eta=has_eta)
+        watch.note(reading, now)
+    assert watch.watched("q", 3).is_drained is is_drained
+
+
+def test_watch__what_the_store_knows_is_no_sighting() -> None:
+    """A killed worker's record says for half a minute that it consumes: the store knows better."""
+    watch = QueueWatch()
+    for now in range(30):
+        watch.note_consumption("q", is_consumed=True, is_by_name=True, is_by_store=True, now=now)
+    assert watch.watched("q", 30).consumed_ago == inf
+
+
+def test_watch__how_long_the_broker_counts_nobody() -> None:
+    watch = QueueWatch()
+    for now, consumers in enumerate((1, 0, 0, 0)):
+        watch.note(QueueReading(name="q", ready=1, consumers=consumers), now)
+    assert watch.watched("q", 4).uncounted_seconds == 3.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from celery_health.brokers.base import BrokerReading, QueueReading
 from celery_health.conf import Settings
 from celery_health.reading.consumption import ConsumerEvidence
 from celery_health.reading.queue_states import QueueSources, QueueStates
-from celery_health.records import QueueState, Worker, WorkerState
+from celery_health.reading.quiet_queues import QuietQueues
+from celery_health.records import QueueState, Source, Worker, WorkerState
 from celery_health.testing import make_worker
 from celery_health.topology import Topology
 
@@ -83,3 +85,59 @@ def test_quiet__counts_a_queue_as_consumed_until_the_last_reading() -> None:
     lost = [system.look(last_consumed={"a": 9e5})["a"].unconsumed_seconds for _ in range(3)]
 
     assert lost == [1.0, 2.0, 3.0]
+
+
+def test_quiet__two_workers_of_one_name_and_pid() -> None:
+    """In containers both are pid 1: the one that leaves takes its queue with it."""
+    system = System()
+    twins = [make_worker("w@h", pid=1, queues=("a",)), make_worker("w@h", pid=1, queues=("b",))]
+    assert system.look(*twins)["a"].consumers == 1
+    assert system.look(*twins)["a"].consumers == 1
+    found = system.look(twins[1])
+
+    assert (found["a"].consumers, found["b"].consumers) == (0, 1)
+
+
+def test_quiet__is_the_same_as_putting_everything_together_anew() -> None:
+    """Whatever happens, in 300 random courses."""
+    for seed in range(300):
+        chance = Random(seed)
+        quick, slow = System(), System()
+        slow.states._quiet = Sleepless()
+        empty = {name: QueueReading(name=name, ready=0, unacked=0) for name in "ab"}
+        workers: list[Worker] = []
+        for _ in range(20):
+            if chance.random() < 0.4:
+                workers = [some_worker(chance) for _ in range(chance.randint(0, 3))]
+            a = (
+                empty["a"]
+                if chance.random() < 0.7
+                else QueueReading(name="a", ready=chance.choice([0, 1, None]))
+            )
+            unasked = chance.choice([None, None, "off"])
+            stamps = chance.choice([None, {"a": 50.0}])
+            pause = chance.choice([1.0, 15.0, 61.0])
+            found = []
+            for system in (quick, slow):
+                system.now += pause
+                found.append(system.look(*workers, a=a, unasked=unasked, last_consumed=stamps))
+            assert found[0] == found[1], seed
+
+
+class Sleepless(QuietQueues):
+    """Keeps nothing."""
+
+    def keep(self, *args: Any, **kwargs: Any) -> None:
+        """Forget it."""
+
+
+def some_worker(chance: Random) -> Worker:
+    return make_worker(
+        chance.choice(["v@h", "w@h"]),
+        pid=chance.choice([1, None]),
+        state=chance.choice(list(WorkerState)),
+        source=Source.HEARTBEATS,
+        queues=tuple(chance.sample("ab", chance.randint(0, 2))),
+        concurrency=chance.choice([1, 2]),
+        active_by_queue=chance.choice([{}, {"a": 1}]),
+    )
