@@ -83,7 +83,7 @@ def test_exec_probes__are_commands_that_there_are(name: str, tmp_path: Path) -> 
         command, *arguments = probe["exec"]["command"]
         assert arguments[0] == name
         done = subprocess.run(
-            [sys.executable, ROOT / "scripts" / command, *arguments],
+            [sys.executable, ROOT / "celery_health" / "scripts" / command, *arguments],
             env={"CELERY_HEALTH_PROBE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)},
             capture_output=True, timeout=30, check=False,
         )  # fmt: skip
