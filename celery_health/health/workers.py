@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
 from celery_health.conf import Settings
 from celery_health.health.base import Check
-from celery_health.health.needs import Need, a_worker_lives, reads_are_told, tasks_are_sent, workers_are_known
+from celery_health.health.needs import (
+    STORE,
+    Need,
+    a_worker_lives,
+    reads_are_told,
+    tasks_are_sent,
+    workers_are_known,
+)
 from celery_health.records import CheckResult, CheckStatus, Snapshot, Worker, WorkerState
 from celery_health.text.commands import add_consumer_command, worker_command
 
@@ -26,7 +34,8 @@ class WorkersAlive(Check):
         """Yield one result for the whole, one for each name of two workers, and for each that was lost."""
         yield self._whole(snapshot, settings)
         yield from self._doubled(snapshot)
-        yield from self._lost(snapshot, settings)
+        if not _cannot_report(snapshot):
+            yield from self._lost(snapshot, settings)
 
     def _whole(self, snapshot: Snapshot, settings: Settings) -> CheckResult:
         live = sum(worker.state.is_live for worker in snapshot.workers)
@@ -41,6 +50,8 @@ class WorkersAlive(Check):
 
     def _nobody(self, snapshot: Snapshot, settings: Settings) -> CheckResult:
         none = partial(self.result, observed=0, limit=settings.min_workers, unit="workers")
+        if why := _cannot_report(snapshot):
+            return replace(none(CheckStatus.UNKNOWN, why), because=STORE)
         silent = [w.hostname for w in snapshot.workers if w.state is WorkerState.UNKNOWN]
         if silent:
             return none(
@@ -101,6 +112,14 @@ class WorkersAlive(Check):
                         f"and start it again: {worker_command(snapshot.app.name, worker.queues or ())}"
                     ),
                 )
+
+
+def _cannot_report(snapshot: Snapshot) -> str | None:
+    """Return why it is no wonder that nobody reports any more; None where it is one."""
+    refusal = snapshot.store.refuses_writes
+    if refusal is None or any(worker.state.is_live for worker in snapshot.workers):
+        return None
+    return f"Whether workers live is not known: the store takes no reports of theirs ({refusal})."
 
 
 def _is_lost(worker: Worker) -> bool:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from celery_health.conf import Settings
 from celery_health.counters import OTHER, SENT, decode
 from celery_health.deadline import Deadline
 from celery_health.exceptions import CeleryHealthError
 from celery_health.reading.beat_reports import beat_of
-from celery_health.reading.processes import Shown, shown
+from celery_health.reading.built_workers import BuiltWorkers
+from celery_health.reading.processes import shown
 from celery_health.reading.task_rows import processes_of
 from celery_health.reading.task_totals import TaskTotals, totals_by_task
-from celery_health.reading.worker_reports import aged, worker_from_report
-from celery_health.reading.worker_states import recorded_state
-from celery_health.records import Beat, ObservedRuntime, Source, StoreState, TaskOutcomes, Worker
+from celery_health.records import Beat, ObservedRuntime, StoreState, TaskOutcomes, Worker
 from celery_health.store import RowsReading, open_store, skipped
 from celery_health.store.base import Store, StoredRecord, StoreReading
 from celery_health.text.masking import describe_error
@@ -33,10 +32,10 @@ T = TypeVar("T")
 #: How often the totals are read for queue names.
 SENT_REFRESH_SECONDS: Final = 15.0
 
-#: Sets of registered names to keep: workers of one deployment share theirs.
-MAX_SETS: Final = 100
 #: How often the store is asked whether it takes writes.
 REFUSAL_REFRESH_SECONDS: Final = 15.0
+#: The same while records came and none is new.
+REFUSAL_URGENT_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,19 +62,11 @@ class Recorded:
         """Say whether live workers report themselves here: then none of ours is missing."""
         return any(worker.state.is_live for worker in self.workers)
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Built:
-    """A worker as its record describes it, and what it was built of."""
-
-    record: Mapping[str, Any]
-    names: tuple[str, ...] | None
-    worker: Worker
-    """Its ages are those at the moment of the report."""
-
-    def is_of(self, record: Mapping[str, Any], names: tuple[str, ...] | None, *, is_doubled: bool) -> bool:
-        """Say whether the same would come of these. A store hands out the same record until it changes."""
-        return self.record is record and self.names is names and self.worker.is_doubled == is_doubled
+    @property
+    def unreported(self) -> str | None:
+        """Return why records say nothing of now; None where they do."""
+        refusal = self.store.refuses_writes
+        return None if refusal is None or self.is_complete else f"the store takes no reports ({refusal})"
 
 
 class RecordedWorkers:
@@ -86,9 +77,7 @@ class RecordedWorkers:
         self._settings = settings
         self._store: Store | None = None
         self._opened = False
-        self._built: dict[tuple[str, str], _Built] = {}
-        self._kept: dict[tuple[str, str], _Built] = {}
-        self._sets: dict[tuple[str, ...], frozenset[str]] = {}
+        self._built = BuiltWorkers(settings.limits)
         self._sent_to: tuple[str, ...] = ()
         self._sent_read_at = float("-inf")
         self._totals_problems: tuple[str, ...] = ()
@@ -112,13 +101,12 @@ class RecordedWorkers:
                 store=StoreState(configured=True, reachable=False, error=str(error), url=store.url)
             )
         limits, notes = self._settings.limits, _Notes()
-        self._kept = {}
         workers = tuple(
             worker
             for one in shown(reading.workers, limits.worker_lost_seconds)
-            if (worker := notes.unless_odd(one.stored, partial(self._worker, one, reading)))
+            if (worker := notes.unless_odd(one.stored, partial(self._built.worker, one, reading.registered)))
         )
-        self._built = self._kept
+        self._built.keep()
         beats = tuple(
             beat
             for one in reading.beats
@@ -129,7 +117,7 @@ class RecordedWorkers:
                 configured=True,
                 reachable=True,
                 url=store.url,
-                refuses_writes=self._refuses_writes(store, deadline),
+                refuses_writes=self._refuses_writes(store, workers, deadline),
             ),
             workers=workers,
             beats=beats,
@@ -166,8 +154,11 @@ class RecordedWorkers:
             self._sent_read_at = time.monotonic()
         return self._sent_to
 
-    def _refuses_writes(self, store: Store, deadline: Deadline) -> str | None:
-        if time.monotonic() - self._refusal_asked_at > REFUSAL_REFRESH_SECONDS:
+    def _refuses_writes(self, store: Store, workers: Sequence[Worker], deadline: Deadline) -> str | None:
+        # Before all of them are called gone, it is asked whether it takes what they say.
+        is_urgent = bool(workers) and not any(worker.state.is_live for worker in workers)
+        pause = REFUSAL_URGENT_SECONDS if is_urgent else REFUSAL_REFRESH_SECONDS
+        if time.monotonic() - self._refusal_asked_at > pause:
             try:
                 self._refusal = store.refuses_writes(deadline)
             except CeleryHealthError:
@@ -180,39 +171,6 @@ class RecordedWorkers:
             self._store = open_store(self._app, self._settings)
             self._opened = True
         return self._store
-
-    def _worker(self, one: Shown, reading: StoreReading) -> Worker:
-        stored, record = one.stored, one.stored.record
-        names = reading.registered.get(str(record.get("fingerprint")))
-        key = stored.name, stored.writer
-        built = self._built.get(key)
-        is_lost = stored.age_seconds > self._settings.limits.worker_lost_seconds
-        if built is None or is_lost or not built.is_of(record, names, is_doubled=one.is_doubled):
-            state = recorded_state(record, stored.age_seconds, self._settings.limits)
-            worker = worker_from_report(
-                stored.name,
-                record,
-                state=state,
-                source=Source.HEARTBEATS,
-                age_seconds=0.0,
-                registered=self._registered(names),
-                is_doubled=one.is_doubled,
-                writer=stored.writer,
-            )
-            built = _Built(record=record, names=names, worker=worker)
-        self._kept[key] = built
-        return aged(built.worker, stored.age_seconds)
-
-    def _registered(self, names: tuple[str, ...] | None) -> frozenset[str] | None:
-        """Return the names as a set: one for all workers that register the same."""
-        if names is None:
-            return None
-        found = self._sets.get(names)
-        if found is None:
-            if len(self._sets) > MAX_SETS:
-                self._sets.clear()
-            found = self._sets[names] = frozenset(names)
-        return found
 
     def observed(self, workers: Iterable[Worker], deadline: Deadline) -> Mapping[str, ObservedRuntime]:
         """Return the observed runtimes of the tasks that run so long that only history can judge them."""

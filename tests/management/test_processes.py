@@ -355,3 +355,4 @@ def test_process__one_look_without_a_store_says_what_it_cannot_know(
     assert row["message"] == (
         "Queue 'celery' has no consumer now, and 3 tasks wait; for how long is not known."
     )
+    assert any(note.startswith("Only the queues that this project knows") for note in body["notes"])

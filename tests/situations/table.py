@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from celery_health.records import WorkerState
+from celery_health.records import CheckStatus, WorkerState
 from tests.situations.system import System
 from tests.support import Proxy, eventually
 
@@ -270,6 +270,27 @@ def half_open_connections(system: System) -> Iterator[None]:
     yield
     worker.kill()
     system.worker(name=worker.hostname)
+    yield
+
+
+@situation("degraded", "store.reachable", "warn", within="worker_lost_seconds")
+def broker_and_store_full(system: System) -> Iterator[None]:
+    """It reads well and takes nothing: that no worker reports says nothing of workers."""
+    system.worker()
+    system.healthy()
+    with Redis.from_url(system.redis.url) as admin:
+        admin.config_set("maxmemory-policy", "noeviction")
+        admin.config_set("maxmemory", "1")
+        eventually(
+            lambda: not any(w.state.is_live for w in system.report().snapshot.workers),
+            system.limit("worker_lost_seconds") + 12,
+            what="all records old",
+        )
+        report = system.report()
+        (alive,) = (check for check in report.checks if check.id == "workers.alive")
+        assert (alive.status, alive.because) == (CheckStatus.UNKNOWN, "store.reachable"), alive
+        yield
+        admin.config_set("maxmemory", "0")
     yield
 
 
