@@ -50,9 +50,9 @@ class Presence:
         if driver_type == "redis":
             # Where the connection breaks meanwhile, the consumer notices as it would have without us.
             with contextlib.suppress(*consumer.connection.connection_errors):
-                # Before the first BRPOP and SUBSCRIBE: nothing is on its way on these connections.
                 self._mark(consumer.task_consumer.channel, "client", "BRPOP", self.name_brpop)
-                if box is not None and box.node.channel is not None:
+                # Another greenlet may be connecting the mailbox' own connection at this moment.
+                if box is not None and box.node.channel is not None and not _has_own_connection(consumer):
                     self._mark(box.node.channel, "subclient", "LISTEN", self.name_other)
         elif driver_type == "amqp" and box is not None and not _has_own_connection(consumer):
             heartbeat = getattr(consumer.connection.connection, "heartbeat", 0) or 0
@@ -75,12 +75,40 @@ class Presence:
         # As kombu does before the command itself: takes the connection out of the pool, for good.
         channel.connection.cycle._client_registered(channel, client, command)
         connection = client.connection
-        if getattr(connection, "client_name", None) or channel._in_poll or channel._in_listen:
-            return  # the project's own name for all its connections; or somebody waits for a reply
+        if getattr(connection, "client_name", None):
+            return  # the project's own name for all its connections
         # Held by the connection as a weak reference; this object lives as long as the worker.
         connection.register_connect_callback(name)
-        if connection._sock is not None:
+        if channel._in_poll:
+            self._mark_later(channel, connection)
+        elif connection._sock is not None and not channel._in_listen:
             name(connection)
+
+    def _mark_later(self, channel: Any, connection: Any) -> None:
+        """Name the connection for tasks when the BRPOP under way has come back, as one of mingle's is.
+
+        kombu looks the handler up at each reply. No other command is on the way when it returns, and the
+        next BRPOP is only sent at the next turn.
+        """
+        handlers = getattr(channel, "handlers", None)
+        if not isinstance(handlers, dict) or "BRPOP" not in handlers:
+            return
+        read = handlers["BRPOP"]
+
+        def brpop(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return read(*args, **kwargs)
+            finally:
+                if handlers["BRPOP"] is brpop:
+                    handlers["BRPOP"] = read
+                # A connection that broke meanwhile is named when it connects again.
+                is_idle = connection._sock is not None and not channel._in_poll
+                if is_idle and channel.client.connection is connection and not self._is_named:
+                    # What was taken is delivered: where the connection breaks over it, kombu opens it anew.
+                    with contextlib.suppress(*channel.connection_errors):
+                        self.name_brpop(connection)
+
+        handlers["BRPOP"] = brpop
 
     def name_brpop(self, connection: Any) -> None:
         """Name the connection that tasks come by: without it, the others prove nothing."""

@@ -73,6 +73,27 @@ def test_presence__names_its_connections_again_when_they_are_new(
 
 
 @pytest.mark.redis
+@pytest.mark.parametrize("pool", ["gevent", "prefork"])
+def test_presence__is_named_after_mingle_which_leaves_a_read_under_way(
+    pool: str,
+    redis_url: str,
+    redis_client: redis.Redis,
+    worker_factory: Start,
+    record: Any,
+    make_app: Callable[..., Celery],
+) -> None:
+    worker = worker_factory(redis_url, pool=pool, gossip=True, health=FAST)
+    name = patiently(lambda: record(redis_url, worker).get("connection_name"))
+    for_tasks = marked(redis_client, name)[0]
+
+    redis_client.client_kill_filter(_id=for_tasks)
+    patiently(lambda: (ids := marked(redis_client, name)) and for_tasks not in ids)
+    make_app(redis_url).send_task("tests.project.tasks.noop")
+    patiently(lambda: record(redis_url, worker).get("processed") == 1)
+    worker.stop()
+
+
+@pytest.mark.redis
 def test_presence__a_worker_that_may_not_name_itself_works_all_the_same(
     own_redis: Callable[..., RedisServer], worker_factory: Start, record: Any, make_app: Callable[..., Celery]
 ) -> None:
