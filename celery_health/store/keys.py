@@ -23,6 +23,8 @@ MAX_SILENT: Final = 3
 #: Who reported within this may live, whatever its name; no more of one name than this are kept at all.
 FRESH_SECONDS: Final = 60
 MAX_PROCESSES: Final = 100
+#: Processes of all names, some 10 MB with their records: of pods each has a name of its own.
+MAX_ALL_PROCESSES: Final = 4_000
 
 #: Beats are kept until others replace them; more than these have not run side by side.
 MAX_BEATS: Final = 20
@@ -42,7 +44,7 @@ MAX_RING_MINUTES: Final = 61
 #: Commands that the scripts and their caller use, as an ACL rule names them.
 COMMANDS: Final = (
     "eval", "evalsha", "time", "get", "set", "del", "expire", "hget", "hset", "hmget", "hgetall", "hkeys",
-    "hdel", "hlen", "hexists", "hincrby",
+    "hdel", "hlen", "hexists", "hincrby", "hscan",
 )  # fmt: skip
 
 
@@ -77,6 +79,11 @@ class Keys:
     def rows(self) -> str:
         """A hash: the same to a stamp and the tasks that the worker holds, one by one."""
         return f"{self.prefix}rows"
+
+    @property
+    def pruned(self) -> str:
+        """A text: how far what is to be removed has been looked for in the hashes of processes."""
+        return f"{self.prefix}pruned"
 
     @property
     def beats(self) -> str:

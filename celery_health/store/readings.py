@@ -21,6 +21,10 @@ MAX_NAME_LENGTH: Final = 500
 _MAX_COUNT: Final = 2**53 - 1
 
 
+#: Stands for a line feed in the names of queues, which are taken apart at line feeds.
+LINE_FEED: Final = "\x1c"
+
+
 class Skipped:
     """Counts what was left out, by key."""
 
@@ -267,9 +271,12 @@ def _names(text: bytes) -> list[str]:
 def _stamps(names: bytes, values: bytes) -> dict[str, str] | None:
     """Return the stamps by name: apart from these, or each behind its own where there are no `names`."""
     if names:
-        return dict(zip(_names(names), _lines(values.decode("utf-8", "replace")), strict=True))
+        keys = [name.replace(LINE_FEED, "\n") for name in _names(names)]
+        return dict(zip(keys, _lines(values.decode("utf-8", "replace")), strict=True))
     parts = _lines(values.decode("utf-8", "surrogateescape"))
     keys, stamps = parts[::2], parts[1::2]
+    if LINE_FEED.encode() in values:
+        keys = [key.replace(LINE_FEED, "\n") for key in keys]
     digits = "".join(stamps)
     if (
         len(keys) != len(stamps)

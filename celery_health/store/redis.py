@@ -24,7 +24,7 @@ from celery_health.store.base import (
 )
 from celery_health.store.keys import Keys
 from celery_health.store.pace import Pace
-from celery_health.store.readings import Reply, Skipped, left_out, other_type, pairs, ring_of
+from celery_health.store.readings import LINE_FEED, Reply, Skipped, left_out, other_type, pairs, ring_of
 from celery_health.store.refusals import QUESTIONS, refusal
 from celery_health.store.remembered import Processes, Stamped
 from celery_health.store.rows import read_rows
@@ -38,7 +38,7 @@ _LIMITS: Final = (
     limits.RING_SECONDS, limits.TOTALS_SECONDS, limits.WORKER_SECONDS, limits.GOODBYE_SECONDS,
     limits.REGISTERED_SECONDS, limits.CONSUMED_SECONDS, limits.MAX_NAMES, limits.MAX_UNKNOWN,
     limits.MAX_QUEUES, limits.MAX_EXCEPTIONS, limits.MAX_FIELDS, limits.MAX_RING_FIELDS, limits.MAX_BEATS,
-    limits.MAX_SILENT, limits.FRESH_SECONDS, limits.MAX_PROCESSES,
+    limits.MAX_SILENT, limits.FRESH_SECONDS, limits.MAX_PROCESSES, limits.MAX_ALL_PROCESSES,
 )  # fmt: skip
 #: How servers say that a user may not do this, in lower case: NOPERM outside a script, the others inside
 #: (Redis 6 and 7, Valkey 9),
@@ -70,7 +70,7 @@ class RedisStore(Store):
         keys = self.keys
         names = (
             keys.totals, keys.sequence(publication.writer), keys.beats, keys.registered, keys.consumed,
-            keys.processes, keys.records, keys.workers, keys.rows,
+            keys.processes, keys.records, keys.workers, keys.rows, keys.pruned,
         )  # fmt: skip
         allowed, started = Deadline.after(self._pace.publish_seconds), monotonic()
         try:
@@ -269,7 +269,9 @@ def _arguments(publication: Publication) -> tuple[str | bytes | int, ...]:
         parts += (fingerprint, _json(names))
     else:
         parts.append("")
-    return (*parts, len(own.consumed), *(_text(queue) for queue in own.consumed))
+    # Readers take the queues apart at line feeds: one in a name would have each of them looked at, for good.
+    consumed = (_text(queue.replace("\n", LINE_FEED)) for queue in own.consumed)
+    return (*parts, len(own.consumed), *consumed)
 
 
 def _json(value: object) -> str:

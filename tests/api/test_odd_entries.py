@@ -297,7 +297,7 @@ def test_writer__goes_on_beside_keys_of_another_type(scene: Scene) -> None:
     assert read(scene.store).totals["a"] >= 1  # type: ignore[index]
     assert answer.epoch == epoch
     assert set(answer.unwritten) | set(beat.unwritten) >= {
-        keys.registered, keys.consumed, keys.records, keys.beats
+        keys.registered, keys.consumed, keys.processes, keys.beats
     }  # fmt: skip
     assert all(scene.client.get(key) == b"a text" for key in odd)
 

@@ -21,6 +21,7 @@ def test_docs__list_every_key():
         keys.processes,
         keys.records,
         keys.rows,
+        keys.pruned,
         keys.workers,
         keys.beats,
         keys.registered,
@@ -38,10 +39,12 @@ def test_docs__state_the_life_spans():
             f"{limits.WORKER_SECONDS // day} day after the last record; one process: "
             f"{limits.WORKER_SECONDS // day} day, goodbyes {limits.GOODBYE_SECONDS // 3600} hour; of those "
             f"of one name that are silent the {limits.MAX_SILENT} youngest, of all "
-            f"{limits.MAX_PROCESSES}; pruned when one comes"
+            f"{limits.MAX_PROCESSES}; of all names some {limits.MAX_ALL_PROCESSES:,}, the silent "
+            "for longest go first; pruned in small steps, one whenever one comes"
         ),
         "rows": "as its process",
         "records": "as its process",
+        "pruned": f"{limits.WORKER_SECONDS // day} day after one came",
         "workers": f"{limits.WORKER_SECONDS // day} day after the last record",
         "beats": f"until replaced: the {limits.MAX_BEATS} youngest stay",
         "registered": f"{limits.REGISTERED_SECONDS // day} day after a worker last named it",

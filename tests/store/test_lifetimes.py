@@ -1,5 +1,7 @@
 """Every key says how long it lives, and what outlives its use is taken away."""
 
+import time
+
 import pytest
 
 from celery_health.store import keys as limits
@@ -28,6 +30,7 @@ def test_keys__each_has_the_life_span_of_the_table(store, redis_client):
         "processes": pytest.approx(limits.WORKER_SECONDS, abs=5),
         "records": pytest.approx(limits.WORKER_SECONDS, abs=5),
         "rows": pytest.approx(limits.WORKER_SECONDS, abs=5),
+        "pruned": pytest.approx(limits.WORKER_SECONDS, abs=5),
         "beats": -1,  # until replaced
         "registered": pytest.approx(limits.REGISTERED_SECONDS, abs=5),
         "consumed": pytest.approx(limits.CONSUMED_SECONDS, abs=5),
@@ -57,7 +60,8 @@ def test_keys__do_not_grow_with_restarts_of_the_same_worker(store, redis_client)
         publish_everything(store)
     names = {key.split(b":")[2] for key in redis_client.scan_iter()}
     assert names == {
-        b"totals", b"seq", b"processes", b"records", b"rows", b"beats", b"registered", b"consumed", b"ring"
+        b"totals", b"seq", b"processes", b"records", b"rows", b"beats", b"registered", b"consumed", b"ring",
+        b"pruned",
     }  # fmt: skip
     reading = read(store)
     assert len(reading.beats) == len(reading.consumed) == len(reading.registered) == 1
@@ -154,3 +158,70 @@ def test_consumed__is_forgotten_after_a_week(store, redis_client):
     Writer(store).publish(consumed=("new",))
     assert set(read(store).consumed) == {"young", "new"}
     assert redis_client.hlen(store.keys.consumed) == 2
+
+
+def many_processes(client, keys, amount, seconds, name="pod-{}@host"):
+    """Put processes into the store that reported last so many seconds ago, each with a record."""
+    now = int(time.time() * 1e6) - seconds * 1_000_000
+    fields = [f"{number:032x} {name.format(number)}" for number in range(amount)]
+    client.hset(
+        keys.processes, mapping={field: f"{now - place} - {now} 0" for place, field in enumerate(fields)}
+    )
+    client.hset(keys.records, mapping=dict.fromkeys(fields, "{}"))
+    return fields
+
+
+def test_workers__of_ever_new_names_are_bounded_and_the_silent_go_first(store, redis_client):
+    keys, most = store.keys, limits.MAX_ALL_PROCESSES
+    many_processes(redis_client, keys, most, 30, name="live-{}@host")
+    many_processes(redis_client, keys, 300, 4_000, name="gone-{}@host")
+    for number in range(60):
+        Writer(store, kind="worker", name=f"new-{number}@host").publish(record={})
+    left = {field.partition(b" ")[2].partition(b"-")[0] for field in redis_client.hkeys(keys.processes)}
+    amount = redis_client.hlen(keys.processes)
+    assert left == {b"live", b"new"}  # whoever may live is never removed
+    assert amount == redis_client.hlen(keys.records) == most + 60
+
+
+def test_workers__a_newcomer_looks_at_a_bounded_part_of_many(store, redis_client):
+    """However many there are; what a step has not seen, the next ones do."""
+    keys = store.keys
+    many_processes(redis_client, keys, 3_000, 90_000)
+    writer = Writer(store, kind="worker", name="new@host")
+    writer.publish(record={})
+    after_one = redis_client.hlen(keys.processes)
+    assert 2_500 < after_one < 2_950
+    for number in range(40):
+        Writer(store, kind="worker", name=f"new-{number}@host").publish(record={})
+    assert redis_client.hlen(keys.processes) == redis_client.hlen(keys.records) == 41
+
+
+def test_workers__of_one_name_are_few_also_among_many(store, redis_client):
+    keys = store.keys
+    many_processes(redis_client, keys, 1_500, 70)
+    many_processes(redis_client, keys, 20, 70, name="w*[1]@host")  # a name that a pattern would take apart
+    Writer(store, kind="worker", name="w*[1]@host").publish(record={})
+    names = [field.partition(b" ")[2] for field in redis_client.hkeys(keys.processes)]
+    assert names.count(b"w*[1]@host") == limits.MAX_SILENT
+    assert len(names) == 1_500 + limits.MAX_SILENT
+
+
+def test_workers__leave_nothing_where_their_processes_cannot_be_kept(store, redis_client):
+    redis_client.set(store.keys.processes, "mine")
+    for number in range(3):
+        done = Writer(store, kind="worker", name=f"w{number}@host").publish(record={}, rows={})
+        assert done.unwritten == (store.keys.processes,)
+    assert redis_client.exists(store.keys.records, store.keys.rows, store.keys.pruned) == 0
+
+
+def test_workers__what_lost_its_process_goes(store, redis_client):
+    keys = store.keys
+    for number in range(20):
+        Writer(store, kind="worker", name=f"w{number}@host").publish(record={}, rows={})
+    redis_client.delete(keys.processes)  # as under an eviction policy
+    redis_client.persist(keys.records)
+    redis_client.set(keys.pruned, "99999999999999999999 x -3")  # what others wrote there stops nothing
+    for number in range(5):
+        Writer(store, kind="worker", name=f"new{number}@host").publish(record={}, rows={})
+    assert [redis_client.hlen(key) for key in (keys.processes, keys.records, keys.rows)] == [5, 5, 5]
+    assert redis_client.ttl(keys.records) > 3_000

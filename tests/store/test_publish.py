@@ -313,3 +313,9 @@ def test_stores__of_two_apps_do_not_see_each_other(open_store_at, redis_url):
     assert read(shop).totals == {"a": 1}
     assert bank.reset_if_behind(2**52, 1, Deadline.after(5)) > 2**52
     assert read(shop).totals == {"a": 1}
+
+
+def test_consumed__a_line_feed_in_a_name_costs_the_others_nothing(store):
+    Writer(store).publish(consumed=("a\nb", "c"))
+    assert set(read(store).consumed) == {"a\nb", "c"}
+    assert store._careful_until == float("-inf")

@@ -1,7 +1,7 @@
 -- Applies one publication exactly once, however often it arrives, and notices a store that rolled back.
 --
 -- KEYS  1 totals  2 sequence of the writer  3 beats  4 registered  5 consumed  6 processes  7 records
---       8 workers, where earlier versions kept records  9 rows
+--       8 workers, where earlier versions kept records  9 rows  10 pruned
 -- ARGV  limits, writer's state, then counted lists; `take` below reads them in order.
 -- Returns epoch, 1 when this call found the store rolled back, the time, the labels that overflowed, and
 -- the keys that hold something else than we wrote: what belongs there was left out.
@@ -25,7 +25,7 @@ local caps = {}
 caps['\31name'], caps['\31unknown'] = number(), number()
 caps['\31queue'], caps['\31exception'] = number(), number()
 local max_fields, max_ring_fields, max_beats = number(), number(), number()
-local max_silent, fresh_seconds, max_processes = number(), number(), number()
+local max_silent, fresh_seconds, max_processes, max_all_processes = number(), number(), number(), number()
 
 for _ = 1, number() do
   local label = take()
@@ -216,36 +216,106 @@ local function prune_beats(key)
   end
 end
 
--- Takes away, of the processes that ever reported: the old, the goodbyes once they are old, and of each name
--- all but the youngest few that are silent: a worker that crashes in a loop leaves one at each start.
-local function prune_processes()
-  local all, by_name = redis.call('HGETALL', KEYS[6]), {}
-  local function remove(field)
-    redis.call('HDEL', KEYS[6], field)
-    attempt('HDEL', KEYS[7], field)
-    attempt('HDEL', KEYS[9], field)
+-- Who is removed, of those that ever reported as a worker: the old, and the goodbyes once they are old.
+local function is_over(age, mark)
+  return age > worker_seconds * 1000000 or (mark == 'g' and age > goodbye_seconds * 1000000)
+end
+
+local function remove_process(field)
+  redis.call('HDEL', KEYS[6], field)
+  attempt('HDEL', KEYS[7], field)
+  attempt('HDEL', KEYS[9], field)
+end
+
+local function state_of(value)
+  local stamp, mark = string.match(value, '^(%d+) (%S+) %d+ %d+$')
+  return now - (tonumber(stamp) or 0), mark
+end
+
+-- Looks at some entries of a hash, and returns where the next step begins. A hash that Redis keeps in one
+-- piece comes whole: those are small.
+local function step(key, cursor, amount, look)
+  local found = attempt('HSCAN', key, cursor, 'COUNT', amount)
+  if not found then
+    return '0'
   end
-  for index = 1, #all, 2 do
-    local field = all[index]
-    local name = string.match(field, '^%S+ (.*)$')
-    local stamp, mark = string.match(all[index + 1], '^(%d+) (%S+) %d+ %d+$')
-    local age = now - (tonumber(stamp) or 0)
-    if not name or age > worker_seconds * 1000000 or (mark == 'g' and age > goodbye_seconds * 1000000) then
-      remove(field)
-    else
-      by_name[name] = by_name[name] or {}
-      table.insert(by_name[name], { age, field })
-    end
+  for index = 1, #found[2], 2 do
+    look(found[2][index], found[2][index + 1])
   end
-  for _, found in pairs(by_name) do
-    if #found > max_silent then
-      table.sort(found, function(one, other) return one[1] < other[1] end)
-      for index = max_silent + 1, #found do
-        if found[index][1] > fresh_seconds * 1000000 or index > max_processes then
-          remove(found[index][2])
-        end
+  return found[1]
+end
+
+-- Of each name all but the youngest few that are silent: a worker that crashes in a loop leaves one at each
+-- start. Its newcomer removes them, of up to some 2,000 processes that it looks at; the next looks further.
+local function prune_name(name, cursor)
+  local pattern = '* ' .. string.gsub(name, '[%*%?%[%]\\]', '\\%0')
+  local found, seen = {}, {}
+  for _ = 1, 2 do
+    local part = redis.call('HSCAN', KEYS[6], cursor, 'MATCH', pattern, 'COUNT', 1000)
+    for index = 1, #part[2], 2 do
+      local field = part[2][index]
+      -- A writer has no space, names may. A scan may show one twice.
+      if string.match(field, '^%S+ (.*)$') == name and not seen[field] then
+        seen[field] = true
+        found[#found + 1] = { state_of(part[2][index + 1]), field }
       end
     end
+    cursor = part[1]
+    if cursor == '0' then
+      break
+    end
+  end
+  table.sort(found, function(one, other) return one[1] < other[1] end)
+  for index = max_silent + 1, #found do
+    if found[index][1] > fresh_seconds * 1000000 or index > max_processes then
+      remove_process(found[index][2])
+    end
+  end
+  return cursor
+end
+
+-- Each newcomer takes one step through the hashes of processes, which grow by newcomers alone: however many
+-- there are, none holds the server for more than a millisecond or two, and all are looked at in time.
+local function prune_processes(name)
+  local cursors, held_cursors = {}, attempt('GET', KEYS[10])
+  for cursor in string.gmatch(held_cursors or '', '%d+') do
+    cursors[#cursors + 1] = #cursor <= 19 and cursor or '0'
+  end
+  local silent = {}
+  cursors[1] = step(KEYS[6], cursors[1] or '0', 200, function(field, value)
+    local age, mark = state_of(value)
+    if not string.find(field, '^%S+ ') or is_over(age, mark) then
+      remove_process(field)
+    elseif age > fresh_seconds * 1000000 then
+      silent[#silent + 1] = { age, field }
+    end
+  end)
+  -- Over the bound for all names the oldest go, of those that this step has seen.
+  table.sort(silent, function(one, other) return one[1] > other[1] end)
+  for index = 1, math.min(#silent, redis.call('HLEN', KEYS[6]) - max_all_processes) do
+    remove_process(silent[index][2])
+  end
+  cursors[5] = prune_name(name, cursors[5] or '0')
+  -- What stands beside a process must not outlive it, as where the server evicted just the one.
+  for place, key in ipairs({ KEYS[7], KEYS[9] }) do
+    if (attempt('HLEN', key) or 0) > redis.call('HLEN', KEYS[6]) then
+      cursors[1 + place] = step(key, cursors[1 + place] or '0', place == 1 and 100 or 20, function(field)
+        if redis.call('HEXISTS', KEYS[6], field) == 0 then
+          redis.call('HDEL', key, field)
+        end
+      end)
+    else
+      cursors[1 + place] = cursors[1 + place] or '0'
+    end
+  end
+  cursors[4] = step(KEYS[8], cursors[4] or '0', 50, function(field, value)
+    local stamp, mark = string.match(value, '^(%d+) ?(%S*)')
+    if is_over(now - (tonumber(stamp) or 0), mark) then
+      redis.call('HDEL', KEYS[8], field)
+    end
+  end)
+  if held_cursors ~= nil then
+    redis.call('SET', KEYS[10], table.concat(cursors, ' ', 1, 5), 'EX', worker_seconds)
   end
 end
 
@@ -256,18 +326,19 @@ local function tell_worker(name, writer, mark, record, rows)
   local told = attempt('HGET', KEYS[6], field)
   local stamp, _, first = string.match(told or '', '^(%d+) (%S+) (%d+) %d+$')
   local value = whole(now) .. ' ' .. mark .. ' ' .. (first or whole(now)) .. ' ' .. (stamp or '0')
-  if attempt('HSET', KEYS[7], field, record) and attempt('HSET', KEYS[6], field, value) then
-    redis.call('EXPIRE', KEYS[6], worker_seconds)
-    redis.call('EXPIRE', KEYS[7], worker_seconds)
-    if rows ~= '' and attempt('HSET', KEYS[9], field, whole(now) .. ' ' .. rows) then
-      redis.call('EXPIRE', KEYS[9], worker_seconds)
-    end
-    if not stamp then
-      prune_processes()
-      prune(KEYS[8], function(age, held_mark)
-        return age > worker_seconds * 1000000 or (held_mark == 'g' and age > goodbye_seconds * 1000000)
-      end)
-    end
+  -- First: without it nobody would ever remove the others.
+  if not attempt('HSET', KEYS[6], field, value) then
+    return
+  end
+  attempt('HSET', KEYS[7], field, record)
+  if rows ~= '' then
+    attempt('HSET', KEYS[9], field, whole(now) .. ' ' .. rows)
+  end
+  for _, key in ipairs({ KEYS[6], KEYS[7], KEYS[9] }) do
+    redis.call('EXPIRE', key, worker_seconds)
+  end
+  if not stamp then
+    prune_processes(name)
   end
 end
 
