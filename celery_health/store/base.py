@@ -146,7 +146,11 @@ class Store(ABC):
 
     @abstractmethod
     def read(self, deadline: Deadline, *, totals: bool = False, ring_minutes: int = 0) -> StoreReading:
-        """Read everything in one round trip; two where entries are found that nobody can read.
+        """Read everything, in one round trip; again where entries are found that nobody can read.
+
+        What would hold the store for long comes in further calls, of a millisecond or two each: more than 100
+        changed records, thousands of counts. Nothing is then older than the start of the call, and counts of
+        one field may have grown since those of another were read.
 
         Args:
             deadline: by when it must be done.

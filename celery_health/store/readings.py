@@ -58,13 +58,19 @@ class Reply:
     """Writer and name in one, and its stamps."""
     changed: dict[str, str]
     """Of these, the records that came since."""
+    later: list[str]
+    """Of these, the ones whose records came since and are still to be fetched."""
     fingerprints: list[str]
     """All that the store holds names for."""
     lists: list[str]
     """``fingerprint stamp names`` of those that were not known."""
     ring: list[tuple[str, str]]
     """Minute and counts."""
+    later_minutes: list[str]
+    """Those whose counts are still to be fetched."""
     totals: str | None
+    totals_later: bool
+    """They are wanted, and still to be fetched."""
     skipped: Skipped = field(default_factory=Skipped)
     """What the script has left out."""
 
@@ -81,7 +87,7 @@ class Reply:
         values = [_lines(texts[place].decode("utf-8", "replace")) for place in (1, 3, 7, 9, 10, 11)]
         processes = list(zip(names[2], values[2], strict=True))
         places = json.loads(texts[8]) or []
-        numbers = [_count(state) for state in (epoch, version)]
+        numbers = [count_of(state) for state in (epoch, version)]
         skipped = Skipped()
         each = iter(left_out)
         for key, kind, count in zip(each, each, each, strict=True):
@@ -98,11 +104,14 @@ class Reply:
             beats=list(zip(names[1], values[1], strict=True)),
             consumed=_stamps(texts[4], texts[5]),
             processes=processes,
+            later=[processes[place][0] for place in json.loads(texts[12]) or []],
             changed={processes[place][0]: record for place, record in zip(places, values[3], strict=True)},
             fingerprints=values[4],
             lists=values[5],
             ring=[(minute.decode(), counts.decode("utf-8", "replace")) for minute, counts in _couples(ring)],
-            totals=None if totals is None else totals.decode("utf-8", "replace"),
+            later_minutes=_lines(texts[13].decode()),
+            totals=totals.decode("utf-8", "replace") if isinstance(totals, bytes) else None,
+            totals_later=totals == 1,
             skipped=skipped,
         )
 
@@ -256,7 +265,8 @@ def left_out(key: str, amount: int) -> str:
     )
 
 
-def _count(state: bytes | None) -> int | None:
+def count_of(state: bytes | None) -> int | None:
+    """Return an epoch or version; 0 for none, None for one that cannot be read."""
     if state is None:
         return 0
     number = int(state) if state.isdigit() and len(state) <= len(str(_MAX_COUNT)) else None

@@ -1,9 +1,10 @@
-"""The store in a Redis or Valkey: one script for each thing it does, one round trip each."""
+"""The store in a Redis or Valkey: one script for each thing it does."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from time import monotonic
 from types import MappingProxyType
 from typing import Any, Final
@@ -13,7 +14,7 @@ from celery_health.connections.scripts import Script
 from celery_health.deadline import Deadline
 from celery_health.exceptions import StoreError
 from celery_health.store import keys as limits
-from celery_health.store import skipped
+from celery_health.store import parts, skipped
 from celery_health.store.base import (
     Acknowledgement,
     Publication,
@@ -96,7 +97,7 @@ class RedisStore(Store):
         )
 
     def read(self, deadline: Deadline, *, totals: bool = False, ring_minutes: int = 0) -> StoreReading:
-        """Read everything in one round trip; see the base class."""
+        """Read everything, in one round trip where that is little; see the base class."""
         try:
             careful = monotonic() < self._careful_until
             reply = self._ask(deadline, totals, ring_minutes, careful=careful)
@@ -123,7 +124,12 @@ class RedisStore(Store):
         )  # fmt: skip
         minutes = max(0, min(ring_minutes, limits.MAX_RING_MINUTES))
         state = (keys.ring, minutes, int(totals), int(careful), self._processes.since)
-        return Reply.of(self._run(READ, names, (*state, *self._registered), deadline))
+        most = (parts.MAX_RECORDS, parts.RECORD_BYTES, parts.MAX_FIELDS)
+        for _ in range(2):
+            reply = Reply.of(self._run(READ, names, (*state, *most, *self._registered), deadline))
+            with suppress(parts.StartedOver):
+                return parts.completed(self._run, keys, reply, deadline, careful=careful)
+        raise StoreError(f"The store at {self.url} started all totals again while they were read. Ask again.")
 
     def rows(self, processes: Iterable[tuple[str, str]], deadline: Deadline) -> RowsReading:
         """Read the tasks that workers hold, in steps; see the base class."""
@@ -248,30 +254,30 @@ def _arguments(publication: Publication) -> tuple[str | bytes | int, ...]:
     """Return what publish.lua takes, in its order, after the limits."""
     own = publication
     is_brief = own.kind == "producer"
-    parts: list[str | bytes | int] = [len(own.caps), *(part for cap in own.caps.items() for part in cap)]
-    parts += [
+    given: list[str | bytes | int] = [len(own.caps), *(part for cap in own.caps.items() for part in cap)]
+    given += [
         limits.PRODUCER_SEQUENCE_SECONDS if is_brief else limits.SEQUENCE_SECONDS, own.sequence,
         own.acknowledged, int(own.acknowledged_at * 1e6), own.epoch, len(own.fields),
     ]  # fmt: skip
     for field, amount in own.fields.items():
-        parts += (field, amount)
-    parts.append(len(own.ring))
+        given += (field, amount)
+    given.append(len(own.ring))
     for field, amount in own.ring.items():
-        parts += (field, amount)
+        given += (field, amount)
     if own.record is not None and own.name is not None and not is_brief:
         mark = "g" if own.record.get("goodbye") else "-"
         rows = "" if own.rows is None else _json(own.rows)
-        parts += (own.kind, _text(own.name), own.writer, mark, _json(own.record), rows)
+        given += (own.kind, _text(own.name), own.writer, mark, _json(own.record), rows)
     else:
-        parts.append("")
+        given.append("")
     if own.registered is not None:
         fingerprint, names = own.registered
-        parts += (fingerprint, _json(names))
+        given += (fingerprint, _json(names))
     else:
-        parts.append("")
+        given.append("")
     # Readers take the queues apart at line feeds: one in a name would have each of them looked at, for good.
     consumed = (_text(queue.replace("\n", LINE_FEED)) for queue in own.consumed)
-    return (*parts, len(own.consumed), *consumed)
+    return (*given, len(own.consumed), *consumed)
 
 
 def _json(value: object) -> str:

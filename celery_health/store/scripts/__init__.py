@@ -23,6 +23,7 @@ def _tables() -> str:
 
 
 PUBLISH: Final = load(__name__, "common", "publish", prelude=_tables())
-READ: Final = load(__name__, "read")
+READ: Final = load(__name__, "lines", "read")
+COUNTS: Final = load(__name__, "lines", "counts")
 ROWS: Final = load(__name__, "rows")
 RESET_IF_BEHIND: Final = load(__name__, "common", "reset_if_behind")

@@ -1,10 +1,11 @@
--- Reads everything in one go. Replies are few long texts: clients take those apart much faster than long
+-- Reads everything in one go, but what would hold the server for long: of that it says what is left. Replies are few long texts: clients take those apart much faster than long
 -- lists. Names that others chose come as JSON; records, stamps and fields hold no line feed.
 --
 -- KEYS  1 totals  2 workers, where earlier versions kept records  3 beats  4 registered  5 consumed
 --       6 processes  7 records
 -- ARGV  1 ring key  2 minutes of the ring  3 "1" for the totals  4 "1" to look at each count, should one be
---       none  5 stamp from which on records are wanted  6... fingerprints that the caller knows
+--       none  5 stamp from which on records are wanted  6 records, 7 bytes of them and 8 counts at most
+--       9... fingerprints that the caller knows
 -- Writes nothing, so that it runs on a full server and on a replica.
 
 -- Key to how many of its entries are not as we write them: they are left out, and blind nothing else.
@@ -59,40 +60,38 @@ local function changed_records(all, since)
       skip(KEYS[6])
     end
   end
-  local kept = {}
-  for first = 1, #fields, 1000 do
-    local found = attempt('HMGET', KEYS[7], unpack(fields, first, math.min(first + 999, #fields)))
+  local kept, later, length, looked = {}, {}, 0, 0
+  local most = math.min(#fields, tonumber(ARGV[6]))
+  while looked < most and length < tonumber(ARGV[7]) do
+    local first = looked + 1
+    looked = math.min(looked + 20, most)
+    local found = attempt('HMGET', KEYS[7], unpack(fields, first, looked))
     for offset, record in ipairs(found) do
+      length = length + #(record or '')
       if record and not string.find(record, '\n', 1, true) then
         kept[#kept + 1] = places[first + offset - 1]
         records[#records + 1] = record
       end
     end
   end
-  return cjson.encode(names), table.concat(states, '\n'), cjson.encode(kept), table.concat(records, '\n')
+  for index = looked + 1, #fields do
+    later[#later + 1] = places[index]
+  end
+  return cjson.encode(names), table.concat(states, '\n'), cjson.encode(kept), table.concat(records, '\n'),
+    cjson.encode(later)
 end
 
--- In one text, field and count in turn. To look at each of a hundred thousand takes longer than to read
--- them: it is done once the caller has found one that is no count.
-local is_careful = ARGV[4] == '1'
+local is_careful, fields_left = ARGV[4] == '1', tonumber(ARGV[8])
+-- nil where there are more than may be read now.
 local function counts(key)
-  local all = attempt('HGETALL', key)
-  if not is_careful then
-    return table.concat(all, '\n')
+  local length = attempt('HLEN', key)
+  if type(length) == 'table' then
+    return ''
+  elseif length > fields_left then
+    return nil
   end
-  local kept = {}
-  for index = 1, #all, 2 do
-    local field, count = all[index], all[index + 1]
-    if field == 'epoch' or field == 'version' then
-      -- These are read by themselves.
-    elseif #count <= 19 and string.find(count, '^%-?%d+$') and not string.find(field, '\n', 1, true) then
-      kept[#kept + 1] = field
-      kept[#kept + 1] = count
-    else
-      skip(key)
-    end
-  end
-  return table.concat(kept, '\n')
+  fields_left = fields_left - length
+  return lines_of(redis.call('HGETALL', key), is_careful, function() skip(key) end)
 end
 
 local time = redis.call('TIME')
@@ -106,10 +105,10 @@ if is_careful then
 else
   queue_values = table.concat(attempt('HGETALL', KEYS[5]), '\n')
 end
-local processes, states, places, records = changed_records(attempt('HGETALL', KEYS[6]), tonumber(ARGV[5]))
+local processes, states, places, records, later = changed_records(attempt('HGETALL', KEYS[6]), tonumber(ARGV[5]))
 
 local known = {}
-for index = 6, #ARGV do
+for index = 9, #ARGV do
   known[ARGV[index]] = true
 end
 local fingerprints, lists = {}, {}
@@ -127,19 +126,23 @@ for _, fingerprint in ipairs(attempt('HKEYS', KEYS[4])) do
   end
 end
 
-local ring = {}
+local ring, later_minutes = {}, {}
 local minute = math.floor(time[1] / 60)
 for past = 0, tonumber(ARGV[2]) - 1 do
-  local minute_counts = counts(ARGV[1] .. string.format('%.0f', minute - past))
-  if minute_counts ~= '' then
-    ring[#ring + 1] = string.format('%.0f', minute - past)
+  local name = string.format('%.0f', minute - past)
+  local minute_counts = counts(ARGV[1] .. name)
+  if not minute_counts then
+    later_minutes[#later_minutes + 1] = name
+  elseif minute_counts ~= '' then
+    ring[#ring + 1] = name
     ring[#ring + 1] = minute_counts
   end
 end
 
+-- A text, false where they are not wanted, 1 where they are for later.
 local totals = false
 if ARGV[3] == '1' then
-  totals = counts(KEYS[1])
+  totals = counts(KEYS[1]) or 1
 end
 
 local left_out = {}
@@ -153,5 +156,6 @@ return {
   time[1], time[2], state[1] or false, state[2] or false,
   worker_names, worker_values, beat_names, beat_values, queue_names, queue_values,
   processes, states, places, records,
-  table.concat(fingerprints, '\n'), table.concat(lists, '\n'), ring, totals, left_out,
+  table.concat(fingerprints, '\n'), table.concat(lists, '\n'),
+  later, table.concat(later_minutes, '\n'), ring, totals, left_out,
 }

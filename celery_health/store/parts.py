@@ -1,0 +1,77 @@
+"""Fetches what a reading of the store left for later, since it would hold the Redis for too long at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from celery_health.connections.scripts import Script
+from celery_health.deadline import Deadline
+from celery_health.store.keys import Keys
+from celery_health.store.readings import Reply, count_of
+from celery_health.store.scripts import COUNTS, ROWS
+
+#: What one call reads, and the reading itself of each: a millisecond or two. Records are some kilobytes.
+MAX_RECORDS: Final = 100
+RECORD_BYTES: Final = 200_000
+MAX_FIELDS: Final = 3_000
+
+#: Runs a script on keys and arguments within a deadline; raises a `StoreError`.
+_Run = Callable[[Script, tuple[str, ...], tuple[str | bytes | int, ...], Deadline], Any]
+
+
+class StartedOver(Exception):
+    """All totals started again from zero while they were read."""
+
+
+def completed(run: _Run, keys: Keys, reply: Reply, deadline: Deadline, *, careful: bool) -> Reply:
+    """Return `reply` with all that was wanted. Nothing in it is older than the time it names.
+
+    A record may be younger than its stamps: the next reading fetches it again. Of counts some may have grown
+    since others were read, and each is at least what it was: they only grow.
+
+    Raises:
+        StartedOver: counts before and after it do not belong together.
+        StoreError: the store did not answer in time, or refused.
+    """
+    changed = (
+        {**reply.changed, **_records(run, keys, reply.later, deadline)} if reply.later else reply.changed
+    )
+    ring, totals = list(reply.ring), reply.totals
+    for minute in reply.later_minutes:
+        ring.append((minute, _counts(run, keys, f"{keys.ring}{minute}", reply, deadline, careful)))
+    if reply.totals_later:
+        totals = _counts(run, keys, keys.totals, reply, deadline, careful)
+    return replace(reply, changed=changed, ring=ring, totals=totals)
+
+
+def _records(run: _Run, keys: Keys, processes: list[str], deadline: Deadline) -> dict[str, str]:
+    found: dict[str, str] = {}
+    at = 0
+    while at < len(processes):
+        step = processes[at : at + MAX_RECORDS]
+        fields = (process.encode("utf-8", "surrogateescape") for process in step)
+        _, _, *values = run(ROWS, (keys.records,), (RECORD_BYTES, *fields), deadline)
+        if not values:
+            break  # a key of another type, which the reading has noted
+        for process, value in zip(step, values[0], strict=False):
+            if value is not None and b"\n" not in value:
+                found[process] = value.decode("utf-8", "replace")
+        at += len(values[0])
+    return found
+
+
+def _counts(run: _Run, keys: Keys, key: str, reply: Reply, deadline: Deadline, careful: bool) -> str:
+    texts: list[str] = []
+    cursor: bytes | str = "0"
+    while not texts or cursor != b"0":
+        epoch, cursor, text, left_out = run(
+            COUNTS, (key, keys.totals), (cursor, MAX_FIELDS, int(careful)), deadline
+        )
+        if (count_of(epoch) or 0) != reply.epoch:
+            raise StartedOver
+        texts.append(text.decode("utf-8", "replace"))
+        if left_out:
+            reply.skipped.add(key, left_out)
+    return "\n".join(filter(None, texts))
