@@ -72,8 +72,15 @@ class _Cleaner:
             return _BEYOND
         if isinstance(value, dict):
             return {
-                key: self.named(str(key), item, depth + 1) for key, item in islice(value.items(), MAX_ITEMS)
+                self._key(key): self.named(_name(key), item, depth + 1)
+                for key, item in islice(value.items(), MAX_ITEMS)
             }
+        if isinstance(value, tuple) and isinstance(names := getattr(value, "_fields", None), tuple):
+            pairs = islice(zip(names, value, strict=False), MAX_ITEMS)
+            return {name: self.named(name, item, depth + 1) for name, item in pairs}
+        if isinstance(value, list | tuple) and len(value) == 2 and self._names_secret(value[0]):
+            # A pair of a name and its value, as of headers.
+            return [self.clean(value[0], depth + 1), MASK]
         if is_container:
             return [self.clean(item, depth + 1) for item in islice(value, MAX_ITEMS)]
         if isinstance(value, str):
@@ -83,6 +90,16 @@ class _Cleaner:
         if value is None or isinstance(value, int | float):
             return value
         return _Shown(mask_inside(saferepr(value, maxlen=MAX_LENGTH), self.is_secret))
+
+    def _names_secret(self, value: Any) -> bool:
+        return isinstance(value, str | bytes) and len(value) <= MAX_LENGTH and self.is_secret(_name(value))
+
+    def _key(self, key: Any) -> Any:
+        if key is None or isinstance(key, int | float):
+            return key
+        if isinstance(key, str):
+            return mask_inside(key[: 2 * MAX_LENGTH], self.is_secret)
+        return _Shown(mask_inside(saferepr(key, maxlen=MAX_LENGTH), self.is_secret))
 
     def _masked(self, value: str) -> str:
         # An argument can be megabytes of text; more than is shown is not even looked at.
@@ -95,6 +112,10 @@ class _Cleaner:
                 # From the top again: JSON inside JSON ends somewhere, since each time there is less of it.
                 return json.dumps(self.clean(held), ensure_ascii=False)
         return mask_inside(value[: 2 * MAX_LENGTH], self.is_secret)
+
+
+def _name(key: Any) -> str:
+    return key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)
 
 
 class _Shown:

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from celery import Celery, Task
@@ -18,6 +18,7 @@ from django.db import transaction
 from celery_health.conf import DEFAULT_REDACT
 from celery_health.monitoring import monitor_task
 from celery_health.text.arguments import MAX_LENGTH, shown
+from celery_health.text.embedded import mask_inside
 from celery_health.text.positions import position_names
 
 SECRET = "hunter2"
@@ -284,13 +285,39 @@ TEXTS = [
     ("https://host/?a=1&session_id=hunter2&b=2#x", "https://host/?a=1&session_id=**&b=2#x"),
     ("https://host/?a=1&card%5Fnumber=hunter2", "https://host/?a=1&card%5Fnumber=**"),
     ("https://host/cb#access_token=hunter2&x=1", "https://host/cb#access_token=**&x=1"),
-    ("see https://host/?cookie=hunter2, please", "see https://host/?cookie=**, please"),
+    ("see https://host/?cookie=hunter2, please", "see https://host/?cookie=** please"),
+    ("https://host/cb?tokens=hunter2,hunter3,hunter4&n=1", "https://host/cb?tokens=**&n=1"),
+    ("https://host/cb?token=hun&ter2&n=1", "https://host/cb?token=**&n=1"),
     # Forms and connection strings
     ("user=ann&password=hunter2&n=1", "user=ann&password=**&n=1"),
     ("user[password]=hunter2", "user[password]=**"),
     ("host=db password=hunter2 user=ann", "host=db password=** user=ann"),
     ("host=db password='hunter2 x' user=ann", "host=db password=** user=ann"),
+    ("password=ab#hunter2&x=1", "password=**&x=1"),
+    ("password=ab hunter2&x=1", "password=**&x=1"),
+    ("user=ann,password=hun,ter2,n=1", "user=ann,password=**,n=1"),
+    ("(password=hun)ter2) x", "(password=**) x"),
+    ("auth:token=hunter2", "auth:token=**"),
+    ("a|password=hunter2", "a|password=**"),
+    # Lines, headers, options
+    ("host = h\npassword = hunter2 x\nn = 1", "host = h\npassword = **\nn = 1"),
+    ('password = "hunter2" # x', "password = ** # x"),
+    ("user: ann\npassword: hunter2\nn: 1", "user: ann\npassword: **\nn: 1"),
+    ("Authorization: Bearer hunter2", "Authorization: **"),
+    ("curl --user ann --password hunter2 x", "curl --user ann --password ** x"),
+    ("curl --password 'hunter2 x' --token=hunter2", "curl --password ** --token=**"),
+    # What repr makes of other things than texts
+    ("User(name='ann', password=b'hunter2', n=1)", "User(name='ann', password=**, n=1)"),
+    ("User(tokens=['hunter2','hunter3'])", "User(tokens=**"),
+    ("User(password=Secret('hunter2', 'hunter3'))", "User(password=**"),
+    ("User(password=<Secret hunter2 hunter3>)", "User(password=**"),
+    ("{'tokens': ('hunter2', 'hunter3')}", "{'tokens': **"),
+    ("{'password': b'hunter2', 'n': 1}", "{'password': **, 'n': 1}"),
+    ("[('password', 'hunter2'), ('n', 1)]", "[('password', **), ('n', 1)]"),
+    ("[(b'authorization', b'Bearer hunter2')]", "[(b'authorization', **)]"),
+    ("Cfg('host=a\\npassword=hunter2')", "Cfg('host=a\\npassword=**')"),
     # Nothing in it
+    ("Traceback: keyboard: x, at 12:30:01", "Traceback: keyboard: x, at 12:30:01"),
     ("a plain text: with = signs, [and] {more}", "a plain text: with = signs, [and] {more}"),
     ("https://host/?a=1&b=2", "https://host/?a=1&b=2"),
     ("[INFO] started", "[INFO] started"),
@@ -324,6 +351,43 @@ def test_shown__objects_and_sets() -> None:
     assert shown(log_in, [{f"token={SECRET}"}], {}, DEFAULT_REDACT)[0] == "[['token=**']]"
 
 
+class Login(NamedTuple):
+    user: str
+    password: str
+
+
+PAIRS: list[tuple[Any, str]] = [
+    (Login("ann", SECRET), "{'user': 'ann', 'password': '**'}"),
+    ([["password", SECRET], ["n", 1]], "[['password', '**'], ['n', 1]]"),
+    ([(b"Authorization", b"Bearer hunter2")], "[['Authorization', '**']]"),
+    ({f"https://{SECRET}@host/": 2, f"password={SECRET}": 1}, "{'https://**@host/': 2, 'password=**': '**'}"),
+    ({("x", f"token={SECRET}"): 1}, "{('x', 'token=**'): '**'}"),
+    # Two of a kind, and no name among them
+    (["ann", "bob"], "['ann', 'bob']"),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), PAIRS)
+def test_shown__pairs_and_keys(given: Any, expected: str) -> None:
+    text = shown(log_in, [given], {}, DEFAULT_REDACT)[0]
+
+    assert text.replace('"', "'") == f"[{expected}]".replace('"', "'")
+
+
+def test_shown__names_behind_an_escape() -> None:
+    """What ``repr`` writes as ``\\n`` is no part of the name, also where that must begin so."""
+    is_secret = {"ssn", "pin"}.__contains__
+
+    assert mask_inside(r"Cfg('a=1\nssn=hunter2')", is_secret) == r"Cfg('a=1\nssn=**')"
+    assert mask_inside(r"Cfg('a=1	pin=hunter2')", is_secret) == r"Cfg('a=1	pin=**')"
+
+
+def test_shown__json_longer_than_is_parsed() -> None:
+    text = json.dumps({"cfg": f"host=a\npassword={SECRET}", "pad": "x" * 2000})
+
+    assert SECRET not in shown(log_in, [text], {}, DEFAULT_REDACT)[0]
+
+
 # Bounded, and never raising
 
 
@@ -354,6 +418,11 @@ HOSTILE = {
     "URLs": "a://" * 1_000_000,
     "broken": Broken(),
     "huge": 10**5000,
+    "names": "a" * 1_000_000 + "=",
+    "secret names": "token=" * 200_000,
+    "fields": "&token=x" * 200_000,
+    "spaces": ("token" + " " * 50) * 20_000,
+    "commas": "token=" + "a,)" * 300_000,
     "surrogates": '{"\ud800": "\udfff", "password": "hunter2"} \ud800',
     "bytes": b"\xff" * 5_000_000,
     "not a number": float("nan"),
