@@ -23,6 +23,7 @@ from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, LetterNotFoundError, NotConsumedError
 from celery_health.reading import get_snapshot
 from celery_health.records import Snapshot
+from celery_health.text.commands import worker_command
 
 __all__ = ["RequeueInterruptedError", "RequeueStopped", "entries", "entry", "purge", "requeue", "sizes"]
 
@@ -128,7 +129,7 @@ def entry(queue: str, letter_id: str) -> DeadLetter:
     if found:
         return found[0]
     how_far = "" if walk.complete else f" among the first {walk.shown} of {walk.size}: RabbitMQ shows no more"
-    raise LetterNotFoundError(f"No dead letter of queue '{queue}' goes by {letter_id!r}{how_far}.")
+    raise LetterNotFoundError(f"No dead letter of queue '{queue}' has the id {letter_id!r}{how_far}.")
 
 
 def requeue(
@@ -230,7 +231,7 @@ def _check_consumed(queue: str, settings: Settings) -> None:
     consumers = _consumers(snapshot, queue)
     if consumers:
         return
-    command = f"celery -A {snapshot.app.name} worker -Q {queue}"
+    command = worker_command(snapshot.app.name, [queue])
     said = "Nobody consumes" if consumers == 0 else "It is not known whether anybody consumes"
     raise NotConsumedError(
         f"{said} queue '{queue}': what is sent there would wait. Start a worker ({command}), or force it."

@@ -12,15 +12,11 @@ from celery_health.health.base import Check
 from celery_health.health.needs import Need, beats_are_seen, tasks_are_sent
 from celery_health.reading.schedules import last_beat, schedule_entries, sending_beats
 from celery_health.records import Beat, BeatState, CheckResult, CheckStatus, ScheduleEntryState, Snapshot
+from celery_health.text.commands import beat_command
 
 #: Entries that are named one by one; a beat that died leaves all of them late.
 _MOST_NAMED: Final = 20
 _NOT_EXPECTED: Final = "No beat is expected (EXPECT_BEAT)."
-
-
-def beat_command(app_name: str) -> str:
-    """Return the command that starts a beat, to paste."""
-    return f"celery -A {app_name} beat"
 
 
 class BeatAlive(Check):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from shlex import quote
 from typing import ClassVar
 
 from celery_health.conf import Settings
 from celery_health.health.base import Check
 from celery_health.health.needs import Need, a_worker_lives, tasks_are_sent
 from celery_health.records import CheckResult, CheckStatus, Snapshot, Worker, WorkerState
+from celery_health.text.commands import pool_grow_command
 
 
 class WorkersPool(Check):
@@ -48,7 +48,7 @@ class WorkersPool(Check):
             # Told to have none, which autoscaling would undo.
             shrunk = worker.concurrency == 0
             what = f"Worker '{worker.hostname}' has no live pool process"
-            grow = f"celery -A {app_name} control pool_grow 1 -d {quote(worker.hostname)}"
+            grow = pool_grow_command(app_name, worker.hostname)
             yield self.result(
                 CheckStatus.FAIL if all_are else CheckStatus.WARN,
                 f"{what}: its pool was shrunk to none (pool_shrink)." if shrunk else f"{what}.",

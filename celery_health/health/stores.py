@@ -9,6 +9,7 @@ from celery_health.conf import Settings
 from celery_health.health.base import Check
 from celery_health.health.needs import BROKER, Need, letters_are_counted, tasks_are_sent
 from celery_health.records import CheckResult, CheckStatus, Snapshot
+from celery_health.text.commands import letters_command
 
 
 class StoreReachable(Check):
@@ -73,9 +74,7 @@ class DeadLettersSize(Check):
                         observed=size,
                         limit=limit,
                         unit="letters",
-                        recommendation=(
-                            f"{held} See them: python manage.py celery_health dead-letters list {queue}"
-                        ),
+                        recommendation=f"{held} See them: {letters_command('list', queue)}",
                     )
                 )
         total = sum(size or 0 for size in letters.values())

@@ -182,11 +182,15 @@ class WorkersConsuming(Check):
         )
 
     def _without_queues(self, worker: Worker, app_name: str) -> CheckResult:
-        why = f"Worker '{worker.hostname}' consumes no queue: its consumer was cancelled (cancel_consumer)."
-        commands = " && ".join(
-            add_consumer_command(app_name, queue, worker.hostname)
-            for queue in worker.cancelled_queues or ("QUEUE",)
-        )
+        what = f"Worker '{worker.hostname}' consumes no queue"
+        if worker.cancelled_queues:
+            why = f"{what}: its consumer was cancelled (cancel_consumer)."
+            commands = " && ".join(
+                add_consumer_command(app_name, queue, worker.hostname) for queue in worker.cancelled_queues
+            )
+            fix = f"Restart it, or have it consume again: {commands}"
+        else:
+            why, fix = f"{what}; why is not known.", "Restart it."
         return self.result(
             CheckStatus.WARN,
             why,
@@ -194,7 +198,7 @@ class WorkersConsuming(Check):
             observed=0,
             limit=1,
             unit="queues",
-            recommendation=f"{why} Restart it, or have it consume again: {commands}",
+            recommendation=f"{why} {fix}",
         )
 
     def _stopped(self, worker: Worker, status: CheckStatus, settings: Settings) -> CheckResult:

@@ -89,7 +89,7 @@ def test_show(post: Post) -> None:
     assert "\n  Traceback (most recent call last):\n  Boom: failed as told\n" in ran.out
     assert "args          not shown" in ran.out
     missing = Ran("show", "celery", "x")
-    assert (missing.status, missing.out) == (1, "No dead letter of queue 'celery' goes by 'x'.\n")
+    assert (missing.status, missing.out) == (1, "No dead letter of queue 'celery' has the id 'x'.\n")
     assert json.loads(Ran("show", "celery", task_id, "--json").out)["task_id"] == task_id
 
 

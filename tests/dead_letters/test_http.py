@@ -104,7 +104,7 @@ def test_http__one(post: Post, superuser: Client) -> None:
     assert superuser.get(f"{ROOT}celery/{body['id']}/").json() == body
     missing = superuser.get(f"{ROOT}celery/nothing/")
     assert missing.status_code == 404
-    assert missing.json() == {"error": "No dead letter of queue 'celery' goes by 'nothing'."}
+    assert missing.json() == {"error": "No dead letter of queue 'celery' has the id 'nothing'."}
 
 
 @pytest.mark.parametrize(

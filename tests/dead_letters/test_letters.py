@@ -136,7 +136,7 @@ def test_entry__by_its_own_id_and_its_tasks(post: Post) -> None:
     assert letter.task_id == task_id
     assert dead_letters.entry("celery", letter.id) == letter
     assert dead_letters.entry("celery.dead", letter.id) == letter
-    with pytest.raises(LetterNotFoundError, match="No dead letter of queue 'celery' goes by 'x'"):
+    with pytest.raises(LetterNotFoundError, match="No dead letter of queue 'celery' has the id 'x'"):
         dead_letters.entry("celery", "x")
 
 

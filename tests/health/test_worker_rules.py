@@ -150,6 +150,14 @@ def test_workers_consuming__a_cancelled_consumer_is_named_with_what_brings_it_ba
     )
 
 
+def test_workers_consuming__without_queues_for_a_reason_that_nobody_knows() -> None:
+    worker = recorded(state=WorkerState.NO_QUEUES, queues=(), cancelled_queues=())
+
+    [result] = WorkersConsuming().judge(make_snapshot(workers=[worker]), Settings())
+
+    assert result.recommendation == ("Worker 'worker1@host' consumes no queue; why is not known. Restart it.")
+
+
 def test_workers_consuming__says_how_long_a_worker_should_have_read() -> None:
     worker = recorded(state=WorkerState.NOT_CONSUMING, read_age_seconds=7200.0, unread_seconds=75.04)
 

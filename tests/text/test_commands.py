@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from pathlib import Path
 
-from celery_health.text.commands import add_consumer_command, worker_command
+from celery_health.text import commands
+from celery_health.text.commands import (
+    add_consumer_command,
+    beat_command,
+    letters_command,
+    pool_grow_command,
+    purge_command,
+    worker_command,
+)
 
 
 def test_worker_command__names_its_queues_once_and_sorted() -> None:
@@ -19,3 +29,24 @@ def test_commands__what_others_chose_is_quoted() -> None:
     assert shlex.split(add_consumer_command("shop", evil, "w@h")) == [
         "celery", "-A", "shop", "control", "-d", "w@h", "add_consumer", evil,
     ]  # fmt: skip
+    assert shlex.split(beat_command(evil)) == ["celery", "-A", evil, "beat"]
+    assert shlex.split(purge_command("shop", evil))[-2:] == ["-Q", evil]
+    assert shlex.split(pool_grow_command("shop", evil))[-2:] == ["-d", evil]
+    assert shlex.split(letters_command("purge", evil))[-2:] == ["purge", evil]
+
+
+def test_commands__are_made_here_alone() -> None:
+    """Nowhere else is a value put into a command: it would not be quoted."""
+    pattern = re.compile(
+        r"celery -A \{|(?:manage\.py celery_health|dead-letters \w+|celery -A \S+)(?:\s[\w-]+)*\s(?:-\w\s)?\{"
+    )
+    package = Path(commands.__file__).parents[1]
+    found = [
+        f"{path.relative_to(package)}:{number}: {line.strip()}"
+        for path in sorted(package.rglob("*.py"))
+        if path != Path(commands.__file__)
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if pattern.search(line)
+    ]
+
+    assert found == []

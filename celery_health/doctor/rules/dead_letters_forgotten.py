@@ -16,6 +16,7 @@ from typing import ClassVar, Final
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import LIVE, Rule
+from celery_health.text.commands import letters_command
 
 #: Longer than any long weekend.
 _FORGOTTEN_SECONDS: Final = 7 * 86400.0
@@ -44,6 +45,6 @@ class DeadLettersForgotten(Rule):
                     f"Queue '{queue}' has {size or 'some'} dead letters, the oldest for {days}: they only "
                     "grow.",
                     evidence={"letters": size, "oldest_seconds": round(seconds)},
-                    fix=f"Look at them: manage.py celery_health dead-letters list {queue}; then requeue them "
-                    f"(dead-letters requeue {queue}) or remove them (dead-letters purge {queue}).",
+                    fix=f"Look at them: {letters_command('list', queue)}; then send them again: "
+                    f"{letters_command('requeue', queue)}; or remove them: {letters_command('purge', queue)}",
                 )

@@ -15,6 +15,7 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import LIVE, Rule
+from celery_health.text.commands import letters_command
 
 
 class DeadLettersFull(Rule):
@@ -37,8 +38,7 @@ class DeadLettersFull(Rule):
                     f"Queue '{queue}' has {size} dead letters, as many as are kept: each new one pushes out "
                     "the oldest for good.",
                     evidence={"letters": size, "max_length": limit},
-                    fix=f"Look at them: manage.py celery_health dead-letters list {queue}; send them again: "
-                    f"manage.py celery_health dead-letters requeue {queue}; or make room: "
-                    f"manage.py celery_health dead-letters purge {queue}.",
+                    fix=f"Look at them: {letters_command('list', queue)}; send them again: "
+                    f"{letters_command('requeue', queue)}; or make room: {letters_command('purge', queue)}",
                     proven_live=True,
                 )

@@ -14,7 +14,7 @@ from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import LIVE, Rule
 from celery_health.doctor.rules.queue_unconsumed import senders
 from celery_health.doctor.wording import is_typo
-from celery_health.text.commands import worker_command
+from celery_health.text.commands import purge_command, worker_command
 
 
 class QueueAbandoned(Rule):
@@ -53,6 +53,6 @@ class QueueAbandoned(Rule):
                 "of its tasks goes there by its route.",
                 evidence={"ready": ready, "nearest": nearest},
                 fix=f"{meant} them done: {worker_command(evidence.app_name, [queue])}; or delete them: "
-                f"celery -A {evidence.app_name} purge -Q {queue}; or add '{queue}' to IGNORED_QUEUES, if "
+                f"{purge_command(evidence.app_name, queue)}; or add '{queue}' to IGNORED_QUEUES, if "
                 "it is another's.",
             )
