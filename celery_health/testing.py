@@ -18,6 +18,7 @@ from celery_health.records import (
     BeatState,
     BrokerState,
     InspectionState,
+    LettersLack,
     QueueState,
     ScheduleEntryState,
     Snapshot,
@@ -97,5 +98,6 @@ def make_snapshot(
         "inspection": InspectionState(asked=True, complete=True, roster=("worker1@host",)),
         "workers": (make_worker(),) if workers is None else tuple(workers),
         "queues": (make_queue(),) if queues is None else tuple(queues),
+        "dead_letters_lack": LettersLack.OFF if changes.get("dead_letters") is None else None,
     }
     return Snapshot(**{**defaults, **changes})

@@ -11,6 +11,7 @@ from celery_health.dead_letters.opening import open_box
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, UnsupportedError
 from celery_health.monitoring import options_of
+from celery_health.records import LettersLack
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -63,6 +64,14 @@ class LetterCount:
         if self._unsupported or not (self._last or self._is_in_use()):
             return None
         return dict.fromkeys(self._last or (str(self._app.conf.task_default_queue),))
+
+    def lack(self, letters: Mapping[str, int | None] | None) -> LettersLack | None:
+        """Return why there are no numbers, where `letters` are None."""
+        if letters is not None:
+            return None
+        if not self._is_in_use():
+            return LettersLack.OFF
+        return LettersLack.UNSUPPORTED if self._unsupported else None
 
     def _is_in_use(self) -> bool:
         if self._settings.dead_letters.enabled:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from celery_health.conf import Settings
 from celery_health.health.base import Check
 from celery_health.health.needs import BROKER, Need, letters_are_counted, tasks_are_sent
-from celery_health.records import CheckResult, CheckStatus, Snapshot
+from celery_health.records import CheckResult, CheckStatus, LettersLack, Snapshot
 from celery_health.text.commands import letters_command
 
 
@@ -51,7 +51,7 @@ class DeadLettersSize(Check):
         """Yield one result per queue over its limit or unreadable, else one for all."""
         letters = snapshot.dead_letters
         if letters is None:
-            yield self._none_kept(settings)
+            yield self._not_counted(snapshot.dead_letters_lack)
             return
         results = []
         for queue, size in sorted(letters.items()):
@@ -88,7 +88,9 @@ class DeadLettersSize(Check):
             )
         ]
 
-    def _none_kept(self, settings: Settings) -> CheckResult:
-        if settings.dead_letters.enabled:
+    def _not_counted(self, lack: LettersLack | None) -> CheckResult:
+        if lack is LettersLack.OFF:
+            return self.result(CheckStatus.OFF, "Dead letters are off (DEAD_LETTERS).")
+        if lack is LettersLack.UNSUPPORTED:
             return self.result(CheckStatus.UNSUPPORTED, "This transport cannot keep dead letters.")
-        return self.result(CheckStatus.OFF, "Dead letters are off (DEAD_LETTERS).")
+        return self.result(CheckStatus.UNKNOWN, "Dead letters were not counted; why is not known.")

@@ -171,6 +171,7 @@ class Reader:
                 with run.updating():
                     sources = replace(sources, reading=again, now=time.monotonic())
                     queues = self._queues.update(sources, topology)
+        letters = self._count_letters(run, lines.box, known, reading, deadline)
         return Snapshot(
             taken_at=datetime.now(UTC),
             app=self.facts,
@@ -184,7 +185,8 @@ class Reader:
             beats=recorded.beats,
             schedule_exists=schedule_exists(self.app, is_imported=imported is not None),
             store_age_seconds=recorded.store_age_seconds,
-            dead_letters=self._count_letters(run, lines.box, known, reading, deadline),
+            dead_letters=letters,
+            dead_letters_lack=self._letters.lack(letters),
             live_worker_seen_seconds=None if self._live_worker_at is None else now - self._live_worker_at,
             notes=(*recorded.notes, *_notes(recorded, reading)),
             source=source_of(workers),
@@ -256,6 +258,7 @@ class Reader:
     def unread(self, broker: BrokerState) -> Snapshot:
         """Return the snapshot of a broker that could not be, or need not be, asked."""
         names = self._queue_names(self.topology.get(0.0) or Topology(), Recorded())
+        letters = None if self.facts.always_eager else self._letters.unknown()
         return Snapshot(
             taken_at=datetime.now(UTC),
             app=self.facts,
@@ -263,7 +266,8 @@ class Reader:
             store=Recorded().store if self.facts.always_eager else self._unasked.unasked(),
             inspection=InspectionState(),
             queues=() if self.facts.always_eager else tuple(_unread(names, broker.error)),
-            dead_letters=None if self.facts.always_eager else self._letters.unknown(),
+            dead_letters=letters,
+            dead_letters_lack=self._letters.lack(letters),
         )
 
     def _queue_names(self, topology: Topology, recorded: Recorded) -> list[str]:

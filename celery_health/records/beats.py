@@ -17,7 +17,7 @@ class BeatState(StrEnum):
     STUCK = "stuck"
     """It lives, and its scheduler does not wake."""
     UNKNOWN = "unknown"
-    """It has not been heard for a while, and not long enough to be gone."""
+    """It has not been seen for a while, and not long enough to be gone."""
     STOPPED = "stopped"
     """It said goodbye."""
     GONE = "gone"

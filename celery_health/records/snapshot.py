@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from celery_health.records.beats import Beat
 from celery_health.records.queues import QueueState
@@ -70,6 +71,15 @@ class InspectionState:
     error: str | None = None
 
 
+class LettersLack(StrEnum):
+    """Why there are no numbers of dead letters at all."""
+
+    OFF = "off"
+    """No task of this process asks for them, and none were found."""
+    UNSUPPORTED = "unsupported"
+    """Some are asked for, and the transport cannot keep any."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskOutcomes:
     """What became of the runs of one task lately."""
@@ -119,7 +129,9 @@ class Snapshot:
     store_age_seconds: float | None = None
     """How long there have been reports in the store; None when there are none."""
     dead_letters: Mapping[str, int | None] | None = None
-    """Queue → letters in its dead letter queue; None while dead letters are off."""
+    """Queue → letters in its dead letter queue; None without any numbers: `dead_letters_lack` says why."""
+    dead_letters_lack: LettersLack | None = None
+    """Why `dead_letters` is None; None when that is not known."""
     live_worker_seen_seconds: float | None = None
     """Since this process last saw a live worker; None when it never did."""
     is_one_shot: bool = False

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from celery_health import get_report
+from celery_health import MonitoredTask, get_report
 from celery_health.conf import get_settings
 from celery_health.dead_letters.counting import LetterCount
 from celery_health.deadline import Deadline
 from celery_health.metrics.gauges import facts_of
 from celery_health.reading import get_snapshot
-from celery_health.records import CheckResult, CheckStatus
+from celery_health.records import CheckResult, CheckStatus, LettersLack
 from tests.dead_letters.conftest import Post
 from tests.support import eventually, unanswered_port
 
@@ -111,6 +111,32 @@ def test_count__transport_that_keeps_none(
 
     assert counted.box is None
     assert counted.read(["celery"], soon()) is None
+    assert counted.count.lack(None) is LettersLack.UNSUPPORTED
+
+
+def test_count__one_task_on_a_transport_that_keeps_none(
+    make_app: Any, count_of: Callable[[Celery], Counted]
+) -> None:
+    app = make_app("memory://")
+    off = count_of(app).count
+
+    assert off.lack(None) is LettersLack.OFF
+
+    @app.task(name="kept", base=MonitoredTask, dead_letter=True)
+    def kept() -> None: ...
+
+    app.finalize()
+    counted = count_of(app)
+    assert counted.read(["celery"], soon()) is None
+    assert counted.count.lack(None) is LettersLack.UNSUPPORTED
+
+
+def test_count__says_nothing_of_a_cause_before_it_has_asked(make_app: Any, settings: Any) -> None:
+    settings.CELERY_HEALTH = ON
+    count = LetterCount(make_app("memory://"), get_settings())
+
+    assert count.lack(None) is None
+    assert count.lack({"celery": None}) is None
 
 
 def test_verdict__over_the_limit(post: Post, settings: Any) -> None:

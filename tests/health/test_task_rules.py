@@ -9,7 +9,7 @@ import pytest
 from celery_health.conf import DeadLetterSettings, Settings
 from celery_health.health.stores import DeadLettersSize, StoreReachable
 from celery_health.health.tasks import TasksFailing, TasksStuck, TasksUnknown
-from celery_health.records import ObservedRuntime, RunningTask, StoreState, TaskOutcomes
+from celery_health.records import LettersLack, ObservedRuntime, RunningTask, StoreState, TaskOutcomes
 from celery_health.testing import make_snapshot, make_worker
 
 STORE = StoreState(configured=True, reachable=True, url="redis://localhost:6379/0")
@@ -132,9 +132,22 @@ def test_dead_letters_size__table(
     assert statuses(DeadLettersSize(), dead_letters=letters) == expected
 
 
-def test_dead_letters_size__on_where_the_transport_keeps_none() -> None:
-    settings = Settings(dead_letters=DeadLetterSettings(enabled=True))
+LACKS = [
+    (LettersLack.OFF, "off", "Dead letters are off (DEAD_LETTERS)."),
+    (LettersLack.UNSUPPORTED, "unsupported", "This transport cannot keep dead letters."),
+    (None, "unknown", "Dead letters were not counted; why is not known."),
+]
 
-    (found,) = DeadLettersSize().judge(make_snapshot(dead_letters=None), settings)
 
-    assert (found.status.value, found.message) == ("unsupported", "This transport cannot keep dead letters.")
+@pytest.mark.parametrize("is_on", [True, False])
+@pytest.mark.parametrize(("lack", "status", "message"), LACKS)
+def test_dead_letters_size__without_numbers_says_what_the_reading_said(
+    lack: LettersLack | None, status: str, message: str, is_on: bool
+) -> None:
+    # The setting decides nothing here: a single task may ask for them too.
+    settings = Settings(dead_letters=DeadLetterSettings(enabled=is_on))
+    snapshot = make_snapshot(dead_letters=None, dead_letters_lack=lack)
+
+    (found,) = DeadLettersSize().judge(snapshot, settings)
+
+    assert (found.status.value, found.message) == (status, message)
