@@ -20,7 +20,7 @@ class StoreError(CeleryHealthError):
 
 
 class LetterNotFoundError(CeleryHealthError):
-    """No dead letter goes by this id; the message says how far the look went."""
+    """No dead letter has this id; the message says how far the look went."""
 
 
 class NotConsumedError(CeleryHealthError):

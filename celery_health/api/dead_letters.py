@@ -80,9 +80,9 @@ class _Requeuing(WritingView):
         timeout = get_settings().deadline
         if chosen["dry_run"]:
             return letters.requeue(queue, ids, timeout=timeout, **chosen)
-        with audited(REQUEUE, queue, self.who()) as deed:
+        with audited(REQUEUE, queue, self.who()) as audit:
             done = letters.requeue(queue, ids, timeout=timeout, **chosen)
-            deed.count = done.requeued
+            audit.count = done.requeued
         return done
 
 
@@ -138,8 +138,8 @@ class PurgeView(WritingView):
         if self.fields(["dry_run"]).flag("dry_run"):
             size = letters.entries(queue, limit=1).size
             return Response({"queue": printable(queue), "purged": size, "dry_run": True})
-        with audited(PURGE, queue, self.who()) as deed:
-            count = deed.count = letters.purge(queue)
+        with audited(PURGE, queue, self.who()) as audit:
+            count = audit.count = letters.purge(queue)
         return Response({"queue": printable(queue), "purged": count, "dry_run": False})
 
 

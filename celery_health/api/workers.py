@@ -16,7 +16,7 @@ from celery_health.records import Worker
 
 
 class WorkersView(MonitoringView):
-    """What each worker does, and when it was last heard; also those that were lost lately.
+    """What each worker does, and when it was last seen; also those that were lost lately.
 
     `?worker=` chooses (it may be repeated), `?limit=` cuts the list.
     """

@@ -2,7 +2,7 @@
 
 Every value is checked when it is read, and a bad one is a `ConfigurationError` that names the key, the
 value and the fix. Values are read at use, so ``override_settings`` works. What can be set stands in
-`schema`, how it is checked in `parsers` and `pairs`; import all of it from here.
+`schema`, how it is checked in `parsers` and `pairs`; import everything from here.
 """
 
 from __future__ import annotations

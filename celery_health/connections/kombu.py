@@ -31,7 +31,7 @@ class BoundedConnection(Connection):
     _seconds = 0.0
 
     def allow(self, deadline: Deadline | float) -> None:
-        """Bound all that follows: by a deadline for all of it, or by so many seconds for each operation."""
+        """Bound all that follows: by a deadline for the whole, or by so many seconds for each operation."""
         if isinstance(deadline, Deadline):
             self._deadline = deadline
         else:

@@ -22,7 +22,7 @@ PURGE: Final = "purge"
 _MAX_NAME: Final = 200
 
 
-class Deed:
+class Action:
     """What is being done. `count` is set when it is known."""
 
     def __init__(self) -> None:
@@ -31,27 +31,27 @@ class Deed:
 
 
 @contextmanager
-def audited(action: str, queue: str, who: str) -> Iterator[Deed]:
+def audited(action: str, queue: str, who: str) -> Iterator[Action]:
     """Log an `action`, `REQUEUE` or `PURGE`, when it has ended, in whatever way.
 
     The record's attributes are ``action``, ``queue``, ``who``, ``count`` (None when it is unknown) and
     ``outcome`` (``done`` or the class of the error).
     """
-    deed, outcome = Deed(), "interrupted"
+    audit, outcome = Action(), "interrupted"
     try:
-        yield deed
+        yield audit
         outcome = "done"
     except BaseException as error:
         outcome = "KeyboardInterrupt" if isinstance(error, RequeueStopped) else type(error).__name__
         if isinstance(error, RequeueInterruptedError | RequeueStopped):
-            deed.count = error.done.requeued
-        elif action == REQUEUE and deed.count is None and isinstance(error, CeleryHealthError):
-            deed.count = 0  # it fails before anything is sent, or says how far it came
+            audit.count = error.done.requeued
+        elif action == REQUEUE and audit.count is None and isinstance(error, CeleryHealthError):
+            audit.count = 0  # it fails before anything is sent, or says how far it came
         raise
     finally:
-        count = "?" if deed.count is None else deed.count
+        count = "?" if audit.count is None else audit.count
         queue, who = printable(queue, _MAX_NAME), printable(who, _MAX_NAME)
         logger.warning(
             "Dead letters: %s of queue '%s' by %s: %s (%s).", action, queue, who, count, outcome,
-            extra={"action": action, "queue": queue, "who": who, "count": deed.count, "outcome": outcome},
+            extra={"action": action, "queue": queue, "who": who, "count": audit.count, "outcome": outcome},
         )  # fmt: skip

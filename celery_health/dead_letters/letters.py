@@ -108,7 +108,7 @@ def entry(queue: str, letter_id: str) -> DeadLetter:
     """Return one letter of `queue`, by its own id or its task's.
 
     Raises:
-        LetterNotFoundError: no letter goes by that id, or none among those that could be looked at.
+        LetterNotFoundError: no letter has that id, or none among those that could be looked at.
         BrokerError: the broker refuses, or does not answer within ``DEADLINE``.
         UnsupportedError: this transport keeps no dead letters.
         ConfigurationError: no app is configured, or a setting is wrong.

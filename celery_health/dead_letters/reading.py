@@ -75,7 +75,7 @@ def has_expired(headers: Mapping[str, Any], now: float) -> bool:
 
 
 def names(stored: Stored, reason: Reason | None, wanted: frozenset[str]) -> str | None:
-    """Return which of the ids `wanted`, its own or its task's, a letter goes by; None if none."""
+    """Return which of the ids `wanted` is a letter's own or its task's; None if none."""
     own = reason.id if reason else hashlib.sha256(stored.body).hexdigest()[:32]
     headers = stored.headers if stored.headers.get("task") else _old_headers(stored)
     for name in (own, headers.get("id"), stored.properties.get("correlation_id")):

@@ -59,7 +59,7 @@ def _check(app_configs: Sequence[Any] | None, *, deployed: bool) -> Iterator[che
         settings = get_settings()
     except ConfigurationError as error:
         if not deployed:
-            yield checks.Warning(str(error), hint=f"Mend {SETTING}.", id=SETTINGS_WRONG)
+            yield checks.Warning(str(error), hint=f"Correct {SETTING}.", id=SETTINGS_WRONG)
         return
     try:
         app = find_app(settings)

@@ -41,14 +41,14 @@ def report_of(
 ) -> DoctorReport:
     """Return the findings that ``SILENCED`` leaves over."""
     findings = examine(evidence, rules)
-    heard = tuple(finding for finding in findings if not finding.is_silenced_by(settings.silenced))
+    told = tuple(finding for finding in findings if not finding.is_silenced_by(settings.silenced))
     return DoctorReport(
-        findings=heard,
+        findings=told,
         scope=Scope.STATIC if evidence.live is None else Scope.LIVE,
         as_of=as_of or datetime.now(UTC),
         unanswered=None if evidence.live is None else _unanswered(evidence),
         notes=tuple(notes),
-        silenced=len(findings) - len(heard),
+        silenced=len(findings) - len(told),
     )
 
 

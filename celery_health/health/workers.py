@@ -86,7 +86,7 @@ class WorkersAlive(Check):
             yield self.result(
                 CheckStatus.WARN,
                 f"{what}: commands and revokes reach all of them, and one hides the others in every tool "
-                "that goes by name.",
+                "that tells workers apart by name.",
                 subject=name,
                 observed=live,
                 limit=1,

@@ -94,7 +94,7 @@ EXPORTER: Final = (
     _gauge("celery_worker_up", _HOST, "1 while the worker lives; 0 for 30 minutes after it was lost."),
     _gauge("celery_worker_tasks_active", _HOST, "Tasks that the worker runs now."),
     _gauge(
-        "celery_worker_last_heartbeat_timestamp_seconds", _HOST, "When the worker was last heard, Unix time."
+        "celery_worker_last_heartbeat_timestamp_seconds", _HOST, "When the worker was last seen, Unix time."
     ),
     _gauge("celery_workers", (), "Live workers."),
     _gauge("celery_health_up", (), "1 if the verdict behind these metrics could be made, else 0."),

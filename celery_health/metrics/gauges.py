@@ -44,7 +44,7 @@ def _workers(report: HealthReport) -> Facts:
     snapshot = report.snapshot
     up: Samples = {}
     active: Samples = {}
-    heard: Samples = {}
+    seen: Samples = {}
     for worker in snapshot.workers:
         if not _is_shown(worker):
             continue
@@ -55,11 +55,11 @@ def _workers(report: HealthReport) -> Facts:
             active[labels] = active.get(labels, 0.0) + worker.active_count
         if worker.last_seen_seconds is not None:
             seen_at = snapshot.taken_at.timestamp() - worker.last_seen_seconds
-            heard[labels] = max(heard.get(labels, seen_at), seen_at)
+            seen[labels] = max(seen.get(labels, seen_at), seen_at)
     facts = {
         "celery_worker_up": up,
         "celery_worker_tasks_active": active,
-        "celery_worker_last_heartbeat_timestamp_seconds": heard,
+        "celery_worker_last_heartbeat_timestamp_seconds": seen,
     }
     live = sum(worker.state.is_live for worker in snapshot.workers)
     if live or not _is_unknown(report, "workers.alive"):

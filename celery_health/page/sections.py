@@ -80,7 +80,7 @@ def workers(snapshot: Snapshot) -> Section:
             Column("Running", True),
             Column("Reserved", True),
             Column("Scheduled", True),
-            Column("Heard", True),
+            Column("Last seen", True),
             Column("Queues"),
         ),
         [_worker(worker) for worker in found],
@@ -256,7 +256,7 @@ def schedule(snapshot: Snapshot) -> Section:
 
 
 def _beats(snapshot: Snapshot) -> list[Beat]:
-    """Return the beats that live, else the one heard last."""
+    """Return the beats that live, else the one seen last."""
     living = [beat for beat in snapshot.beats if not beat.state.has_ended]
     last = last_beat(snapshot.beats)
     return living or ([last] if last is not None else [])

@@ -36,7 +36,7 @@ class Section:
     id: str
     title: str
     resource: str | None
-    """The URL name of the resource that has all of it."""
+    """The URL name of the resource that has every row."""
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     empty: str

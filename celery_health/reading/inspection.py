@@ -52,7 +52,7 @@ class Inspector:
 
         Args:
             roster: host names.
-            deadline: for all of it.
+            deadline: for the whole inspection.
             plain: those known to run without celery_health: a question that a worker does not know is an
                 error in its log.
 

@@ -99,7 +99,7 @@ class LiveWorkers:
             run: may be given up meanwhile.
             broker: open.
             topology: tells which workers without celery_health are ours.
-            deadline: for all of it.
+            deadline: for the whole look.
             live: names whose records say that they live.
             lost: names whose records have ended: their silence says nothing new.
 

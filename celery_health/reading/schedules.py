@@ -28,7 +28,7 @@ def sending_beats(beats: Iterable[Beat]) -> tuple[Beat, ...]:
 
 
 def last_beat(beats: Iterable[Beat]) -> Beat | None:
-    """Return the one heard last of those that have ended."""
+    """Return the one seen last of those that have ended."""
     ended = [beat for beat in beats if beat.state.has_ended]
     return min(ended, key=lambda beat: beat.last_seen_seconds, default=None)
 

@@ -192,7 +192,7 @@ def an_entry_names_a_queue_that_may_not_be_created(p: Project) -> None:
     p.beat("shop.clean", "clean", options={"queue": "chores"})
 
 
-@broken("W105:task:shop.clean", fix="mend the router that raises")
+@broken("W105:task:shop.clean", fix="fix the router that raises")
 def a_router_raises(p: Project) -> None:
     def router(name: str, *args: Any, **kwargs: Any) -> None:
         raise KeyError("tenant")

@@ -82,7 +82,7 @@ REQUEUED_FIELDS: Final[dict[str, Schema]] = {
     "looked_at": whole(),
     "finished": {**YES_NO, "description": "False when limit or time ended it: ask again."},
     "complete": {**YES_NO, "description": "False when RabbitMQ holds more than one call reaches."},
-    "not_found": rows(text("An id that no letter goes by.")),
+    "not_found": rows(text("An id that no letter has.")),
     "dry_run": YES_NO,
     **NOTES,
 }
@@ -111,7 +111,7 @@ _CHOICE: Final[dict[str, Schema]] = {
 }
 
 _ERRORS: Final = {501: "This transport keeps no dead letters.", 503: "The broker does not answer."}
-_NO_LETTER: Final = {404: "No letter goes by that id."}
+_NO_LETTER: Final = {404: "No letter has that id."}
 _WRITING: Final = {
     400: "A field or query parameter is wrong, or the body is no JSON.",
     403: "Not allowed, or without the CSRF token.",

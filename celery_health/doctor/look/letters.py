@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Queues beyond are not looked into.
 MOST_QUEUES: Final = 50
-#: Seconds for all of it.
+#: Seconds for the whole look.
 LOOK_SECONDS: Final = 2.0
 
 

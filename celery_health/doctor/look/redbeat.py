@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SOURCE: Final = "redbeat"
 #: Entries beyond are not looked at.
 MOST_ENTRIES: Final = 1000
-#: Seconds for all of it.
+#: Seconds for the whole look.
 LOOK_SECONDS: Final = 2.0
 
 #: The schedule's keys, and the definition of each that is a hash: one round trip.

@@ -3,7 +3,7 @@
 They wait there for ever, and their callers see them pending. It happens when a worker is started without
 ``-Q`` for a queue that routes name, or when a name is mistyped on one side.
 
-Live, every worker was heard and none consumes a queue where the schedule or the routes of the project's own
+Live, every worker answered and none consumes a queue where the schedule or the routes of the project's own
 tasks lead; where no worker is left, none of those that were there did. (A binding proves nothing: the
 producer makes it.) Statically there is a proof only where ``task_queues`` lists what workers consume by
 default and the name in the route is one slip of the finger from a listed one.

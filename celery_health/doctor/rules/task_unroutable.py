@@ -55,7 +55,7 @@ class TaskUnroutable(Rule):
             subject,
             f"Sending '{task}' raises {error}",
             evidence={"task": task, "error": error, "declared": sorted(evidence.declared_queues)},
-            fix=f"{fix}, or mend the router that raises."
+            fix=f"{fix}, or fix the router that raises."
             if "QueueNotFound" not in error
             else f"{fix}, or add the missing one there.",
         )

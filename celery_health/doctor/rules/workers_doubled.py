@@ -1,8 +1,8 @@
-"""Two workers live under one name: whatever goes by name reaches both, or sees one.
+"""Two workers live under one name: commands to it reach both, and one hides the other.
 
 It happens when `-n worker@shop` stands in a unit file that was copied, or in a deployment with two replicas.
 Both take tasks. But a command or a revoke for the name reaches both, their replies overwrite each other, and
-every tool that goes by name shows one of them and not the other.
+every tool that tells workers apart by name shows one of them and not the other.
 
 A restart is no double: each of the two has reported at least twice since the later one came, and neither is
 about to end.
@@ -24,7 +24,7 @@ class WorkersDoubled(Rule):
 
     number: ClassVar = 220
     name: ClassVar = "workers-doubled"
-    summary: ClassVar = "Two workers live under one name: whatever goes by name reaches both, or sees one."
+    summary: ClassVar = "Two workers live under one name: commands to it reach both, and one hides the other."
     scopes: ClassVar[frozenset[Scope]] = LIVE
 
     def find(self, evidence: Evidence) -> Iterable[Finding]:
@@ -38,7 +38,7 @@ class WorkersDoubled(Rule):
                 Kind.WORKER,
                 name,
                 f"{len(workers)} workers live under the name '{name}': commands and revokes reach all of "
-                "them, and one hides the others in every tool that goes by name.",
+                "them, and one hides the others in every tool that tells workers apart by name.",
                 evidence={
                     "pids": [worker.pid for worker in workers],
                     "queues": [list(worker.queues or ()) for worker in workers],

@@ -41,7 +41,7 @@ def gather_static(app: Celery, settings: Settings, *, source: Any = None) -> Evi
     except Exception as error:  # a project's modules may raise anything
         raise ConfigurationError(
             f"The task modules of the project cannot be imported, so no worker would start "
-            f"({describe_error(error)}). Mend that first."
+            f"({describe_error(error)}). Fix that first."
         ) from error
     resolver, routes_error = _resolver(app)
     tasks = task_facts(app, resolver)

@@ -124,9 +124,9 @@ def _requeue(terminal: Terminal, options: Mapping[str, Any]) -> int:
         done = letters.requeue(options["queue"], ids, **chosen)
     else:
         try:
-            with audited(REQUEUE, options["queue"], _who()) as deed:
+            with audited(REQUEUE, options["queue"], _who()) as audit:
                 done = letters.requeue(options["queue"], ids, **chosen)
-                deed.count = done.requeued
+                audit.count = done.requeued
         except (RequeueInterruptedError, RequeueStopped) as error:
             done, interrupted = error.done, error
     body, lines = requeued_body(done), requeued_lines(done, terminal.style)
@@ -157,8 +157,8 @@ def _purge(terminal: Terminal, options: Mapping[str, Any]) -> int:
         if not _is_confirmed(terminal, queue, size):
             terminal.write_lines(["Nothing was purged."])
             return NOT_DONE
-    with audited(PURGE, queue, _who()) as deed:
-        count = deed.count = letters.purge(queue)
+    with audited(PURGE, queue, _who()) as audit:
+        count = audit.count = letters.purge(queue)
     body = {"queue": printable(queue), "purged": count, "dry_run": False}
     _answer(terminal, options, body, [f"Purged {count:,d} dead letters of queue {printable(queue)}."])
     return OK

@@ -75,7 +75,7 @@ class Dashboard:
     """A page of panels."""
 
     uid: str
-    """Stable: links between dashboards, and an import over an older version, go by it."""
+    """Stable: links between dashboards, and an import over an older version, need it."""
     title: str
     description: str
     variables: tuple[Variable, ...]

@@ -53,7 +53,7 @@ _QUEUES: Final = (
     ),
     _per_queue(
         "Work",
-        "Waiting, reserved and running: what autoscaling goes by.",
+        "Waiting, reserved and running: what autoscaling counts.",
         f"{_queue('celery_queue_length')} + {_RESERVED} + {_ACTIVE}",
         stacked=True,
     ),
@@ -108,7 +108,7 @@ _WORKERS: Final = (
     ),
     Panel(
         title="Last heartbeat",
-        description="How long ago each worker was heard; every 5 s by default.",
+        description="How long ago each worker was last seen; every 5 s by default.",
         queries=(
             Query(
                 expr="time() - " + gauge("celery_worker_last_heartbeat_timestamp_seconds", _WORKER, by=_HOST),
