@@ -144,7 +144,8 @@ def one_of_two_stopped(system: System) -> Iterator[None]:
 def sigterm_with_a_long_task(system: System) -> Iterator[None]:
     worker = system.worker()
     system.healthy()
-    system.send("sleep", patience(system) + 2)
+    # It is seen to run one record later.
+    system.send("sleep", patience(system) + (20 if system.is_soak else 2))
     eventually(lambda: system.report().snapshot.workers[0].active_count, 10, what="running")
     worker.signal(signal.SIGTERM)
     yield from stay(system, patience(system))
@@ -581,7 +582,8 @@ def autoscaled_to_none(system: System) -> Iterator[None]:
     system.healthy()
     system.until(lambda report: report.snapshot.workers[0].children == 0, 20, "no process")
     yield from stay(system, 1.3 * system.limit("childless_seconds"))
-    system.send("sleep", 2)
+    # Longer than two records are apart, so that one of them shows it.
+    system.send("sleep", 12 if system.is_soak else 2)
     system.until(lambda report: report.snapshot.workers[0].active_count, 20, "runs again")
     yield
 
