@@ -12,6 +12,7 @@ from celery.utils.saferepr import saferepr
 from celery_health.text.embedded import mask_inside
 from celery_health.text.masking import MASK, mask
 from celery_health.text.positions import position_names
+from celery_health.text.secret_names import SecretNames
 
 #: Characters of the text; more is cut off.
 MAX_LENGTH: Final = 500
@@ -50,7 +51,7 @@ class _Cleaner:
     """Takes out what must not be seen, of one call."""
 
     def __init__(self, redact: Sequence[str]) -> None:
-        self._patterns = tuple(pattern.lower() for pattern in redact)
+        self._secrets = SecretNames(redact)
         self._left = _MAX_VALUES
 
     def named(self, name: str | None, value: Any, depth: int = 0) -> Any:
@@ -62,8 +63,7 @@ class _Cleaner:
         return self.clean(value, depth)
 
     def is_secret(self, name: str) -> bool:
-        text = name.lower()
-        return any(pattern in text for pattern in self._patterns)
+        return name in self._secrets
 
     def clean(self, value: Any, depth: int = 0) -> Any:
         self._left -= 1

@@ -22,6 +22,7 @@ from celery_health.monitoring import LabelSource, options_of
 from celery_health.reporting.faults import Faults
 from celery_health.reporting.totals import Totals
 from celery_health.text.masking import mask
+from celery_health.text.secret_names import SecretNames
 
 logger = logging.getLogger("celery_health")
 
@@ -105,7 +106,7 @@ class LabelRules:
     def _label(self, task: Any, name: str, source: LabelSource) -> _Label | None:
         if callable(source):
             take: Take | None = _calling(source)
-        elif any(pattern.lower() in source.lower() for pattern in self._settings.redact):
+        elif source in SecretNames(self._settings.redact):
             self._warn(
                 name,
                 "The metric label '%s' is not counted: its parameter '%s' is one whose values are never "
