@@ -136,10 +136,19 @@ def _field_end(text: str, start: int, end: int, ends_at: str | None = None) -> i
 
 def _quoted_end(text: str, opening: re.Match[str]) -> int:
     quote = opening["quote"]
-    at = opening.end()
+    end = _closed(text, quote, opening.end())
+    while text.startswith(quote, end):
+        # Doubled, as SQL writes a quote within the value.
+        end = _closed(text, quote, end + len(quote))
+    return _end(_BARE_VALUE, text, end) if text[end : end + 1].isalnum() else end
+
+
+def _closed(text: str, quote: str, start: int) -> int:
+    """Return where the text ends whose `quote` is before `start`."""
+    at = start
     while (end := text.find(quote, at)) >= 0:
         # One more backslash before it than the quote has is a quote within the value.
-        if text[end - 1] != "\\" or end == opening.end():
+        if text[end - 1] != "\\" or end == start:
             return end + len(quote)
         at = end + len(quote)
     return len(text)

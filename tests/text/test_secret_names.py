@@ -9,8 +9,8 @@ from celery_health.text.secret_names import SecretNames
 
 SECRET = [
     "password", "userPassword", "PASSWORD2", "dbpwd", "card_number", "cardNumber", "CARD-NUMBER",
-    "card number", "cardNumber2", "apiKey", "X-Api-Key", "accessKey", "private-key", "ssn", "SSN", "user_ssn", "userSsn",
-    "ssn2", "user[ssn]", "max_tokens",
+    "card number", "cardNumber2", "apiKey", "X-Api-Key", "accessKey", "private-key", "ssn", "SSN", "user_ssn",
+    "userSsn", "ssn2", "user[ssn]", "max_tokens",
 ]  # fmt: skip
 SHOWN = [
     "businessName",
