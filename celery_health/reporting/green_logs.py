@@ -6,6 +6,7 @@ a greenlet writes would wait for ever, and raise in the main thread's loop when 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections import deque
@@ -32,15 +33,19 @@ class GreenLogs(logging.Filter):
         if self._started:
             return
         self._started = True
-        # So that no native thread is the first to ask: the answer is remembered under a lock.
-        for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
-            logger.isEnabledFor(level)
-        logger.addFilter(self)
+        for one in _loggers():
+            # So that no native thread is the first to ask: the answer is remembered under a lock.
+            for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+                one.isEnabledFor(level)
+            one.addFilter(self)
         sys.modules["eventlet"].spawn(self._hand_on)
 
     def enter(self) -> None:
         """Note that the calling thread is a native one."""
         self._natives.add(_native_ident())
+        # Of modules that were imported since.
+        for one in _loggers():
+            one.addFilter(self)
 
     def leave(self) -> None:
         """Forget the calling thread, which ends: another may get its number."""
@@ -53,11 +58,26 @@ class GreenLogs(logging.Filter):
         self._records.append(record)
         return False
 
+    def drain(self) -> None:
+        """Write what is left, in the main thread: the process may end before a green thread's next turn."""
+        while self._records:
+            # A handler of the project's that raises must not end this for all that comes later.
+            with contextlib.suppress(Exception):
+                record = self._records.popleft()
+                logging.getLogger(record.name).handle(record)
+
     def _hand_on(self) -> None:
         while True:
             sys.modules["eventlet"].sleep(_INTERVAL_SECONDS)
-            while self._records:
-                logger.handle(self._records.popleft())
+            self.drain()
+
+
+def _loggers() -> list[logging.Logger]:
+    """Return ours: a filter sees what is logged by its own logger alone, not what children hand up."""
+    known = list(logging.root.manager.loggerDict.items())
+    prefix = f"{logger.name}."
+    children = [one for name, one in known if name.startswith(prefix) and isinstance(one, logging.Logger)]
+    return [logger, *children]
 
 
 def _native_ident() -> int:

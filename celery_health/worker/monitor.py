@@ -17,6 +17,7 @@ from celery_health.reporting import process
 from celery_health.reporting.agent import Agent, Report
 from celery_health.reporting.broker_watch import BrokerWatch, is_late
 from celery_health.reporting.faults import Faults
+from celery_health.reporting.green_logs import LOGS
 from celery_health.reporting.liveness import Liveness, LivenessFile, LivenessKeeper
 from celery_health.reporting.totals import Totals
 from celery_health.store.opening import open_store
@@ -154,6 +155,7 @@ class WorkerMonitor:
         self._agent.finish(seconds)
         self._keeper.finish(max(0.05, deadline - monotonic()))
         process.withdraw_agent()
+        LOGS.drain()
 
     def leave(self) -> None:
         """Flush what ended after the goodbye, as tasks in threads may: the process ends."""
@@ -163,6 +165,7 @@ class WorkerMonitor:
                 request.health_abandon()
         self._letters.writer.flush_rest()
         self._agent.flush_rest()
+        LOGS.drain()
 
     def _tell(self) -> None:
         self._keeper.write_soon()

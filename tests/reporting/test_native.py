@@ -89,6 +89,34 @@ assert ended.acquire(True, 20)
 assert Slow.written == ["from a greenlet", "from the thread"], Slow.written
 """
 
+LAST_LOGS = """
+PATCH
+import logging, time
+from celery_health.reporting.green_logs import LOGS
+from celery_health.reporting.native import allocate_lock, start_daemon
+
+class Raising(logging.Handler):
+    written = []
+
+    def handle(self, record):
+        self.written.append((record.name, record.getMessage()))
+        raise OSError("full")
+
+def log():
+    for name in ("celery_health", "celery_health.child"):
+        logging.getLogger(name).error("said")
+
+ended = allocate_lock()
+ended.acquire()
+logging.basicConfig(handlers=[Raising()], level=logging.INFO)
+logging.getLogger("celery_health.child")
+start_daemon(log, "logs", at_end=ended.release)
+assert ended.acquire(True, 20)
+assert Raising.written == []  # not in the thread
+LOGS.drain()
+assert Raising.written == [("celery_health", "said"), ("celery_health.child", "said")], Raising.written
+"""
+
 PATCHES = {
     "gevent": "from gevent import monkey; monkey.patch_all()",
     "eventlet": "import eventlet; eventlet.monkey_patch()",
@@ -126,4 +154,9 @@ def test_threads__each_takes_its_hub_with_it(library: str, redis_url: str) -> No
 @pytest.mark.parametrize("library", PATCHES)
 def test_threads__may_log_while_a_greenlet_does(library: str) -> None:
     done = run(LOGS, "", library)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_threads__what_they_logged_last_is_written_at_the_end_whatever_handlers_do() -> None:
+    done = run(LAST_LOGS, "", "eventlet")
     assert (done.returncode, done.stderr) == (0, "")
