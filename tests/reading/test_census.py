@@ -70,7 +70,9 @@ def test_census__one_that_never_answers_hides_no_other(
     before = publishes(redis_client)
     for _ in range(5):
         assert states(reader.read(Deadline.after(5)))[worker.hostname] is WorkerState.OK
-    assert publishes(redis_client) - before == 5 * len(BUILTIN_COMMANDS)
+    asked = publishes(redis_client) - before
+    # On a slow machine the turn of the silent one comes meanwhile, and a census; not at each reading.
+    assert 5 * len(BUILTIN_COMMANDS) <= asked <= 5 * len(BUILTIN_COMMANDS) + 3
     # What it does not know it was asked once: that is an error in its log.
     assert worker.log.count("pidbox command error") == 1
 
