@@ -9,7 +9,7 @@ from typing import Any, Final
 from celery_health.connections.scripts import Script
 from celery_health.deadline import Deadline
 from celery_health.store.keys import Keys
-from celery_health.store.readings import Reply, count_of
+from celery_health.store.readings import Reply, count_of, stamps_of
 from celery_health.store.scripts import COUNTS, ROWS
 
 #: What one call reads, and the reading itself of each: a millisecond or two. Records are some kilobytes.
@@ -38,12 +38,15 @@ def completed(run: _Run, keys: Keys, reply: Reply, deadline: Deadline, *, carefu
     changed = (
         {**reply.changed, **_records(run, keys, reply.later, deadline)} if reply.later else reply.changed
     )
-    ring, totals = list(reply.ring), reply.totals
+    ring, totals, consumed = list(reply.ring), reply.totals, reply.consumed
+    if reply.consumed_later:
+        consumed = stamps_of(b"", _counts(run, keys, keys.consumed, reply, deadline, careful))
     for minute in reply.later_minutes:
-        ring.append((minute, _counts(run, keys, f"{keys.ring}{minute}", reply, deadline, careful)))
+        text = _counts(run, keys, f"{keys.ring}{minute}", reply, deadline, careful)
+        ring.append((minute, text.decode("utf-8", "replace")))
     if reply.totals_later:
-        totals = _counts(run, keys, keys.totals, reply, deadline, careful)
-    return replace(reply, changed=changed, ring=ring, totals=totals)
+        totals = _counts(run, keys, keys.totals, reply, deadline, careful).decode("utf-8", "replace")
+    return replace(reply, changed=changed, ring=ring, totals=totals, consumed=consumed)
 
 
 def _records(run: _Run, keys: Keys, processes: list[str], deadline: Deadline) -> dict[str, str]:
@@ -62,8 +65,8 @@ def _records(run: _Run, keys: Keys, processes: list[str], deadline: Deadline) ->
     return found
 
 
-def _counts(run: _Run, keys: Keys, key: str, reply: Reply, deadline: Deadline, careful: bool) -> str:
-    texts: list[str] = []
+def _counts(run: _Run, keys: Keys, key: str, reply: Reply, deadline: Deadline, careful: bool) -> bytes:
+    texts: list[bytes] = []
     cursor: bytes | str = "0"
     while not texts or cursor != b"0":
         epoch, cursor, text, left_out = run(
@@ -71,7 +74,7 @@ def _counts(run: _Run, keys: Keys, key: str, reply: Reply, deadline: Deadline, c
         )
         if (count_of(epoch) or 0) != reply.epoch:
             raise StartedOver
-        texts.append(text.decode("utf-8", "replace"))
+        texts.append(text)
         if left_out:
             reply.skipped.add(key, left_out)
-    return "\n".join(filter(None, texts))
+    return b"\n".join(filter(None, texts))

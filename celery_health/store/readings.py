@@ -54,6 +54,8 @@ class Reply:
     beats: list[tuple[str, str]]
     consumed: dict[str, str] | None
     """Queue → stamp; None when one of them is none."""
+    consumed_later: bool
+    """They are many, and to be asked for apart."""
     processes: list[tuple[str, str]]
     """Writer and name in one, and its stamps."""
     changed: dict[str, str]
@@ -102,7 +104,8 @@ class Reply:
             is_numbered=None not in numbers,
             old_workers=list(zip(names[0], values[0], strict=True)),
             beats=list(zip(names[1], values[1], strict=True)),
-            consumed=_stamps(texts[4], texts[5]),
+            consumed={} if texts[5] == 1 else stamps_of(texts[4], texts[5]),
+            consumed_later=texts[5] == 1,
             processes=processes,
             later=[processes[place][0] for place in json.loads(texts[12]) or []],
             changed={processes[place][0]: record for place, record in zip(places, values[3], strict=True)},
@@ -278,7 +281,7 @@ def _names(text: bytes) -> list[str]:
     return json.loads(text.decode("utf-8", "surrogateescape")) or []
 
 
-def _stamps(names: bytes, values: bytes) -> dict[str, str] | None:
+def stamps_of(names: bytes, values: bytes) -> dict[str, str] | None:
     """Return the stamps by name: apart from these, or each behind its own where there are no `names`."""
     if names:
         keys = [name.replace(LINE_FEED, "\n") for name in _names(names)]

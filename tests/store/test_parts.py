@@ -146,3 +146,19 @@ def test_counts__are_of_one_epoch(store, many_counts, monkeypatch, times):
             read(store)
     else:
         assert set(read(store).totals) == {f"sent\x1fnew{number}\x1fq" for number in range(1_000)}
+
+
+def test_consumed__of_many_queues_comes_in_steps(store, redis_client, calls):
+    names = [f"queue-{number}" for number in range(parts.MAX_FIELDS + 500)]
+    Writer(store, kind="worker", name="w@host").publish(record={}, consumed=tuple(names))
+    calls.clear()
+
+    assert set(read(store).consumed) == set(names)
+
+    scripts = [script for script, _ in calls]
+    assert (scripts[0], set(scripts[1:])) == (READ, {COUNTS})
+    # One that is no stamp hides no other, and is counted.
+    redis_client.hset(store.keys.consumed, "odd", "x")
+    found = read(store)
+    assert set(found.consumed) == set(names)
+    assert found.skipped == {store.keys.consumed: 1}

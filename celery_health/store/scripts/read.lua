@@ -1,5 +1,6 @@
--- Reads everything in one go, but what would hold the server for long: of that it says what is left. Replies are few long texts: clients take those apart much faster than long
--- lists. Names that others chose come as JSON; records, stamps and fields hold no line feed.
+-- Reads everything in one go, but what would hold the server for long: of that it says what is left. Replies
+-- are few long texts: clients take those apart much faster than long lists. Names that others chose come as
+-- JSON; records, stamps and fields hold no line feed.
 --
 -- KEYS  1 totals  2 workers, where earlier versions kept records  3 beats  4 registered  5 consumed
 --       6 processes  7 records
@@ -103,7 +104,8 @@ local queue_names, queue_values = '', ''
 if is_careful then
   queue_names, queue_values = names_and_values(KEYS[5], '^%d+$')
 else
-  queue_values = table.concat(attempt('HGETALL', KEYS[5]), '\n')
+  -- 1: more than can be read now.
+  queue_values = counts(KEYS[5]) or 1
 end
 local processes, states, places, records, later = changed_records(attempt('HGETALL', KEYS[6]), tonumber(ARGV[5]))
 
