@@ -28,7 +28,7 @@ test: ## Run the tests that prove most, in three minutes (ARGS="tests/store -k l
 	@$(ENVIRONMENT) test
 	@$(PYTEST) -m "not soak$(if $(NAMED),, and ($(QUICK)))" $(ARGS)
 
-test-all: ## Run the rest, in eight minutes: with `make test` that is everything but soak and bench
+test-all: ## Run the rest, in nine minutes: with `make test` that is everything but soak and bench
 	@bash .ci/services
 	@$(ENVIRONMENT) test
 	@$(PYTEST) -m "not soak and not ($(QUICK))" $(ARGS)
