@@ -78,8 +78,7 @@ def task_{number}_of_the_project(days: int = 1, *, force: bool = False) -> None:
 
 
 #: ``manage.py check``, which says how many of the processor's seconds it took: others may be at work here.
-#: What the doctor adds is all of it but what Celery itself takes to import and register the tasks, which any
-#: process pays that sends one of them: importing its rules, reading the project, and judging.
+#: What the doctor adds is all of it: importing its rules, importing and registering the tasks, and judging.
 _CHECK = """
 import os
 import time
@@ -94,15 +93,9 @@ if os.environ["BIG_DOCTOR"] == "absent":
 
     registry.registered_checks.remove(check_project)
 call_command("check", fail_level="INFO")
-if os.environ["BIG_DOCTOR"] == "absent":
-    from big.celery import app
-
-    os.environ["CELERY_SKIP_CHECKS"] = "1"
-    app.loader.import_default_modules()
-    app.finalize()
 print(time.process_time())
 """
-#: celery_health is not installed; it is, its doctor is not asked, and the tasks are registered; all of it.
+#: celery_health is not installed; it is, and its doctor is not asked; all of it.
 _PLAIN, _ABSENT, _ASKED = "", "absent", "asked"
 
 
