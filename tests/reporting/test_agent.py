@@ -287,9 +287,10 @@ def test_agent__is_not_there_after_a_fork(redis_url: str, make_rig: Callable[...
 
 
 def test_agent__leaves_no_thread(redis_url: str, make_rig: Callable[..., Rig]) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     for _ in range(5):
         rig = make_rig(redis_url)
         rig.agent.start()
+        assert set(threading.enumerate()) - before
         assert rig.agent.finish()
-    eventually(lambda: threading.active_count() == before)
+    eventually(lambda: not set(threading.enumerate()) - before)

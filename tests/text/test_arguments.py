@@ -434,12 +434,12 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_shown__is_quick_and_never_raises(name: str) -> None:
-    started = time.process_time()
+    started = time.thread_time()
 
     for text in shown(log_in, [HOSTILE[name]], {"x": HOSTILE[name]}, DEFAULT_REDACT):
         assert len(text) <= MAX_LENGTH + 100
         assert SECRET not in text
-    assert time.process_time() - started < 0.2
+    assert time.thread_time() - started < 0.2
 
 
 def test_shown__of_no_arguments_at_all() -> None:
