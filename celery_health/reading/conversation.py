@@ -6,9 +6,9 @@ import os
 import socket
 import time
 import uuid
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from kombu import Connection, Consumer, Exchange, Producer, Queue
@@ -27,6 +27,8 @@ BEAT_PREFIX: Final = "celerybeat@"
 
 #: How long after the last reply a broadcast to nobody in particular waits for one more.
 DISCOVERY_SILENCE_SECONDS: Final = 1.0
+#: How long after the last answer those that came are dealt with, while others are still out.
+SETTLE_SECONDS: Final = 0.05
 #: How often an answer is looked for on transports that cannot wait for one.
 POLLING_SECONDS: Final = 0.05
 
@@ -40,6 +42,25 @@ class Census:
     """How many the question reached."""
     is_complete: bool
     """As many answered: nobody else listens."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Question:
+    """One command that was sent, and what has come back of it so far."""
+
+    command: str
+    expected: int | None = None
+    """How many answers there can be; None where nobody knows."""
+    answers: dict[str, Any] = field(default_factory=dict)
+    """Host name → reply."""
+    received: int = 0
+    """Replies, which are more than names where two workers share one; those that cannot be read too."""
+    undecodable: int = 0
+
+    @property
+    def is_answered(self) -> bool:
+        """Say whether no answer is missing."""
+        return self.expected is not None and len(self.answers) + self.undecodable >= self.expected
 
 
 class Mailbox:
@@ -66,10 +87,8 @@ class Conversation:
         self._mailbox = mailbox
         self._deadline = deadline
         self._silence_seconds = DISCOVERY_SILENCE_SECONDS
-        self._replies: dict[str, dict[str, Any]] = {}
-        self._received: Counter[str] = Counter()
-        """Ticket → replies, which are more than names where two workers share one."""
-        self._undecodable = 0
+        self._questions: dict[str, Question] = {}
+        """By ticket."""
         self.listeners: int | None = None
         """How many subscribers the last broadcast reached; None where the broker does not say."""
 
@@ -152,66 +171,66 @@ class Conversation:
 
         channel._put_fanout = put_fanout
 
-    def call(self, command: str, destination: Sequence[str] | None) -> dict[str, Any]:
-        """Return host name → reply, waiting for all of `destination`, or till silence without one."""
-        ticket = self._publish(command, destination)
-        answers = self._replies[ticket]
-        try:
-            if destination is None:
-                self._drain_until_silence(answers)
-            else:
-                self._drain(lambda: len(answers) + self._undecodable >= self._expected(len(destination)))
-        except DeadlineExceeded:
-            pass
-        except Exception as error:
-            raise _broker_error(self._mailbox.app, error) from error
-        return {name: reply for name, reply in answers.items() if not name.startswith(BEAT_PREFIX)}
+    def ask(self, commands: Iterable[str], destination: Sequence[str]) -> list[Question]:
+        """Send each of `commands` to those of `destination`: see `wait` for the answers.
+
+        Raises:
+            BrokerError: the broker cannot be reached, or does not let us ask.
+        """
+        return [self._publish(command, destination) for command in commands] if destination else []
+
+    def wait(self, questions: Sequence[Question]) -> bool:
+        """Wait until all are answered, time is up, or some have answered and no more do.
+
+        Returns:
+            Whether there is nothing more to wait for.
+
+        Raises:
+            BrokerError: the broker cannot be reached.
+        """
+        seen = before = _count(questions)
+        while not all(question.is_answered for question in questions):
+            try:
+                left = self._deadline.timeout()
+                self._connection.drain_events(timeout=left if seen == before else min(left, SETTLE_SECONDS))
+            except TimeoutError:
+                if seen > before:
+                    return False
+            except DeadlineExceeded:
+                return True
+            except Exception as error:
+                raise _broker_error(self._mailbox.app, error) from error
+            seen = _count(questions)
+        return True
+
+    def discover(self) -> tuple[str, ...]:
+        """Return who answers a bare ping, beats left out, waiting till silence.
+
+        Raises:
+            BrokerError: the broker cannot be reached, or does not let us ask.
+        """
+        question = self._publish("ping", None)
+        self._drain(lambda: self._drain_until_silence(question.answers))
+        return tuple(sorted(name for name in question.answers if not name.startswith(BEAT_PREFIX)))
 
     def count(self) -> Census | None:
-        """Return who answers a bare ping until the deadline, and whether those are all whom it reached."""
-        ticket = self._publish("ping", None)
+        """Return who answers a bare ping until the deadline, and whether those are all whom it reached.
+
+        Raises:
+            BrokerError: the broker cannot be reached, or does not let us ask.
+        """
+        question = self._publish("ping", None)
         listeners = self.listeners
         if listeners is None:
             return None
-
-        def is_complete() -> bool:
-            return self._received[ticket] + self._undecodable >= listeners
-
-        try:
-            self._drain(is_complete)
-        except DeadlineExceeded:
-            pass
-        except Exception as error:
-            raise _broker_error(self._mailbox.app, error) from error
+        self._drain(lambda: self._drain_until(lambda: question.received >= listeners))
         # A reply that cannot be read is of nobody: what its sender is called stays open.
-        complete = is_complete() and not self._undecodable
-        return Census(names=frozenset(self._replies[ticket]), listeners=listeners, is_complete=complete)
+        complete = question.received >= listeners and not question.undecodable
+        return Census(names=frozenset(question.answers), listeners=listeners, is_complete=complete)
 
-    def call_all(self, commands: Iterable[str], destination: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return host name → command → reply: all commands are sent before the first reply is awaited."""
-        tickets = {command: self._publish(command, destination) for command in commands}
-        wanted = [self._replies[ticket] for ticket in tickets.values()]
-        try:
-            self._drain(lambda: all(len(answers) >= len(destination) for answers in wanted))
-        except DeadlineExceeded:
-            pass
-        except Exception as error:
-            raise _broker_error(self._mailbox.app, error) from error
-        return {
-            name: {
-                command: self._replies[ticket][name]
-                for command, ticket in tickets.items()
-                if name in self._replies[ticket]
-            }
-            for name in destination
-        }
-
-    def _expected(self, asked: int) -> int:
-        return asked if self.listeners is None else min(asked, self.listeners)
-
-    def _publish(self, command: str, destination: Sequence[str] | None) -> str:
+    def _publish(self, command: str, destination: Sequence[str] | None) -> Question:
         ticket = str(uuid.uuid4())
-        self._replies[ticket] = {}
+        question = self._questions[ticket] = Question(command=command)
         body = {
             "method": command,
             "arguments": {},
@@ -237,9 +256,20 @@ class Conversation:
             )
         except Exception as error:
             raise _broker_error(self._mailbox.app, error) from error
-        return ticket
+        if destination is not None:
+            asked = len(destination)
+            question.expected = asked if self.listeners is None else min(asked, self.listeners)
+        return question
 
-    def _drain(self, enough: Any) -> None:
+    def _drain(self, drain: Callable[[], None]) -> None:
+        try:
+            drain()
+        except DeadlineExceeded:
+            pass
+        except Exception as error:
+            raise _broker_error(self._mailbox.app, error) from error
+
+    def _drain_until(self, enough: Callable[[], bool]) -> None:
         while not enough():
             try:
                 self._connection.drain_events(timeout=self._deadline.timeout())
@@ -260,18 +290,24 @@ class Conversation:
                 continue
 
     def _on_reply(self, body: Any, message: Any) -> None:
-        ticket = message.headers.get("ticket")
-        answers = self._replies.get(ticket)
+        question = self._questions.get(message.headers.get("ticket"))
         # An answer to an older question of this process, or no answer at all.
-        if answers is None or not isinstance(body, dict):
+        if question is None or not isinstance(body, dict):
             return
-        self._received[ticket] += 1
+        question.received += 1
         for name, reply in body.items():
-            answers[str(name)] = reply if isinstance(reply, dict | list) else {"reply": reply}
+            question.answers[str(name)] = reply if isinstance(reply, dict | list) else {"reply": reply}
 
     def _on_undecodable(self, message: Any, error: Exception) -> None:
         # The worker answers in a serializer that we refuse to load, pickle for one: it lives, no more.
-        self._undecodable += 1
+        question = self._questions.get(message.headers.get("ticket"))
+        if question is not None:
+            question.received += 1
+            question.undecodable += 1
+
+
+def _count(questions: Sequence[Question]) -> int:
+    return sum(question.received for question in questions)
 
 
 def _broker_error(app: Celery, error: Exception) -> BrokerError:

@@ -1,7 +1,8 @@
 """Ask live workers over Celery's remote control: the fallback for workers that keep no record.
 
-A known roster is asked by name with one command, over a connection of its own, and the answer is there as
-soon as the last of them has replied. What the broker knows is used to wait for nobody who cannot answer:
+A known roster is asked by name, over a connection of its own, and the answer is there as soon as the last of
+them has replied. Those known to keep a record are asked for that, in one command; of others, Celery's own
+``stats`` tells whether they do. What the broker knows is used to wait for nobody who cannot answer:
 Redis says how many subscribers a broadcast reached, RabbitMQ which mailboxes exist.
 """
 
@@ -12,14 +13,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from celery_health.deadline import Deadline
-from celery_health.headers import REPORT_COMMAND
-from celery_health.reading.conversation import Census, Conversation, Mailbox
+from celery_health.headers import REPORT_COMMAND, STATS_MARK
+from celery_health.reading.conversation import Census, Conversation, Mailbox, Question
 
 if TYPE_CHECKING:
     from celery import Celery
 
-#: What a worker without it is asked instead.
-BUILTIN_COMMANDS: Final = ("stats", "active", "reserved", "scheduled", "active_queues", "registered")
+#: What every worker knows; in its answer, one with celery_health says that it knows `REPORT_COMMAND` too.
+STATS: Final = "stats"
+#: What a worker without it is asked besides.
+OTHER_COMMANDS: Final = ("active", "reserved", "scheduled", "active_queues", "registered")
+BUILTIN_COMMANDS: Final = (STATS, *OTHER_COMMANDS)
+#: Those without which an answer does not tell whose a worker is.
+_TELLING: Final = ("active_queues", "registered")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +35,9 @@ class Replies:
     reports: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Host name → its record, from workers with `REPORT_COMMAND`."""
     builtin: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Host name → built-in command → reply, from workers without it."""
+    """Host name → built-in command → reply, from workers without it, or too late with it."""
+    reporting: frozenset[str] = frozenset()
+    """Host names of those that have `REPORT_COMMAND`, by their own word."""
     silent: tuple[str, ...] = ()
     """Asked, maybe alive, and did not answer in time."""
     listeners: int | None = None
@@ -47,36 +55,42 @@ class Inspector:
         """Return what follows a worker's name in the name of its mailbox queue (``kombu.pidbox``)."""
         return self._mailbox.suffix
 
-    def ask(self, roster: Sequence[str], deadline: Deadline, *, plain: Collection[str] = ()) -> Replies:
+    def ask(
+        self,
+        roster: Sequence[str],
+        deadline: Deadline,
+        *,
+        reporting: Collection[str] = (),
+        plain: Collection[str] = (),
+        at_once: bool = False,
+    ) -> Replies:
         """Ask every worker of `roster` for its record, and return when all have answered or time is up.
+
+        A question that a worker does not know is an error in its log, with a traceback: nobody is asked for
+        a record who has not said that it keeps one.
 
         Args:
             roster: host names.
             deadline: for the whole inspection.
-            plain: those known to run without celery_health: a question that a worker does not know is an
-                error in its log.
+            reporting: those that have `REPORT_COMMAND`, as they last said.
+            plain: those that have not, as they last said.
+            at_once: ask everything of whom nothing is known: a second question comes too late here.
 
         Raises:
             BrokerError: the broker cannot be reached.
         """
         if not roster:
             return Replies()
-        ours = [name for name in roster if name not in plain]
         with Conversation(self._mailbox, deadline) as conversation:
-            answers = conversation.call(REPORT_COMMAND, ours) if ours else {}
-            reports = {
-                name: body for name, body in answers.items() if isinstance(body, dict) and "error" not in body
-            }
-            without = [name for name in roster if name in plain or (name in answers and name not in reports)]
-            builtin = conversation.call_all(BUILTIN_COMMANDS, without) if without else {}
-            listeners = conversation.listeners
-        answered = {*reports, *(name for name, replies in builtin.items() if replies)}
-        return Replies(
-            reports=reports,
-            builtin={name: replies for name, replies in builtin.items() if replies},
-            silent=tuple(name for name in roster if name not in answered),
-            listeners=listeners,
-        )
+            inquiry = _Inquiry(conversation)
+            inquiry.ask([REPORT_COMMAND], [name for name in roster if name in reporting])
+            whole = [name for name in roster if name not in reporting and (at_once or name in plain)]
+            inquiry.ask(BUILTIN_COMMANDS, whole)
+            inquiry.ask([STATS], [name for name in roster if name not in {*reporting, *whole}])
+            while True:
+                is_over = inquiry.wait()
+                if deadline.expired or (not inquiry.follow_up() and is_over):
+                    return inquiry.replies(roster)
 
     def census(self, deadline: Deadline) -> Census | None:
         """Ask everybody who listens, and count: None where the broker does not say how many that are.
@@ -94,4 +108,70 @@ class Inspector:
             BrokerError: the broker cannot be reached.
         """
         with Conversation(self._mailbox, deadline) as conversation:
-            return tuple(sorted(conversation.call("ping", None)))
+            return conversation.discover()
+
+
+class _Inquiry:
+    """The questions of one conversation: what each worker says decides over what it is asked next."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._questions: list[Question] = []
+        self._asked: set[tuple[str, str]] = set()
+        """Command and host name."""
+
+    def ask(self, commands: Sequence[str], names: Sequence[str]) -> bool:
+        """Ask those of `names`; return whether there were any."""
+        self._questions += self._conversation.ask(commands, names)
+        self._asked.update((command, name) for command in commands for name in names)
+        return bool(names)
+
+    def wait(self) -> bool:
+        """Wait for answers; return whether none is missing."""
+        return self._conversation.wait(self._questions)
+
+    def follow_up(self) -> bool:
+        """Ask those that have just said what they are for the rest; return whether there were any."""
+        stats = self._answers(STATS)
+        reporting = [name for name, reply in stats.items() if STATS_MARK in reply]
+        others = [name for name in stats if name not in reporting]
+        # One that was known to keep a record and is another process now.
+        changed = [name for name, reply in self._answers(REPORT_COMMAND).items() if not _is_report(reply)]
+        asked = [
+            self.ask([REPORT_COMMAND], self._unasked(REPORT_COMMAND, reporting)),
+            self.ask(OTHER_COMMANDS, self._unasked(OTHER_COMMANDS[0], others)),
+            self.ask(BUILTIN_COMMANDS, self._unasked(STATS, changed)),
+        ]
+        return any(asked)
+
+    def _unasked(self, command: str, names: Sequence[str]) -> list[str]:
+        return [name for name in names if (command, name) not in self._asked]
+
+    def _answers(self, command: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for question in self._questions:
+            if question.command == command:
+                found.update(question.answers)
+        return found
+
+    def replies(self, roster: Sequence[str]) -> Replies:
+        """Return what has come back of `roster`."""
+        answers = {command: self._answers(command) for command in (REPORT_COMMAND, *BUILTIN_COMMANDS)}
+        reports = {name: reply for name, reply in answers.pop(REPORT_COMMAND).items() if _is_report(reply)}
+        marked = frozenset(name for name, reply in answers[STATS].items() if STATS_MARK in reply)
+        builtin = {
+            name: {command: found[name] for command, found in answers.items() if name in found}
+            for name in roster
+            if name not in reports and all(name in answers[command] for command in _TELLING)
+        }
+        return Replies(
+            reports=reports,
+            builtin=builtin,
+            reporting=marked.union(reports),
+            silent=tuple(name for name in roster if name not in reports and name not in builtin),
+            listeners=self._conversation.listeners,
+        )
+
+
+def _is_report(reply: object) -> bool:
+    return isinstance(reply, dict) and "error" not in reply

@@ -39,8 +39,8 @@ class Memory:
     answered_at: float | None = None
     is_ours: bool | None = None
     """None when it never answered."""
-    is_plain: bool = False
-    """It runs without celery_health, as it last answered."""
+    is_reporting: bool | None = None
+    """It answers `REPORT_COMMAND`, by its own word; None when that is not known, or may have changed."""
     silent_at: float | None = None
     """When it was last asked in vain; None since it answered."""
     misses: int = 0
@@ -112,9 +112,10 @@ class KnownWorkers:
         known = self._memory.get
         return [name for name in names if known(name, _NOTHING).is_due(now, most_pause_seconds)]
 
-    def plain(self, names: Iterable[str]) -> frozenset[str]:
-        """Return those of `names` that run without celery_health."""
-        return frozenset(name for name in names if (m := self._memory.get(name)) is not None and m.is_plain)
+    def reporting(self, names: Iterable[str], *, are: bool = True) -> frozenset[str]:
+        """Return those of `names` that have `REPORT_COMMAND`, or with ``are=False``, that have not."""
+        found = ((name, self._memory.get(name)) for name in names)
+        return frozenset(name for name, m in found if m is not None and m.is_reporting is are)
 
     def unresolved(self, names: Iterable[str]) -> list[str]:
         """Return those of `names` of which it is not known whether anybody listens under them."""
@@ -152,12 +153,12 @@ class KnownWorkers:
                     worker=worker,
                     answered_at=now,
                     is_ours=is_ours,
-                    is_plain=hostname in replies.builtin and _is_same(known.get(hostname), worker),
+                    is_reporting=hostname in replies.reporting,
                 )
         for hostname in silent:
             before = known.get(hostname, _NOTHING)
-            # When it answers again it may be another process, with celery_health.
-            known[hostname] = replace(before, silent_at=now, misses=before.misses + 1, is_plain=False)
+            # When it answers again it may be another process, with celery_health or without.
+            known[hostname] = replace(before, silent_at=now, misses=before.misses + 1, is_reporting=None)
         self._memory = {name: m for name, m in known.items() if not self._is_stale(m, now)}
 
     def _read(
@@ -166,7 +167,9 @@ class KnownWorkers:
         """Return the worker that a reply describes, and whether it is one of ours."""
         if is_builtin:
             worker = worker_from_builtin(hostname, reply)
-            return worker, is_ours_by(worker, topology)
+            if worker.app_id is None:
+                return worker, is_ours_by(worker, topology)
+            return worker, worker.app_id == self._app_id
         worker = worker_from_report(
             hostname, reply, state=load_state(reply), source=Source.INSPECTION, age_seconds=0.0
         )
@@ -247,11 +250,6 @@ class KnownWorkers:
 
     def _is_remembered(self, memory: Memory, now: float) -> bool:
         return memory.answered_at is not None and now - memory.answered_at <= self._memory_seconds
-
-
-def _is_same(before: Memory | None, worker: Worker) -> bool:
-    """Say whether it is the process that answered before, if one did."""
-    return before is None or before.worker is None or before.worker.pid == worker.pid
 
 
 def _unanswered(hostname: str, memory: Memory, state: WorkerState, now: float) -> Worker:

@@ -220,7 +220,13 @@ class LiveWorkers:
             return
         is_quick = broker.capabilities.supports_roster or broker.capabilities.supports_consumer_count
         patience = deadline.within(ASK_SECONDS if is_quick else POLLED_ASK_SECONDS)
-        replies = self._inspector.ask(due, patience, plain=self._known.plain(due))
+        replies = self._inspector.ask(
+            due,
+            patience,
+            reporting=self._known.reporting(due),
+            plain=self._known.reporting(due, are=False),
+            at_once=not is_quick,
+        )
         with run.updating():
             self._listeners = replies.listeners
             self._known.note_replies(replies, topology, time.monotonic())

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from celery_health.headers import STATS_MARK
 from celery_health.reading.fields import counts, moment, name, names, number, of_type, plus, rows, texts
 from celery_health.reading.lazy_rows import LazyRows
 from celery_health.reading.worker_states import load_state
@@ -200,11 +201,12 @@ def _scheduled(hostname: str, row: Mapping[str, Any], _age_seconds: float) -> Sc
 
 
 def worker_from_builtin(hostname: str, replies: Mapping[str, Any]) -> Worker:
-    """Return the worker that Celery's own inspect commands describe: one that runs without celery_health.
+    """Return the worker that Celery's own inspect commands describe: one that gives no record of its own.
 
     How long its tasks have run is unknown: its replies carry its clock's time, and clocks are not compared.
     """
     stats = of_type(dict, replies.get("stats")) or {}
+    mark = of_type(dict, stats.get(STATS_MARK)) or {}
     pool = of_type(dict, stats.get("pool")) or {}
     queues = _queue_names(replies.get("active_queues"))
     active = [_request(row, queues) for row in rows(replies.get("active"))]
@@ -217,6 +219,8 @@ def worker_from_builtin(hostname: str, replies: Mapping[str, Any]) -> Worker:
     processes = of_type(list, pool.get("processes"))
     report = {
         "pid": stats.get("pid"),
+        "app_id": mark.get("app_id"),
+        "versions": mark.get("versions"),
         "queues": queues,
         "registered": _registered(replies.get("registered")),
         "pool": _pool_name(pool.get("implementation")),

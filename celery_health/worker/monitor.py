@@ -171,7 +171,12 @@ class WorkerMonitor:
         self._keeper.write_soon()
         self._agent.report_soon()
 
-    # What the threads ask ---------------------------------------------------------------------------
+    # What others ask --------------------------------------------------------------------------------
+
+    @property
+    def mark(self) -> dict[str, Any]:
+        """Return who this is, for askers who do not know yet whether it keeps a record."""
+        return self._recorder.mark
 
     def report(self) -> Report:
         """Return the whole state, for the store."""

@@ -84,6 +84,11 @@ class Recorder:
         self.goodbye = False
 
     @property
+    def mark(self) -> dict[str, Any]:
+        """Return who writes the record: its app and versions, as JSON can hold it."""
+        return {"app_id": self._identity.app_id, "versions": self._versions}
+
+    @property
     def connected(self) -> bool:
         """Say whether the consumer has a connection, as far as it knows."""
         return self._clocks.attached and getattr(self.consumer, "connection", None) is not None

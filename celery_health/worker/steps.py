@@ -14,6 +14,7 @@ from celery import bootsteps
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
 from celery_health.conf import get_settings
+from celery_health.headers import STATS_MARK
 from celery_health.reporting.process import FAULTS, TOTALS, promise_agent
 from celery_health.worker.monitor import WorkerMonitor
 
@@ -87,6 +88,11 @@ class MonitorConsumer(bootsteps.StartStopStep):
     def include_if(self, consumer: Any) -> bool:
         """Leave workers alone that are not monitored: another app's in the same process."""
         return self._monitor is not None
+
+    def info(self, consumer: Any) -> dict[str, Any]:  # type: ignore[override] # Celery takes what it returns
+        """Return what ``celery inspect stats`` says besides: that this worker can be asked for its record."""
+        assert self._monitor is not None
+        return {STATS_MARK: self._monitor.mark}
 
     def start(self, consumer: Any) -> None:
         """Watch the new connection."""

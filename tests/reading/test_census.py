@@ -73,8 +73,8 @@ def test_census__one_that_never_answers_hides_no_other(
     asked = publishes(redis_client) - before
     # On a slow machine the turn of the silent one comes meanwhile, and a census; not at each reading.
     assert 5 * len(BUILTIN_COMMANDS) <= asked <= 5 * len(BUILTIN_COMMANDS) + 3
-    # What it does not know it was asked once: that is an error in its log.
-    assert worker.log.count("pidbox command error") == 1
+    # It was never asked what it does not know: that is an error in its log.
+    assert "pidbox command error" not in worker.log
 
 
 def test_census__a_dead_name_is_proven_and_its_successor_seen(

@@ -21,7 +21,8 @@ def report(app_id: str = "shop", *queues: str) -> dict[str, Any]:
 
 def known(now: float = 0.0, silent: tuple[str, ...] = (), **reports: dict[str, Any]) -> KnownWorkers:
     workers = KnownWorkers("shop", memory_seconds=3600)
-    workers.note_replies(Replies(reports=reports, silent=silent), TOPOLOGY, now)
+    replies = Replies(reports=reports, reporting=frozenset(reports), silent=silent)
+    workers.note_replies(replies, TOPOLOGY, now)
     return workers
 
 
@@ -110,13 +111,33 @@ def test_known__a_silent_foreign_one_is_no_consumer_any_more() -> None:
     assert states(workers, "b") == {}
 
 
-def test_known__a_plain_one_is_not_asked_for_what_it_does_not_know() -> None:
-    workers = KnownWorkers("shop", memory_seconds=3600)
-    for pid, is_plain in ((7, True), (7, True), (8, False), (8, True)):
-        workers.note_replies(Replies(builtin={"a": {"stats": {"pid": pid}}}), TOPOLOGY, 0.0)
-        assert (workers.plain(["a"]) == {"a"}) is is_plain
+def test_known__only_who_says_so_is_asked_for_its_record() -> None:
+    workers = known(a=report())
+    assert workers.reporting(["a", "new"]) == {"a"}
+    assert workers.reporting(["new"]) == workers.reporting(["new"], are=False) == frozenset()
+
+    for reporting in (True, False):
+        replies = Replies(builtin={"a": {"stats": {}}}, reporting=frozenset(["a"] if reporting else []))
+        workers.note_replies(replies, TOPOLOGY, 0.0)
+        assert (workers.reporting(["a"]) == {"a"}) is reporting
+        assert (workers.reporting(["a"], are=False) == {"a"}) is not reporting
+
+    # When it answers again it may be another process.
     workers.note_replies(Replies(silent=("a",)), TOPOLOGY, 1.0)
-    assert workers.plain(["a"]) == frozenset()
+    assert workers.reporting(["a"]) == workers.reporting(["a"], are=False) == frozenset()
+
+
+def test_known__whose_it_is_counts_by_its_own_word_before_what_it_consumes() -> None:
+    workers = KnownWorkers("shop", memory_seconds=3600)
+    telling = {"active_queues": [{"name": "celery"}], "registered": ["shop.add"]}
+    topology = Topology(expected={"celery": ("task:shop.add",)}, own_tasks=frozenset({"shop.add"}))
+    builtin = {
+        app_id: {"stats": {"celery_health": {"app_id": app_id}}, **telling} for app_id in ("shop", "crm")
+    }
+    workers.note_replies(Replies(builtin=builtin), topology, 0.0)
+
+    assert list(states(workers, "shop", "crm")) == ["shop"]
+    assert [worker.hostname for worker in workers.foreign(["shop", "crm"])] == ["crm"]
 
 
 ODD: list[tuple[str, dict[str, Any]]] = [
