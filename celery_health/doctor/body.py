@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery_health.doctor.findings import DoctorReport, Finding, Severity
+from celery_health.doctor.findings import DoctorReport, Finding, Severity, Subject
 
 
 def report_body(report: DoctorReport) -> dict[str, Any]:
@@ -22,13 +22,19 @@ def report_body(report: DoctorReport) -> dict[str, Any]:
 
 def finding_body(finding: Finding) -> dict[str, Any]:
     """Return one finding."""
+    cause = finding.because
     return {
         "code": finding.code,
         "rule": finding.rule,
         "severity": finding.severity.value,
-        "subject": {"kind": finding.subject.kind.value, "name": finding.subject.name},
+        "subject": _subject(finding.subject),
         "message": finding.message,
         "evidence": dict(finding.evidence),
         "fix": finding.fix,
         "docs": finding.docs,
+        "because": None if cause is None else {"code": cause.code, "subject": _subject(cause.subject)},
     }
+
+
+def _subject(subject: Subject) -> dict[str, str]:
+    return {"kind": subject.kind.value, "name": subject.name}

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from django.conf import settings as django_settings
 from django.core import checks
 from django.urls import reverse
 
@@ -89,11 +90,17 @@ def _check(app_configs: Sequence[Any] | None, *, deployed: bool) -> Iterator[che
 def _messages(findings: Iterable[Finding]) -> Iterator[checks.CheckMessage]:
     from celery_health.doctor.findings import Severity
 
-    for finding in findings:
-        if finding.severity is Severity.WARNING:
+    told = [finding for finding in findings if finding.severity is Severity.WARNING]
+    silenced: Sequence[str] = django_settings.SILENCED_SYSTEM_CHECKS
+    shown = {one.as_cause for one in told if f"celery_health.{one.code}" not in silenced}
+    for finding in told:
+        # What only follows is said with its cause, unless that one is silenced.
+        if finding.because not in shown:
+            following = [one for one in told if one.because == finding.as_cause]
+            also = "".join(f" {one.as_cause} follows from it." for one in following)
             yield checks.Warning(
                 finding.message,
-                hint=f"{finding.fix} ({finding.docs})",
+                hint=f"{finding.fix}{also} ({finding.docs})",
                 obj=finding.subject,
                 id=f"celery_health.{finding.code}",
             )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from celery_health.celery_app import find_app
 from celery_health.conf import Settings, get_settings
+from celery_health.doctor.causes import with_causes
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import DoctorReport, Finding, Scope
 from celery_health.doctor.rules import RULES, Rule
@@ -20,15 +21,14 @@ if TYPE_CHECKING:
 
 
 def examine(evidence: Evidence, rules: Sequence[Rule] = RULES) -> tuple[Finding, ...]:
-    """Return what `rules` find, worst first; silenced findings included. Pure."""
+    """Return what `rules` find, in their order; silenced findings included. Pure."""
     scope = Scope.STATIC if evidence.live is None else Scope.LIVE
-    found = [
+    return tuple(
         finding
         for rule in rules
         if scope is Scope.LIVE or Scope.STATIC in rule.scopes
         for finding in rule.find(evidence)
-    ]
-    return tuple(sorted(found, key=Finding.sort_key))
+    )
 
 
 def report_of(
@@ -39,9 +39,12 @@ def report_of(
     notes: Iterable[str] = (),
     rules: Sequence[Rule] = RULES,
 ) -> DoctorReport:
-    """Return the findings that ``SILENCED`` leaves over."""
+    """Return the findings that ``SILENCED`` leaves over, causes first.
+
+    What follows from a finding that is silenced stands for itself: the project says that the other is meant.
+    """
     findings = examine(evidence, rules)
-    told = tuple(finding for finding in findings if not finding.is_silenced_by(settings.silenced))
+    told = with_causes((one for one in findings if not one.is_silenced_by(settings.silenced)), evidence)
     return DoctorReport(
         findings=told,
         scope=Scope.STATIC if evidence.live is None else Scope.LIVE,

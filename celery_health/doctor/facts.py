@@ -194,6 +194,8 @@ class DjangoFacts:
     reads_django_settings: bool = True
     """The app takes its configuration from them."""
     ignored: tuple[IgnoredSetting, ...] = ()
+    ignored_routes: tuple[str, ...] = ()
+    """Registered tasks that routes which have no effect would send somewhere."""
     masked_entries: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Where a schedule stands → those of its entries that beat never sees."""
     schedule_source: str = "app.conf.beat_schedule"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -66,6 +66,17 @@ class Subject:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Cause:
+    """Another finding, by what names it."""
+
+    code: str
+    subject: Subject
+
+    def __str__(self) -> str:
+        return f"{self.code} of {self.subject}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
     """One thing that is wrong, or may be."""
 
@@ -83,6 +94,13 @@ class Finding:
     """What to do, with text to paste."""
     docs: str
     """The rule's page and anchor."""
+    because: Cause | None = None
+    """The finding that it follows from, which is put right first; None where it stands for itself."""
+
+    @property
+    def as_cause(self) -> Cause:
+        """Return what others that follow from it are told by."""
+        return Cause(code=self.code, subject=self.subject)
 
     def is_silenced_by(self, silenced: Sequence[str]) -> bool:
         """Say whether ``SILENCED`` leaves this out: by code, or by code, kind and name."""
@@ -98,7 +116,7 @@ class DoctorReport:
     """Everything one examination found."""
 
     findings: tuple[Finding, ...]
-    """Worst first, without those that are silenced."""
+    """Worst first, each followed by what follows from it; without those that are silenced."""
     scope: Scope
     as_of: datetime
     """Aware, UTC."""
@@ -118,6 +136,21 @@ class DoctorReport:
         """Return how many findings are of exactly this severity."""
         return sum(finding.severity is severity for finding in self.findings)
 
+    @property
+    def worst(self) -> Severity | None:
+        """Return the severity of the worst finding; None when nothing was found."""
+        return next((severity for severity in _WORST_FIRST if self.count(severity)), None)
+
     def any_at_least(self, severity: Severity) -> bool:
         """Say whether anything as bad as `severity` was found."""
         return any(finding.severity.at_least(severity) for finding in self.findings)
+
+
+def by_depth(findings: Iterable[Finding]) -> Iterator[tuple[Finding, int]]:
+    """Yield each finding with how many causes it stands under, 0 for none; they come as a report has them."""
+    path: list[Cause] = []
+    for finding in findings:
+        while path and path[-1] != finding.because:
+            path.pop()
+        yield finding, len(path)
+        path.append(finding.as_cause)

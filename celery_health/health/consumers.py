@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar, Final
 
 from celery_health.conf import Settings
 from celery_health.health.base import Check
 from celery_health.health.needs import Need, queues_are_read, tasks_are_sent
+from celery_health.reading.schedules import schedule_entries
 from celery_health.records import CheckResult, CheckStatus, Hold, QueueState, Snapshot, Worker, WorkerState
 from celery_health.text.commands import add_consumer_command, worker_command
 
@@ -90,11 +91,38 @@ def _fix(queue: QueueState, snapshot: Snapshot) -> str:
     start = f"Start one: {worker_command(app, [name])}"
     cancelled = next((w for w in snapshot.workers if w.state.is_live and name in w.cancelled_queues), None)
     if cancelled is None:
-        return start
+        unknown = _sent_in_vain(queue, snapshot)
+        if not unknown:
+            return start
+        entries = ", ".join(repr(entry) for entry in unknown)
+        tasks = ", ".join(repr(task) for task in dict.fromkeys(unknown.values()))
+        which = f"{'entry' if len(unknown) == 1 else 'entries'} {entries}"
+        return (
+            f"First correct the schedule's {which}: no worker registers {tasks}, and one that is started for "
+            "the queue alone would discard what it takes. "
+            f"Then: {start[0].lower()}{start[1:]}"
+        )
     return (
         f"Worker '{cancelled.hostname}' was told to consume it no more (cancel_consumer). "
         f"Undo that: {add_consumer_command(app, name, cancelled.hostname)}, or restart it."
     )
+
+
+def _sent_in_vain(queue: QueueState, snapshot: Snapshot) -> Mapping[str, str]:
+    """Return entry → task of all that the queue is for, where no worker registers any of them.
+
+    Empty where something else is sent there, or a worker does not tell what it registers.
+    """
+    workers = [worker for worker in snapshot.workers if worker.state.is_live]
+    names = [worker.registered for worker in workers if worker.registered is not None]
+    silent = any(worker.state is WorkerState.UNKNOWN for worker in snapshot.workers)
+    if silent or not workers or len(names) < len(workers):
+        return {}
+    tasks = {f"beat:{entry.entry}": entry for entry in schedule_entries(snapshot.beats) or ()}
+    if not queue.expected_by or not tasks.keys() >= set(queue.expected_by):
+        return {}
+    sent = {tasks[reason].entry: tasks[reason].task for reason in queue.expected_by}
+    return {} if frozenset().union(*names).intersection(sent.values()) else sent
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.template import Context, Engine
 
+from celery_health.doctor.findings import by_depth
 from celery_health.health.headline import reason
 from celery_health.page.sections import tables, troubles
 from celery_health.records import CheckStatus, HealthReport
@@ -81,9 +82,11 @@ def render_doctor(report: DoctorReport) -> str:
             "message": printable(finding.message),
             "fix": printable(finding.fix),
             "docs": finding.docs,
+            "because": printable(finding.because, 200) if finding.because else None,
+            "depth": depth,
             "evidence": [(printable(key, 80), _proof(value)) for key, value in finding.evidence.items()],
         }
-        for finding in report.findings
+        for finding, depth in by_depth(report.findings)
     ]
     return _render(
         "doctor.html",

@@ -35,6 +35,7 @@ def test_doctor__answers_the_findings(staff: Client, celery: Celery) -> None:
                 },
                 "fix": "Set the entry's task to 'accounts.tasks.sync_accounts'.",
                 "docs": "docs/doctor/lost-work.md#beat-task-unregistered",
+                "because": None,
             }
         ],
         "counts": {"error": 1, "warning": 0, "info": 0},

@@ -6,6 +6,7 @@ and settings show it, and live.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -63,6 +64,47 @@ def test_story__beat_sends_a_name_that_workers_discard(make_shop: Make, broker_u
     assert shop.doctor("--static").found == []
     shop.doctor_finds(counted)
     again.stop()
+
+
+POLLED = """
+    CELERY_TASK_ROUTES["orders.tasks.poll_*"] = {"queue": "snmp"}
+    CELERY_TASK_QUEUES += [Queue("snmp")]
+    CELERY_HEALTH |= {"LIMITS": {"unconsumed_seconds": 0.5}}
+    CELERY_BEAT_SCHEDULE = {"poll": {"task": "orders.tasks.poll_snmp", "schedule": 0.5}}
+"""
+
+
+def test_story__an_unknown_name_goes_to_a_queue_that_nobody_consumes(make_shop: Make, redis_url: str) -> None:
+    """A worker that is started for the queue, as the loudest finding used to say, would only discard it."""
+    shop = make_shop(redis_url)
+    shop.change(POLLED)
+    worker = shop.worker(queues=["celery", "emails", "reports"])
+    beat = shop.beat()
+
+    found = ["E101:beat_entry:poll", "E104:queue:snmp", "I301:route:orders.tasks.poll_*"]
+    findings = shop.doctor_finds(found).body["findings"]
+    assert [one["code"] for one in findings] == ["E101", "E104", "I301"]
+    cause = {"code": "E101", "subject": {"kind": "beat_entry", "name": "poll"}}
+    assert [one["because"] for one in findings] == [None, cause, cause]
+    assert findings[0]["evidence"]["workers"] == [worker.hostname]
+    assert findings[1]["fix"].startswith("First put right E101 of beat entry 'poll'. Then, if this is still")
+    assert "one that is started for the queue alone would discard it." in findings[1]["message"]
+
+    def advice() -> str:
+        checks = json.loads(shop.manage("celery_health", "--json").stdout)["checks"]
+        (one,) = [one for one in checks if one["id"] == "queues.consumed"]
+        assert "First correct the schedule's entry 'poll'" in (one["recommendation"] or ""), one
+        return str(one["recommendation"])
+
+    # The verdict knows it too, from what beat and workers report.
+    assert "-Q snmp" in eventually(advice, 30, interval=0.2)
+
+    # What was said, in the order in which it was said.
+    beat.stop()
+    worker.stop()
+    shop.change(POLLED.replace("poll_", "release_").replace("release_snmp", "release_expired_baskets"))
+    shop.worker(queues=["celery", "emails", "reports", "snmp"])
+    assert shop.doctor("--static").found == []
 
 
 def test_story__a_wrong_name_misses_its_route_and_waits_for_ever(

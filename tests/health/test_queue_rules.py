@@ -9,7 +9,17 @@ import pytest
 from celery_health.conf import Settings
 from celery_health.health.consumers import QueuesConsumed, QueuesStalled
 from celery_health.health.queues import QueuesAge, QueuesDepth
-from celery_health.records import CheckStatus, Hold, QueueState, Snapshot, Worker, WorkerState
+from celery_health.records import (
+    Beat,
+    BeatState,
+    CheckStatus,
+    Hold,
+    QueueState,
+    ScheduleEntryState,
+    Snapshot,
+    Worker,
+    WorkerState,
+)
 from celery_health.testing import make_queue, make_snapshot, make_worker
 
 
@@ -47,6 +57,35 @@ def test_queues_consumed__table(queue: QueueState, settings: Settings, expected:
     ((_, status),) = results(QueuesConsumed(), make_snapshot(queues=[queue]), settings)
 
     assert status == expected
+
+
+def test_queues_consumed__a_worker_alone_is_no_help_for_a_name_that_none_registers() -> None:
+    entry = ScheduleEntryState(entry="poll", task="devices.poll_snmp", beat="beat@host")
+    beat = Beat(name="beat@host", state=BeatState.OK, entries=(entry,), entries_total=1)
+    queue = make_queue("snmp", ready=3, expected_by=("beat:poll",), **LONELY)
+    start = "tart one: celery -A proj worker -Q snmp"
+
+    def advice(*workers: Worker, queue: QueueState = queue) -> str | None:
+        snapshot = make_snapshot(queues=[queue], beats=[beat], workers=workers)
+        (result,) = QueuesConsumed().judge(snapshot, Settings())
+        return result.recommendation
+
+    lacking = make_worker("w1@host", registered=frozenset({"devices.clean"}))
+    assert advice(lacking) == (
+        "Queue 'snmp' has no consumer and holds 3 tasks. First correct the schedule's entry 'poll': no "
+        "worker registers 'devices.poll_snmp', and one that is started for the queue alone would discard "
+        f"what it takes. Then: s{start}"
+    )
+    plain = f"Queue 'snmp' has no consumer and holds 3 tasks. S{start}"
+    # Another worker registers it: one more for the queue is what it needs.
+    assert advice(lacking, make_worker("w2@host", registered=frozenset({"devices.poll_snmp"}))) == plain
+    # What the other registers is not known; or it is silent, or none is there to tell.
+    assert advice(lacking, make_worker("w2@host", registered=None)) == plain
+    assert advice(lacking, make_worker("w2@host", state=WorkerState.UNKNOWN)) == plain
+    assert advice() == plain
+    # A task of the project goes there too.
+    both = make_queue("snmp", ready=3, expected_by=("beat:poll", "task:devices.walk"), **LONELY)
+    assert advice(lacking, queue=both) == plain
 
 
 HELD = {"ready": 40, "held_seconds": 130.0, "consumer_names": ("worker1@host",)}

@@ -15,20 +15,23 @@ from celery_health.api.openapi.parts import (
     operation,
     rows,
     text,
+    unknown_or,
     whole,
 )
 from celery_health.doctor.findings import Kind, Scope, Severity
 
+_SUBJECT: Final = fields({"kind": one_of(Kind), "name": text()})
 FINDING: Final = fields(
     {
         "code": text("Stable: `E101`."),
         "rule": text("Stable: `beat-task-unregistered`."),
         "severity": one_of(Severity),
-        "subject": fields({"kind": one_of(Kind), "name": text()}),
+        "subject": _SUBJECT,
         "message": text("What is wrong, in one sentence."),
         "evidence": {"type": "object", "description": "What proves it; its fields are those of the rule."},
         "fix": text("What to do, with text to paste."),
         "docs": text("The rule's page and anchor."),
+        "because": unknown_or(fields({"code": text(), "subject": _SUBJECT})),
     }
 )
 DOCTOR: Final = fields(

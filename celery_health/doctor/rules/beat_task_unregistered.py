@@ -6,13 +6,14 @@ nothing is retried, and nobody is told. It happens when a task is renamed or mov
 Statically, the name is looked for in the registry of this process, after every task module was imported the
 way a worker does it; an entry of another service, in a package and a queue that are not the project's, is
 left alone. Live, every worker that consumes the entry's queue must register the name: if one does not, the
-runs that it happens to take are lost. Entries in django-celery-beat's tables and in RedBeat are read live
-only.
+runs that it happens to take are lost. Where nobody consumes that queue, it is proven by no worker registering
+the name at all: one that is started for the queue would only discard what waits there. Entries in
+django-celery-beat's tables and in RedBeat are read live only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import ClassVar
 
 from celery_health.doctor.evidence import Evidence
@@ -20,7 +21,7 @@ from celery_health.doctor.facts import EntryFacts
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import BOTH, Rule
 from celery_health.doctor.wording import listed, meant
-from celery_health.records import Worker
+from celery_health.records import Worker, WorkerState
 
 
 class BeatTaskUnregistered(Rule):
@@ -40,18 +41,24 @@ class BeatTaskUnregistered(Rule):
                 lacking = [w for w in knowing if entry.task not in (w.registered or ())]
                 if lacking:
                     yield self._live(evidence, entry, knowing, lacking)
-            elif entry.task not in evidence.all_names and _should_be_ours(evidence, entry):
-                yield self._static(evidence, entry)
+            elif entry.task not in evidence.all_names and is_ours(evidence, entry):
+                yield self._unknown(evidence, entry, proven_live=_nobody_can_know(evidence, queues))
 
-    def _static(self, evidence: Evidence, entry: EntryFacts) -> Finding:
-        nearest = meant(entry.task, frozenset(evidence.tasks), evidence.code.tasks_at)
+    def _unknown(self, evidence: Evidence, entry: EntryFacts, *, proven_live: bool) -> Finding:
+        nearest = meant(entry.task, evidence.all_names, evidence.code.tasks_at)
+        proof = {"task": entry.task, "nearest": list(nearest), "source": entry.source}
+        if proven_live:
+            why = "which no worker registers: whichever took it would discard it."
+            proof["workers"] = [worker.hostname for worker in evidence.workers]
+        else:
+            why = "which is no registered task: workers would discard it."
         return self.finding(
             Kind.BEAT_ENTRY,
             entry.name,
-            f"Beat entry '{entry.name}' sends '{entry.task}', which is no registered task: "
-            "workers would discard it.",
-            evidence={"task": entry.task, "nearest": list(nearest), "source": entry.source},
+            f"Beat entry '{entry.name}' sends '{entry.task}', {why}",
+            evidence=proof,
             fix=_fix(evidence, entry, nearest),
+            proven_live=proven_live,
         )
 
     def _live(
@@ -84,7 +91,17 @@ class BeatTaskUnregistered(Rule):
         )
 
 
-def _should_be_ours(evidence: Evidence, entry: EntryFacts) -> bool:
+def _nobody_can_know(evidence: Evidence, queues: Collection[str]) -> bool:
+    """Say whether all workers tell what they register, and none consumes `queues`, nor may while it is up."""
+    if evidence.live is None or not evidence.workers or evidence.scaled_to_zero.intersection(queues):
+        return False
+    told = all(worker.registered is not None for worker in evidence.workers)
+    silent = any(worker.state is WorkerState.UNKNOWN for worker in evidence.live.snapshot.workers)
+    consumers = {queue.name: queue.consumers for queue in evidence.live.snapshot.queues}
+    return told and not silent and bool(queues) and all(consumers.get(queue) == 0 for queue in queues)
+
+
+def is_ours(evidence: Evidence, entry: EntryFacts) -> bool:
     """Say whether the project's own workers are who would take it: else another service may know the name."""
     queues = entry.destination.queues if entry.destination else ()
     return evidence.is_own_name(entry.task) or any(queue in evidence.own_queues for queue in queues)

@@ -5,8 +5,9 @@ They wait there for ever, and their callers see them pending. It happens when a 
 
 Live, every worker answered and none consumes a queue where the schedule or the routes of the project's own
 tasks lead; where no worker is left, none of those that were there did. (A binding proves nothing: the
-producer makes it.) Statically there is a proof only where ``task_queues`` lists what workers consume by
-default and the name in the route is one slip of the finger from a listed one.
+producer makes it.) Where no worker registers any of what goes there, that is said too: a worker alone is then
+no help, since it would discard what it takes. Statically there is a proof only where ``task_queues`` lists
+what workers consume by default and the name in the route is one slip of the finger from a listed one.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from celery_health.doctor.evidence import Evidence
+from celery_health.doctor.facts import EntryFacts
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import BOTH, Rule
-from celery_health.doctor.wording import is_typo
+from celery_health.doctor.rules.beat_task_unregistered import is_ours
+from celery_health.doctor.wording import is_typo, listed
 from celery_health.records import QueueState
 from celery_health.text.commands import add_consumer_command, worker_command
 
@@ -68,6 +71,12 @@ class QueueUnconsumed(Rule):
         names = sorted({name for queues in consumed.values() for name in queues})
         typo = next((name for name in names if is_typo(name, queue.name)), None)
         waiting = f" {queue.ready} wait there." if queue.ready else ""
+        unknown = _known_by_nobody(evidence, why)
+        if unknown:
+            waiting += (
+                f" No worker registers {listed(unknown)} either: one that is started for the queue alone "
+                f"would discard {'it' if len(unknown) == 1 else 'them'}."
+            )
         cancelled = next((w for w in evidence.workers if queue.name in w.cancelled_queues), None)
         if cancelled is not None:
             undo = add_consumer_command(evidence.app_name, queue.name, cancelled.hostname)
@@ -82,6 +91,13 @@ class QueueUnconsumed(Rule):
             fix = f"Start a worker for it: {worker_command(evidence.app_name, [queue.name])}"
             if consumed:
                 fix += f", or have one take it too: {worker_command(evidence.app_name, [*names, queue.name])}"
+            # Of an entry that should be ours, E101 says what to do first.
+            if unknown and not any(is_ours(evidence, entry) for entry in _entries(evidence, why)):
+                fix = (
+                    f"If workers of another project take {listed(unknown)}, add '{queue.name}' to "
+                    "IGNORED_QUEUES. Else name a task that workers register, or give them the code; then: "
+                    f"{fix[0].lower()}{fix[1:]}"
+                )
         return self.finding(
             Kind.QUEUE,
             queue.name,
@@ -109,6 +125,20 @@ def misspelt_queue(evidence: Evidence, queue: str) -> str | None:
     if not evidence.conf.declares_queues or queue in evidence.declared_queues:
         return None
     return next((name for name in sorted(evidence.declared_queues) if is_typo(queue, name)), None)
+
+
+def _known_by_nobody(evidence: Evidence, why: tuple[str, ...]) -> list[str]:
+    """Return the tasks that go to a queue, if no worker that lives registers one; none where that is open."""
+    told = all(worker.registered is not None for worker in evidence.workers)
+    entries = _entries(evidence, why)
+    if not told or not evidence.workers or {f"beat:{entry.name}" for entry in entries} != set(why):
+        return []
+    tasks = {entry.task for entry in entries}
+    return [] if tasks & evidence.all_names else sorted(tasks)
+
+
+def _entries(evidence: Evidence, why: tuple[str, ...]) -> list[EntryFacts]:
+    return [entry for entry in evidence.all_entries if f"beat:{entry.name}" in why]
 
 
 def _subject(why: tuple[str, ...]) -> str:

@@ -31,7 +31,7 @@ class RouteMatchesNothing(Rule):
         for route in evidence.routes:
             if route.matches or not _is_own(evidence, route) or right_key(evidence, route) is not None:
                 continue
-            if any(_takes(route, name) for name in evidence.all_names - frozenset(evidence.tasks)):
+            if any(takes(route, name) for name in evidence.all_names - frozenset(evidence.tasks)):
                 continue  # a worker of another code base has it
             yield self.finding(
                 Kind.ROUTE,
@@ -47,5 +47,6 @@ def _is_own(evidence: Evidence, route: RouteFacts) -> bool:
     return literal is not None and literal.group(1) in evidence.own_packages
 
 
-def _takes(route: RouteFacts, name: str) -> bool:
+def takes(route: RouteFacts, name: str) -> bool:
+    """Say whether a key would match a name that is not registered here."""
     return fnmatch.fnmatchcase(name, route.key) if "*" in route.key else route.key == name

@@ -9,6 +9,7 @@ like it: the same last part, or one slip of the finger away. Other keys that mat
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import ClassVar
@@ -36,7 +37,11 @@ class RouteMisspelt(Rule):
                     Kind.ROUTE,
                     route.key,
                     f"Route '{route.key}' matches no task: those it is meant for do not get {route.target}.",
-                    evidence={"nearest": right, "target": route.target},
+                    evidence={
+                        "nearest": right,
+                        "target": route.target,
+                        "tasks": [name for name in _unrouted(evidence) if fnmatch.fnmatchcase(name, right)],
+                    },
                     fix=f"Write '{right}'.",
                 )
 
@@ -45,8 +50,7 @@ def right_key(evidence: Evidence, route: RouteFacts) -> str | None:
     """Return the key that was meant by one that matches nothing; None when nobody can say."""
     if route.matches or route.key in evidence.all_names:
         return None
-    routed = {name for other in evidence.routes for name in other.matches}
-    unrouted = [task.name for task in evidence.own_tasks if task.name not in routed]
+    unrouted = _unrouted(evidence)
     if route.is_pattern:
         return _right_glob(route.key, unrouted)
     last = route.key.rpartition(".")[2]
@@ -56,6 +60,11 @@ def right_key(evidence: Evidence, route: RouteFacts) -> str | None:
     slips = [name for name in unrouted if is_typo(route.key, name)]
     near = slips or get_close_matches(route.key, unrouted, 1, 0.9)
     return near[0] if near else None
+
+
+def _unrouted(evidence: Evidence) -> list[str]:
+    routed = {name for other in evidence.routes for name in other.matches}
+    return [task.name for task in evidence.own_tasks if task.name not in routed]
 
 
 def _right_glob(key: str, unrouted: list[str]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
@@ -17,7 +18,7 @@ from celery_health.doctor.static.entries import configured_entries
 from celery_health.doctor.static.modules import code_facts
 from celery_health.doctor.static.names import django_facts
 from celery_health.doctor.static.queues import declared_queues
-from celery_health.doctor.static.routes import route_facts
+from celery_health.doctor.static.routes import ignored_routes, route_facts
 from celery_health.doctor.static.tasks import task_facts
 from celery_health.exceptions import ConfigurationError
 from celery_health.text.masking import describe_error
@@ -48,6 +49,7 @@ def gather_static(app: Celery, settings: Settings, *, source: Any = None) -> Evi
     entries = tuple(configured_entries(app, resolver))
     own_packages = _own_packages(tasks)
     django = django_facts(app, source)
+    django = replace(django, ignored_routes=ignored_routes(app, source, django.ignored))
     unknown = [entry.task for entry in entries if entry.task not in tasks]
     return Evidence(
         app_name=facts_of(app, settings).name,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from celery_health.doctor.facts import RouteFacts
+from celery_health.doctor.facts import IgnoredSetting, RouteFacts
 from celery_health.doctor.static.queues import queue_in
 
 if TYPE_CHECKING:
@@ -35,16 +35,7 @@ class _Key:
 
 def route_facts(app: Celery) -> Iterator[RouteFacts]:
     """Yield every key, in the order of asking; routers that are code have none."""
-    keys = list(_keys(app.conf.task_routes))
-    exact = {(key.router, key.text): key for key in keys if key.pattern is None}
-    routers = sorted({key.router for key in keys})
-    # The bound method: it is called for each pattern with each task.
-    patterns: list[list[tuple[_Matches, _Key]]] = [
-        [(key.pattern.match, key) for key in keys if key.router == router and key.pattern is not None]
-        for router in routers
-    ]
-    for name in app.tasks:
-        _match(str(name), exact, patterns, routers)
+    keys = _matched(app, app.conf.task_routes)
     for key in keys:
         options = key.target if isinstance(key.target, Mapping) else {}
         mine = set(key.matches)
@@ -62,6 +53,36 @@ def route_facts(app: Celery) -> Iterator[RouteFacts]:
             priority=options.get("priority"),
             queue_declaration=queue_in(app, options, f"route {key.text!r}"),
         )
+
+
+def ignored_routes(app: Celery, source: Any, ignored: Iterable[IgnoredSetting]) -> tuple[str, ...]:
+    """Return the registered tasks that routes in settings which have no effect would send somewhere."""
+    found: set[str] = set()
+    for setting in ignored:
+        if setting.key != "task_routes":
+            continue
+        conf: Any = app.conf
+        written = conf.maps[0].get("task_routes") if setting.is_assigned else getattr(source, setting.name)
+        try:
+            found.update(name for key in _matched(app, written) for name in key.matches)
+        except Exception:  # whatever stands there: nobody reads it
+            continue
+    return tuple(sorted(found))
+
+
+def _matched(app: Celery, routes: Any) -> list[_Key]:
+    """Return the keys of `routes` with the registered tasks that each matches and wins."""
+    keys = list(_keys(routes))
+    exact = {(key.router, key.text): key for key in keys if key.pattern is None}
+    routers = sorted({key.router for key in keys})
+    # The bound method: it is called for each pattern with each task.
+    patterns: list[list[tuple[_Matches, _Key]]] = [
+        [(key.pattern.match, key) for key in keys if key.router == router and key.pattern is not None]
+        for router in routers
+    ]
+    for name in app.tasks:
+        _match(str(name), exact, patterns, routers)
+    return keys
 
 
 def _match(

@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 from django.core.management.color import Style
 
 from celery_health.doctor.body import report_body
-from celery_health.doctor.findings import DoctorReport, Finding, Scope, Severity
+from celery_health.doctor.findings import DoctorReport, Finding, Scope, Severity, by_depth
 from celery_health.management.subcommands.base import UsageError
 from celery_health.management.terminal import Terminal
 from celery_health.text.formats import plural
@@ -20,6 +20,7 @@ HELP: Final = "Find what fails silently, with its proof and its fix."
 OK: Final = 0
 FOUND: Final = 1
 COULD_NOT_LOOK: Final = 2
+_INDENT: Final = "      "
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -70,9 +71,12 @@ def render(report: DoctorReport, style: Style) -> Iterator[str]:
     yield headline(report, style)
     if report.unanswered:
         yield style.WARNING(printable(report.unanswered))
-    for finding in report.findings:
-        yield ""
-        yield from _finding(finding, style)
+    for finding, depth in by_depth(report.findings):
+        # What only follows stands right beneath its cause, and reads as part of it.
+        if depth == 0:
+            yield ""
+        for line in _finding(finding, style):
+            yield f"{_INDENT * depth}{line}"
     if report.notes:
         yield ""
         for note in report.notes:
@@ -91,12 +95,15 @@ def headline(report: DoctorReport, style: Style) -> str:
     names = ((Severity.ERROR, "error"), (Severity.WARNING, "warning"), (Severity.INFO, "hint"))
     counts = [plural(report.count(severity), name) for severity, name in names if report.count(severity)]
     paint = {Severity.ERROR: style.ERROR, Severity.WARNING: style.WARNING, Severity.INFO: style.NOTICE}
-    return paint[report.findings[0].severity](f"{', '.join(counts)} ({how}{silenced}).")
+    worst = report.worst or Severity.INFO
+    return paint[worst](f"{', '.join(counts)} ({how}{silenced}).")
 
 
 def _finding(finding: Finding, style: Style) -> Iterator[str]:
     paint = {Severity.ERROR: style.ERROR, Severity.WARNING: style.WARNING, Severity.INFO: style.NOTICE}
     yield f"{paint[finding.severity](finding.code)}  {printable(finding.message)}"
+    if finding.because is not None:
+        yield f"      Follows from {printable(finding.because)}."
     yield f"      Fix: {printable(finding.fix)}"
     yield f"      {finding.rule}: {finding.docs}"
 
