@@ -35,6 +35,12 @@ class TaskFacts:
     """How long a run may take by its own word (``expected=``)."""
     queue_declaration: QueueFacts | None = None
     """The ``kombu.Queue`` that its options bring along."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of its attributes those that say how it is sent (``queue``, ``priority``, ...), as plain values."""
+    call_error: str | None = None
+    """Why each call of it raises."""
+    expires_seconds: float | None = None
+    """How long its messages are good for, by its own word."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +77,12 @@ class EntryFacts:
     countdown_seconds: float | None = None
     priority: int | None = None
     queue_declaration: QueueFacts | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """As plain values, without those that have none."""
+    call_error: str | None = None
+    """Why beat's sending raises, with these options."""
+    expires_seconds: float | None = None
+    """How long its messages are good for, by its own word; None of an ``expires`` that is a date."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,6 +140,8 @@ class RouteFacts:
     option_names: tuple[str, ...] = ()
     priority: int | None = None
     queue_declaration: QueueFacts | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """As plain values, without those that have none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,6 +181,20 @@ class ConfFacts:
     """From Django's: the two zones have different clocks at some time of the year."""
     publishes_elsewhere: bool = False
     """``broker_write_url`` and ``broker_read_url`` differ."""
+    connection_retry: bool = True
+    """``broker_connection_retry``."""
+    is_startup_retry_set: bool = False
+    """``broker_connection_retry_on_startup`` is set, to whatever."""
+    is_cancel_on_loss_set: bool = False
+    """``worker_cancel_long_running_tasks_on_connection_loss`` is set, to whatever."""
+    form_of_routes: str = ""
+    """``dict`` or ``list``; empty without ``task_routes``."""
+    has_annotations: bool = False
+    """``task_annotations`` is set."""
+    most_tasks_per_child: int | None = None
+    """``worker_max_tasks_per_child``."""
+    most_memory_per_child: int | None = None
+    """``worker_max_memory_per_child``, kB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,6 +224,8 @@ class DjangoFacts:
     ignored: tuple[IgnoredSetting, ...] = ()
     ignored_routes: tuple[str, ...] = ()
     """Registered tasks that routes which have no effect would send somewhere."""
+    old_names: Mapping[str, str] = field(default_factory=dict)
+    """Names from before Celery 4 that count here → the option that each means."""
     masked_entries: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Where a schedule stands → those of its entries that beat never sees."""
     schedule_source: str = "app.conf.beat_schedule"

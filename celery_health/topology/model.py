@@ -31,6 +31,8 @@ class Destination:
     """Queues of this app whose bindings match; None when the exchange is none of this app's."""
     is_broadcast: bool = False
     """Every consumer has a queue of its own: none of them can be expected by name."""
+    dropped: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """``exchange`` and ``routing_key`` as they were asked for, where Celery takes neither."""
 
     @property
     def declares_queue(self) -> bool:

@@ -59,7 +59,13 @@ class Resolver:
             queue = self.queues[queue]
         if exchange_type is None:
             exchange_type = queue.exchange.type if queue is not None and queue.exchange else "direct"
+        dropped = {}
         if (not exchange or not key) and exchange_type == "direct":
+            dropped = {
+                option: str(getattr(value, "name", value))
+                for option, value in (("exchange", exchange), ("routing_key", key))
+                if value
+            }
             exchange, key = "", getattr(queue, "name", None)
         elif exchange is None and queue is not None:
             exchange = (queue.exchange and queue.exchange.name) or self._app.amqp.default_exchange
@@ -74,6 +80,7 @@ class Resolver:
             queue=None if queue is None else str(queue.name),
             is_broadcast=is_broadcast,
             reaches=None if is_broadcast else self.reached(exchange, key, queue),
+            dropped=dropped,
         )
 
     def reached(self, exchange: str, key: str | None, queue: Any = None) -> tuple[str, ...] | None:

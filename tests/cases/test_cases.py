@@ -8,7 +8,14 @@ import pytest
 
 from celery_health.doctor.findings import DoctorReport
 from celery_health.doctor.rules import RULES
-from tests.cases import broken_live, broken_static, sound_live, sound_static  # noqa: F401 - they fill the lists
+from tests.cases import (  # noqa: F401 - they fill the lists
+    broken_live,
+    broken_options,
+    broken_static,
+    sound_live,
+    sound_options,
+    sound_static,
+)
 from tests.cases.support import BROKEN, SOUND, Case, a_project
 
 pytestmark = [

@@ -99,7 +99,7 @@ def main() -> None:
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.project.settings")
     django.setup()
-    from tests.cases import broken_live, broken_static  # noqa: F401 - they fill the list
+    from tests.cases import broken_live, broken_options, broken_static  # noqa: F401 - they fill the list
 
     for name, text in pages().items():
         (FOLDER / name).write_text(text)

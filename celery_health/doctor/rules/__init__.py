@@ -20,6 +20,7 @@ from celery_health.doctor.rules.crontab_every_minute import CrontabEveryMinute
 from celery_health.doctor.rules.dead_letters_forgotten import DeadLettersForgotten
 from celery_health.doctor.rules.dead_letters_full import DeadLettersFull
 from celery_health.doctor.rules.delivery_ack_timeout import DeliveryAckTimeout
+from celery_health.doctor.rules.destination_ignored import DestinationIgnored
 from celery_health.doctor.rules.exchange_undeclared import ExchangeUndeclared
 from celery_health.doctor.rules.lost_with_worker import LostWithWorker
 from celery_health.doctor.rules.message_duplicated import MessageDuplicated
@@ -27,6 +28,7 @@ from celery_health.doctor.rules.message_unbound import MessageUnbound
 from celery_health.doctor.rules.module_imported_twice import ModuleImportedTwice
 from celery_health.doctor.rules.no_time_limits import NoTimeLimits
 from celery_health.doctor.rules.option_misspelt import OptionMisspelt
+from celery_health.doctor.rules.options_refused import OptionsRefused
 from celery_health.doctor.rules.pickle_accepted import PickleAccepted
 from celery_health.doctor.rules.prefetch_hoards import PrefetchHoards
 from celery_health.doctor.rules.priority_ignored import PriorityIgnored
@@ -51,6 +53,7 @@ from celery_health.doctor.rules.serializer_refused import SerializerRefused
 from celery_health.doctor.rules.setting_ignored import SettingIgnored
 from celery_health.doctor.rules.silenced_unknown import SilencedUnknown
 from celery_health.doctor.rules.socket_timeout_missing import SocketTimeoutMissing
+from celery_health.doctor.rules.soft_limit_unreached import SoftLimitUnreached
 from celery_health.doctor.rules.task_name_taken import TaskNameTaken
 from celery_health.doctor.rules.task_unroutable import TaskUnroutable
 from celery_health.doctor.rules.tasks_unimported import TasksUnimported
@@ -92,6 +95,8 @@ _RULES: Final[Sequence[Rule]] = (
     OptionMisspelt(),
     UnackedOrphaned(),
     DeadLettersFull(),
+    DestinationIgnored(),
+    OptionsRefused(),
     # It will bite.
     ArgumentsMisfit(),
     TimezoneUnchosen(),
@@ -111,6 +116,7 @@ _RULES: Final[Sequence[Rule]] = (
     BeatEmpty(),
     BeatsDoubled(),
     WorkersDoubled(),
+    SoftLimitUnreached(),
     # Hints.
     RouteMatchesNothing(),
     QueueUndeclared(),

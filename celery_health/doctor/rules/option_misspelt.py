@@ -17,6 +17,8 @@ from celery_health.doctor.rules.base import Rule
 #: What ``Celery.send_task``, ``AMQP.send_task_message`` and ``kombu.Producer.publish`` take.
 KNOWN_OPTIONS: Final = frozenset(
     {
+        # These three raise, where the call has them already: another rule's (options-refused).
+        "args", "kwargs", "name",
         "queue", "exchange", "exchange_type", "routing_key", "priority", "countdown", "eta", "expires",
         "expiration", "serializer", "compression", "delivery_mode", "mandatory", "immediate", "headers",
         "properties", "retry", "retry_policy", "time_limit", "soft_time_limit", "ignore_result", "link",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -55,8 +56,28 @@ def conf_facts(app: Celery, django_zone: str | None) -> ConfFacts:
         timezone=str(app.timezone),
         timezone_is_explicit=bool(conf.get("timezone")),
         timezone_differs=_differ(app.timezone, django_zone),
+        connection_retry=bool(conf.broker_connection_retry),
+        is_startup_retry_set=conf.broker_connection_retry_on_startup is not None,
+        is_cancel_on_loss_set=_is_set(conf, "worker_cancel_long_running_tasks_on_connection_loss"),
+        form_of_routes=_form_of_routes(conf.task_routes),
+        has_annotations=bool(conf.task_annotations),
+        most_tasks_per_child=conf.worker_max_tasks_per_child,
+        most_memory_per_child=conf.worker_max_memory_per_child,
         publishes_elsewhere=conf.broker_write_url != conf.broker_read_url,
     )
+
+
+def _is_set(conf: Any, option: str) -> bool:
+    """Say whether somebody set an option: its value comes from another place than Celery's defaults."""
+    names = conf._to_keys(option)
+    return any(name in mapping for mapping in conf.maps[:-1] for name in names)
+
+
+def _form_of_routes(routes: Any) -> str:
+    """Return ``dict``, ``list`` for what is asked one by one, or nothing."""
+    if not routes:
+        return ""
+    return "dict" if isinstance(routes, Mapping) else "list"
 
 
 def _serializer_names(accepted: Any) -> frozenset[str]:

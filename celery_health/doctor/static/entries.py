@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from celery.schedules import crontab, schedule
 
 from celery_health.doctor.facts import CrontabFacts, EntryFacts
+from celery_health.doctor.static.options import call_error, plain
 from celery_health.doctor.static.queues import queue_in
 from celery_health.doctor.static.tasks import route
 from celery_health.topology import Resolver, configured_schedule, entry_options
@@ -51,6 +52,9 @@ def entry_facts(
         countdown_seconds=_number(options.get("countdown")),
         priority=options.get("priority"),
         queue_declaration=queue_in(app, options, f"beat entry {name!r}"),
+        options=plain(options),
+        call_error=call_error(options),
+        expires_seconds=_number(options.get("expires")),
     )
 
 

@@ -41,6 +41,7 @@ def django_facts(app: Celery, settings: Any) -> DjangoFacts:
         namespace=namespace,
         reads_django_settings=_is_django(source) or source is settings,
         ignored=(*_ignored(conf, settings, names, namespace), *_assigned_in_vain(conf)),
+        old_names=dict(_old_names(conf, settings, names, namespace)),
         masked_entries=dict(_masked_entries(conf, settings, names, namespace)),
         schedule_source="app.conf.beat_schedule"
         if "beat_schedule" in conf.maps[0] and conf.maps[0]["beat_schedule"] is conf.beat_schedule
@@ -83,6 +84,21 @@ def _ignored(conf: Any, settings: Any, names: list[str], namespace: str | None) 
         value, effective = getattr(settings, name), getattr(conf, key)
         if not _equal(value, effective) and _equal(effective, _DEFAULTS[key]):
             yield IgnoredSetting(name=name, key=key, right_name=f"{namespace or 'CELERY'}_{key.upper()}")
+
+
+def _old_names(
+    conf: Any, settings: Any, names: list[str], namespace: str | None
+) -> Iterator[tuple[str, str]]:
+    """Yield the names from before Celery 4 whose value counts, and is no default, and the options meant."""
+    for name in names:
+        key = _option(name, namespace)
+        if key is None or name not in _TO_NEW_KEY or name == f"{namespace}_{key.upper()}":
+            continue
+        value = getattr(settings, name)
+        if key in conf.maps[0] or _equal(value, _DEFAULTS[key]):
+            continue
+        if _equal(value, getattr(conf, key)):
+            yield name, key
 
 
 def _assigned_in_vain(conf: Any) -> Iterator[IgnoredSetting]:

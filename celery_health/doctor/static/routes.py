@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from celery_health.doctor.facts import IgnoredSetting, RouteFacts
+from celery_health.doctor.static.options import plain
 from celery_health.doctor.static.queues import queue_in
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def route_facts(app: Celery) -> Iterator[RouteFacts]:
     keys = _matched(app, app.conf.task_routes)
     for key in keys:
         options = key.target if isinstance(key.target, Mapping) else {}
+        written = {"queue": key.target} if isinstance(key.target, str) else options
         mine = set(key.matches)
         yield RouteFacts(
             key=key.text,
@@ -52,6 +54,7 @@ def route_facts(app: Celery) -> Iterator[RouteFacts]:
             option_names=tuple(str(option) for option in options),
             priority=options.get("priority"),
             queue_declaration=queue_in(app, options, f"route {key.text!r}"),
+            options=plain(written),
         )
 
 

@@ -9,6 +9,7 @@ from celery import Task as CeleryTask
 from kombu import Queue
 
 from celery_health.doctor.facts import TaskFacts
+from celery_health.doctor.static.options import sending_attributes, task_error
 from celery_health.doctor.static.queues import queue_facts
 from celery_health.monitoring import options_of
 from celery_health.text.masking import describe_error
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
     from celery import Celery
 
 
-class _Limits(NamedTuple):
-    """The time limits of the app, for tasks without their own; as they are configured."""
+class _Defaults(NamedTuple):
+    """What the app has for tasks without their own; as it is configured."""
 
     hard: Any
     soft: Any
+    priority: Any
 
 
 def task_facts(app: Celery, resolver: Resolver | None) -> Mapping[str, TaskFacts]:
@@ -30,9 +32,11 @@ def task_facts(app: Celery, resolver: Resolver | None) -> Mapping[str, TaskFacts
     own = frozenset(own_tasks(app))
     conf: Any = app.conf
     # Read once: each reading goes through all of Django's settings.
-    limits = _Limits(hard=conf.task_time_limit, soft=conf.task_soft_time_limit)
+    defaults = _Defaults(
+        hard=conf.task_time_limit, soft=conf.task_soft_time_limit, priority=conf.task_default_priority
+    )
     return {
-        str(name): _facts(app, str(name), task, resolver, limits)
+        str(name): _facts(app, str(name), task, resolver, defaults)
         if name in own
         # Nothing is said of other people's tasks but their names.
         else TaskFacts(name=str(name), module=type(task).__module__, is_own=False)
@@ -52,7 +56,7 @@ def route(
         return None, describe_error(error)
 
 
-def _facts(app: Celery, name: str, task: Any, resolver: Resolver | None, limits: _Limits) -> TaskFacts:
+def _facts(app: Celery, name: str, task: Any, resolver: Resolver | None, defaults: _Defaults) -> TaskFacts:
     destination, error = route(resolver, name, {})
     options = options_of(task)
     queue = getattr(task, "queue", None)
@@ -66,12 +70,15 @@ def _facts(app: Celery, name: str, task: Any, resolver: Resolver | None, limits:
         serializer=task.serializer,
         acks_late=bool(task.acks_late),
         survives_lost_worker=bool(task.reject_on_worker_lost or getattr(task, "retry_on_worker_lost", False)),
-        time_limit_seconds=_seconds(task.time_limit or limits.hard),
-        soft_time_limit_seconds=_seconds(task.soft_time_limit or limits.soft),
+        time_limit_seconds=_seconds(task.time_limit or defaults.hard),
+        soft_time_limit_seconds=_seconds(task.soft_time_limit or defaults.soft),
         ignores_result=bool(task.ignore_result),
         longest_retry_seconds=_longest_retry(task),
         expected_seconds=None if options is None else options.expected_seconds,
         queue_declaration=queue_facts(app, queue, f"task {name!r}") if isinstance(queue, Queue) else None,
+        options=sending_attributes(task, defaults.priority),
+        call_error=task_error(task),
+        expires_seconds=_seconds(task.expires),
     )
 
 

@@ -1,0 +1,179 @@
+"""Options of routes, tasks and entries that do not do what they say."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from kombu import Exchange, Queue
+
+from tests.cases.support import Project, broken
+
+MEDIA = Exchange("media", type="topic")
+
+# Destinations ------------------------------------------------------------------------------------------
+
+
+@broken("W127:route:shop.mail", fix="Write {'queue': 'mails'}.")
+def a_route_has_the_routing_key_of_another_queue_alone(p: Project) -> None:
+    p.tasks("shop.mail", "shop.clean")
+    p.conf(
+        task_queues=[Queue("celery"), Queue("mails", routing_key="mails")],
+        task_routes={"shop.mail": {"routing_key": "mails"}},
+    )
+
+
+@broken("W127:route:shop.*", fix="Write {'queue': 'video', 'routing_key': 'video.cut'}.")
+def a_route_has_a_key_that_a_topic_queue_would_take(p: Project) -> None:
+    p.tasks("shop.cut", "shop.mix")
+    p.conf(
+        task_queues=[Queue("celery"), Queue("video", MEDIA, routing_key="video.*")],
+        task_routes={"shop.*": {"routing_key": "video.cut"}},
+    )
+
+
+@broken("W127:route:shop.mail", fix="Name the queue that is meant")
+def a_route_has_a_routing_key_that_nobody_knows(p: Project) -> None:
+    p.tasks("shop.mail", "shop.clean")
+    p.conf(task_routes={"shop.mail": {"routing_key": "mails"}})
+
+
+@broken("W127:route:shop.mail", fix="Write {'queue': 'mails'}.")
+def a_route_has_the_name_of_a_queue_that_another_route_names(p: Project) -> None:
+    p.tasks("shop.mail", "shop.letter")
+    p.conf(task_routes={"shop.mail": {"routing_key": "mails"}, "shop.letter": {"queue": "mails"}})
+
+
+@broken("W127:task:shop.mail", fix="Write {'queue': 'mails'}.")
+def a_router_that_is_code_gives_a_key_alone(p: Project) -> None:
+    def router(name: str, *args: object, **kwargs: object) -> dict[str, str] | None:
+        return {"routing_key": "mails"} if name == "shop.mail" else None
+
+    p.tasks("shop.mail", "shop.clean")
+    p.conf(task_queues=[Queue("celery"), Queue("mails", routing_key="mails")], task_routes=(router,))
+
+
+@broken("W127:beat_entry:mail", fix="Write {'queue': 'mails'}.")
+def an_entry_has_a_routing_key_beside_the_queue_of_its_route(p: Project) -> None:
+    p.tasks("shop.mail")
+    p.conf(
+        task_queues=[Queue("celery"), Queue("mails", routing_key="mails")],
+        task_routes={"shop.mail": {"queue": "celery"}},
+    )
+    p.beat("shop.mail", "mail", options={"routing_key": "mails"})
+
+
+@broken("W127:route:shop.mail", fix="Write {'queue': 'mails'} for queue 'mails', or leave the other out.")
+def a_route_has_one_queue_and_the_key_of_another(p: Project) -> None:
+    p.tasks("shop.mail")
+    p.conf(
+        task_queues=[Queue(name, routing_key=name) for name in ("celery", "mails", "reports")],
+        task_routes={"shop.mail": {"queue": "reports", "routing_key": "mails"}},
+    )
+
+
+@broken("W127:route:shop.cut", fix="Write {'queue': 'video'}.")
+def a_route_has_an_exchange_alone(p: Project) -> None:
+    p.tasks("shop.cut", "shop.clean")
+    p.conf(
+        task_queues=[Queue("celery"), Queue("video", MEDIA, routing_key="video.*")],
+        task_routes={"shop.cut": {"exchange": "media"}},
+    )
+
+
+@broken("W127:beat_entry:cut", fix="Write {'queue': 'video'}.")
+def an_entry_has_an_exchange_alone(p: Project) -> None:
+    p.tasks("shop.cut")
+    p.conf(task_queues=[Queue("celery"), Queue("video", MEDIA, routing_key="video.*")])
+    p.beat("shop.cut", "cut", options={"exchange": "media"})
+
+
+@broken(
+    "W127:route:shop.mix",
+    fix="Write {'queue': 'audio'} alone, or {'queue': 'video', 'routing_key': 'video.mix'}.",
+)
+def a_route_has_one_topic_queue_and_the_key_of_another(p: Project) -> None:
+    p.tasks("shop.mix", "shop.clean")
+    p.conf(
+        task_queues=[
+            Queue("celery"),
+            Queue("video", MEDIA, routing_key="video.*"),
+            Queue("audio", MEDIA, routing_key="audio.*"),
+        ],
+        task_routes={"shop.mix": {"queue": "audio", "routing_key": "video.mix"}},
+    )
+
+
+@broken("W127:route:shop.mail", fix="app.conf.task_annotations = {'shop.mail': {'queue': 'mails'}}")
+def a_route_of_a_task_that_has_a_queue_of_its_own(p: Project) -> None:
+    p.tasks("shop.mail", queue="post")
+    p.conf(task_routes={"shop.mail": {"queue": "mails"}})
+
+
+# Calls that never come to a run ------------------------------------------------------------------------
+
+
+@broken("W128:task:shop.render", fix="app.conf.task_annotations = {'shop.render': {'soft_time_limit': 27}}")
+def a_soft_limit_is_longer_than_the_hard_one(p: Project) -> None:
+    p.tasks("shop.render", time_limit=30, soft_time_limit=45)
+
+
+@broken("W128:task:shop.render", fix="expires=3600 on the task")
+def a_task_expires_by_a_timedelta(p: Project) -> None:
+    p.tasks("shop.render", expires=timedelta(hours=1))
+
+
+@broken("W128:task:shop.render", fix="expires=3600 on the task")
+def a_task_expires_at_once(p: Project) -> None:
+    p.tasks("shop.render", expires=0)
+
+
+@broken("W128:route:shop.mail", fix="Move 'expires' and 'time_limit' from the route to the task")
+def a_route_has_options_that_belong_to_a_call(p: Project) -> None:
+    p.tasks("shop.mail")
+    p.conf(task_routes={"shop.mail": {"queue": "mails", "expires": 60, "time_limit": 20}})
+
+
+@broken("W128:beat_entry:report", fix="Write 'args' and 'kwargs' beside 'options'")
+def an_entry_has_its_arguments_among_the_options(p: Project) -> None:
+    p.tasks("shop.report")
+    p.beat("shop.report", "report", options={"kwargs": {"days": 1}})
+
+
+@broken("W128:beat_entry:report", fix="'expires': 3600")
+def an_entry_expires_by_a_timedelta(p: Project) -> None:
+    p.tasks("shop.report")
+    p.beat("shop.report", "report", options={"expires": timedelta(hours=1)})
+
+
+@broken("W128:beat_entry:report", fix="'expires': 1200 in its options, or none.")
+def an_entry_expires_before_its_countdown_is_over(p: Project) -> None:
+    p.tasks("shop.report")
+    p.beat("shop.report", "report", options={"countdown": 600, "expires": 300})
+
+
+# Limits ------------------------------------------------------------------------------------------------
+
+
+@broken("W221:setting:task_soft_time_limit", fix="app.conf.task_soft_time_limit = 54")
+def both_limits_of_the_app_are_the_same(p: Project) -> None:
+    p.tasks("shop.render", "shop.clean")
+    p.conf(task_soft_time_limit=60)
+
+
+@broken("W221:task:shop.render", fix="app.conf.task_annotations = {'shop.render': {'soft_time_limit': 27}}")
+def both_limits_of_a_task_are_the_same(p: Project) -> None:
+    p.tasks("shop.render", time_limit=30, soft_time_limit=30)
+    p.tasks("shop.clean")
+
+
+@broken("W221:setting:task_time_limit", fix="app.conf.task_annotations = {'shop.render': {'time_limit': 66}}")
+def a_task_has_the_hard_limit_of_the_app_as_its_soft_one(p: Project) -> None:
+    p.tasks("shop.render", soft_time_limit=60)
+    p.tasks("shop.clean")
+
+
+@broken("W221:beat_entry:render", fix="'soft_time_limit': 27 in its options.")
+def an_entry_has_a_hard_limit_below_the_soft_one_of_the_app(p: Project) -> None:
+    p.tasks("shop.render")
+    p.conf(task_soft_time_limit=45)
+    p.beat("shop.render", "render", options={"time_limit": 30})

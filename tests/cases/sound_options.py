@@ -1,0 +1,91 @@
+"""Options of routes, tasks and entries that look odd, and do what they say."""
+
+from __future__ import annotations
+
+from kombu import Exchange, Queue
+
+from tests.cases.support import Project, sound
+
+MEDIA = Exchange("media", type="topic")
+
+
+@sound("destination-ignored")
+def keys_and_exchanges_that_are_the_queues_own(p: Project) -> None:
+    p.tasks("shop.mail", "shop.letter", "shop.clean", "shop.sweep")
+    p.conf(
+        task_queues=[Queue("celery"), Queue("mails", Exchange("post"), routing_key="mails.out")],
+        task_routes={
+            "shop.mail": {"queue": "mails", "routing_key": "mails.out"},
+            "shop.letter": {"queue": "mails", "exchange": "post"},
+            "shop.clean": {"routing_key": "celery"},
+        },
+    )
+    p.beat("shop.sweep", "sweep", options={"exchange": "celery", "routing_key": "celery"})
+
+
+@sound("destination-ignored")
+def a_key_of_the_projects_own_beside_a_queue(p: Project) -> None:
+    p.tasks("shop.mail", "shop.letter")
+    p.conf(
+        task_queues=[Queue("celery"), Queue("mails", routing_key="mails")],
+        task_routes={
+            "shop.mail": {"queue": "mails", "routing_key": "feed.import"},
+            # What many give to everything: the default queue's.
+            "shop.letter": {"queue": "mails", "routing_key": "celery"},
+        },
+    )
+
+
+@sound("destination-ignored")
+def a_routing_key_alone_on_a_topic_exchange(p: Project) -> None:
+    p.tasks("shop.cut", "shop.clean")
+    p.conf(
+        task_default_exchange="media",
+        task_default_exchange_type="topic",
+        task_default_routing_key="task.default",
+        task_queues=[Queue("celery", routing_key="task.#"), Queue("video", routing_key="video.#")],
+        task_routes={"shop.cut": {"routing_key": "task.cut"}},
+    )
+
+
+@sound("destination-ignored")
+def a_task_whose_queue_goes_before_a_pattern(p: Project) -> None:
+    p.tasks("shop.mail", queue="mails")
+    p.tasks("shop.letter", queue="mails")
+    p.conf(task_routes={"shop.*": {"queue": "rest"}, "shop.letter": {"queue": "mails"}})
+
+
+@sound("destination-ignored")
+def an_entry_that_chooses_another_queue_than_its_route(p: Project) -> None:
+    p.tasks("shop.mail")
+    p.conf(
+        task_queues=[Queue(name, routing_key=name) for name in ("celery", "mails", "night")],
+        task_routes={"shop.mail": {"queue": "mails", "routing_key": "mails"}},
+    )
+    p.beat("shop.mail", "mail", options={"queue": "night", "routing_key": "night"})
+
+
+@sound("options-refused", "soft-limit-unreached")
+def limits_and_expiry_in_every_place(p: Project) -> None:
+    p.tasks("shop.render", time_limit=600, soft_time_limit=540, expires=3600)
+    p.tasks("shop.draw", soft_time_limit=30)
+    p.tasks("shop.clean", expires=None)
+    p.conf(task_soft_time_limit=50, task_routes={"shop.draw": {"queue": "slow", "compression": "gzip"}})
+    p.beat(
+        "shop.clean",
+        "clean",
+        options={"countdown": 60, "expires": 120, "time_limit": 30, "soft_time_limit": 20},
+    )
+
+
+@sound("options-refused")
+def what_belongs_to_a_call_stands_in_a_route_that_wins_nothing(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.conf(task_routes={"warehouse.*": {"queue": "warehouse", "expires": 60}})
+
+
+@sound("soft-limit-unreached")
+def limits_that_no_pool_keeps(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.conf(task_soft_time_limit=60)
+    p.worker(pool="threads")
