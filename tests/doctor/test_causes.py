@@ -270,9 +270,9 @@ def test_checks__say_a_cause_once(
     settings.SILENCED_SYSTEM_CHECKS = silenced
 
     def build(p: Project) -> None:
-        p.package("mill", tasks="from celery import chord, shared_task\n@shared_task\ndef grind(): ...")
+        p.package("press", tasks="from celery import chord, shared_task\n@shared_task\ndef grind(): ...")
         p.settings.CELERY_RESULT_BACKEND = "redis://broker.invalid/1"  # which the app does not read
-        p.conf(imports=["mill.tasks"])
+        p.conf(imports=["press.tasks"])
 
     report = examine(build)
     messages = {one.id: one for one in _messages(report.findings)}
