@@ -39,7 +39,7 @@ class Evidence:
     bindings: tuple[Binding, ...] = ()
     """Of every queue that this app knows."""
     own_packages: frozenset[str] = frozenset()
-    """Top packages of the project's tasks and apps."""
+    """Packages of own tasks, and of the project's apps."""
     expected_queues: tuple[str, ...] = ()
     """``EXPECTED_QUEUES``."""
     ignored_queues: tuple[str, ...] = ()
@@ -84,8 +84,36 @@ class Evidence:
 
     @property
     def own_queues(self) -> frozenset[str]:
-        """Return the queues where the project's own tasks go: its workers are who consumes them."""
-        return frozenset(q for task in self.own_tasks if task.destination for q in task.destination.queues)
+        """Return the queues where tasks go that expect a consumer: those of the project's workers."""
+        tasks = (task for task in self.tasks.values() if task.expects_consumer)
+        return frozenset(queue for task in tasks if task.destination for queue in task.destination.queues)
+
+    def sent_to(self) -> dict[str, tuple[str, ...]]:
+        """Return queue → the tasks that go there: those that expect a consumer, and those that are seen.
+
+        Seen are the names that wait in a queue and that are registered, here or by a worker of the project;
+        where messages wait, also the tasks that go there and expect nothing while they are not sent.
+        """
+        held = self._held()
+        known = self.all_names
+        found: dict[str, set[str]] = {}
+        for task in self.tasks.values():
+            for queue in task.destination.queues if task.destination else ():
+                if task.expects_consumer or queue in held:
+                    found.setdefault(queue, set()).add(task.name)
+        for queue, waiting in (self.live.waiting if self.live else {}).items():
+            seen = known.intersection(waiting.names)
+            if seen:
+                # They are the proof; of the others some may wait further behind.
+                found[queue] = {*found.get(queue, ()), *seen}
+        return {queue: tuple(sorted(names)) for queue, names in sorted(found.items())}
+
+    def _held(self) -> frozenset[str]:
+        """Return the queues that hold messages."""
+        if self.live is None:
+            return frozenset()
+        filled = (queue.name for queue in self.live.snapshot.queues if queue.ready)
+        return frozenset([*filled, *self.live.abandoned])
 
     @property
     def workers(self) -> tuple[Worker, ...]:
@@ -120,4 +148,4 @@ class Evidence:
 
     def is_own_name(self, name: str) -> bool:
         """Say whether a task name, or the start of one, lies in a package of the project."""
-        return name.partition(".")[0] in self.own_packages
+        return any(name == package or name.startswith(f"{package}.") for package in self.own_packages)

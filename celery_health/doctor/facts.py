@@ -16,7 +16,11 @@ class TaskFacts:
     name: str
     module: str
     is_own: bool
-    """Defined by the project: not Celery's, not a library's."""
+    """Of the project or an installed app: not Celery's, not a library's (`topology.ownership`)."""
+    is_editable: bool = True
+    """Its file is the project's to change: no installed package's."""
+    expects_consumer: bool = True
+    """Somebody should consume its queue, though nothing shows that it is sent."""
     destination: Destination | None = None
     """Where it goes when it is sent without options; None when its routing raises."""
     routing_error: str | None = None
@@ -149,6 +153,8 @@ class ConfFacts:
     """What ``app.conf`` effectively holds: judged instead of names in settings, which may not count."""
 
     always_eager: bool = False
+    acks_late: bool = False
+    """``task_acks_late``: of all tasks that do not say otherwise."""
     default_queue: str = "celery"
     declares_queues: bool = False
     """``task_queues`` is set."""

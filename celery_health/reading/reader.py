@@ -138,7 +138,8 @@ class Reader:
         recorded = lines.recorded.read(_share(deadline, STORE_SHARE))
         topology = expecting(topology, recorded.beats, self.settings)
         known = self._queue_names(topology, recorded)
-        unknown = frozenset(recorded.sent_to).difference(known, self.settings.ignored_queues)
+        unknown = frozenset([*recorded.sent_to, *topology.optional_queues])
+        unknown = unknown.difference(known, self.settings.ignored_queues)
         names = sorted([*known, *unknown]) if unknown else known
         broker = lines.broker
         reading = _without_empty(broker.read(names, deadline), unknown)
@@ -290,7 +291,7 @@ def _share(deadline: Deadline, share: float) -> Deadline:
 
 
 def _without_empty(reading: BrokerReading, unknown: AbstractSet[str]) -> BrokerReading:
-    """Leave out the empty ones of the queues that are known from nothing but a message sent there once."""
+    """Leave out the empty ones of the queues where messages may come, or came once, and nobody has to be."""
     empty = {name for name in unknown if (queue := reading.queues.get(name)) and queue.ready == 0}
     if not empty:
         return reading

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from celery_health.topology.imports import import_tasks, is_own_module, is_own_path, own_tasks
+from celery_health.topology.imports import import_tasks
+from celery_health.topology.libraries import is_library
 from celery_health.topology.model import Binding, Destination, Topology
+from celery_health.topology.ownership import (
+    Expectations,
+    Owner,
+    Ownership,
+    is_own_path,
+    ownership_of,
+    root_package,
+)
 from celery_health.topology.reading import TopologyCache, read_topology
 from celery_health.topology.routing import Resolver, bindings_of
 from celery_health.topology.schedule import configured_schedule, entry_fields, entry_options
@@ -11,6 +20,9 @@ from celery_health.topology.schedule import configured_schedule, entry_fields, e
 __all__ = [
     "Binding",
     "Destination",
+    "Expectations",
+    "Owner",
+    "Ownership",
     "Resolver",
     "Topology",
     "TopologyCache",
@@ -19,8 +31,9 @@ __all__ = [
     "entry_fields",
     "entry_options",
     "import_tasks",
-    "is_own_module",
+    "is_library",
     "is_own_path",
-    "own_tasks",
+    "ownership_of",
     "read_topology",
+    "root_package",
 ]

@@ -62,7 +62,11 @@ class Topology:
     expected: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Queue → why somebody should consume it: ``task:<name>``, ``beat:<entry>``."""
     own_tasks: frozenset[str] = frozenset()
-    """Names of the tasks that this project defines."""
+    """Names of the tasks of this project and of its installed apps."""
+    project_tasks: frozenset[str] = frozenset()
+    """Those of the project itself: another project may have the same apps installed."""
+    optional_queues: frozenset[str] = frozenset()
+    """Queues where registered tasks go that expect nothing: looked at, and told of when something waits."""
     known_queues: tuple[str, ...] = ()
     """Every queue that the app declares, expected or not."""
     unrouted: Mapping[str, str] = field(default_factory=dict)

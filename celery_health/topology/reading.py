@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from kombu.common import Broadcast
 
 from celery_health.text.masking import describe_error
-from celery_health.topology.imports import import_tasks, own_tasks
+from celery_health.topology.imports import import_tasks
 from celery_health.topology.model import Destination, Topology
+from celery_health.topology.ownership import Expectations, Owner, ownership_of
 from celery_health.topology.routing import Resolver
 from celery_health.topology.schedule import configured_schedule, entry_options
 
@@ -23,9 +24,11 @@ def read_topology(app: Celery) -> Topology:
     """Return the topology of `app`, after importing its task modules the way a worker would."""
     import_tasks(app)
     resolver = Resolver(app)
+    expectations = Expectations(app, resolver)
+    owners = ownership_of(app).of_tasks(app)
     expected: dict[str, list[str]] = {}
+    optional: set[str] = set()
     unrouted: dict[str, str] = {}
-    own = own_tasks(app)
 
     def expect(reason: str, name: str, options: Mapping[str, Any]) -> None:
         try:
@@ -36,8 +39,11 @@ def read_topology(app: Celery) -> Topology:
         for queue in queues:
             expected.setdefault(queue, []).append(reason)
 
-    for name in own:
-        expect(f"task:{name}", name, {})
+    for name, owner in owners.items():
+        if _expects(expectations, name, owner):
+            expect(f"task:{name}", name, {})
+        elif not name.startswith("celery."):
+            optional |= _optional_queues(resolver, name)
     for entry, spec in configured_schedule(app).items():
         task = spec.get("task")
         if isinstance(task, str):
@@ -45,10 +51,26 @@ def read_topology(app: Celery) -> Topology:
     declared = [name for name, queue in app.amqp.queues.items() if not isinstance(queue, Broadcast)]
     return Topology(
         expected={queue: tuple(sorted(reasons)) for queue, reasons in expected.items()},
-        own_tasks=frozenset(own),
+        own_tasks=frozenset(name for name, owner in owners.items() if owner is not Owner.OTHER),
+        project_tasks=frozenset(name for name, owner in owners.items() if owner is Owner.PROJECT),
+        optional_queues=frozenset(optional.difference(declared, expected)),
         known_queues=tuple(dict.fromkeys([*declared, *expected])),
         unrouted=unrouted,
     )
+
+
+def _expects(expectations: Expectations, name: str, owner: Owner) -> bool:
+    try:
+        return expectations.expects(name, owner)
+    except Exception:  # the project's router, of somebody else's task: what it raises is told of own ones
+        return owner is not Owner.OTHER
+
+
+def _optional_queues(resolver: Resolver, name: str) -> frozenset[str]:
+    try:
+        return frozenset(resolver.resolve(name, {}).queues)
+    except Exception:  # nobody is said to send it
+        return frozenset()
 
 
 def _expected_queues(destination: Destination) -> tuple[str, ...]:

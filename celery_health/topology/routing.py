@@ -49,6 +49,14 @@ class Resolver:
         defaults = task._get_exec_options() if task is not None else {}
         return self.destination(self._router.route({**defaults, **options}, name, task_type=task))
 
+    def routed(self, name: str) -> Destination:
+        """Return where the routes alone send a task, whatever its own options say.
+
+        Raises:
+            Exception: whatever a router of the project raises.
+        """
+        return self.destination(self._router.route({}, name, task_type=self._app.tasks.get(name)))
+
     def destination(self, routed: Mapping[str, Any]) -> Destination:
         """Return what ``AMQP.send_task_message`` makes of the router's answer (celery/app/amqp.py)."""
         queue, exchange, key = routed.get("queue"), routed.get("exchange"), routed.get("routing_key")

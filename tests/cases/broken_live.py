@@ -31,6 +31,9 @@ from celery_health.topology import Resolver
 from tests.cases.support import TAKEN_AT, Project, broken
 
 MEDIA = Exchange("media", type="topic")
+#: Of packages that are installed.
+TASK = "from celery import shared_task\n\n@shared_task\ndef send(): ...\n"
+TO_DEFAULT = TASK.replace("@shared_task", "@shared_task(queue='default')")
 
 
 def table_entry(p: Project, name: str, task: str, source: str = "django_celery_beat") -> EntryFacts:
@@ -105,6 +108,41 @@ def a_worker_was_started_with_a_misspelt_q(p: Project) -> None:
     p.conf(task_routes={"shop.report": {"queue": "reports"}})
     p.worker(queues=["celery", "reprots"])
     p.queue("reports", ready=35)
+
+
+@broken("E104:queue:default", fix="celery -A shop worker -Q celery,default")
+def an_installed_app_chose_a_queue_that_no_worker_consumes(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.distribution("acme_orders", tasks=TO_DEFAULT)
+    p.installed("acme_orders")
+    p.worker()
+
+
+@broken("E104:queue:celery", fix="celery -A shop worker -Q celery")
+def something_waits_where_an_installed_app_leaves_its_tasks(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.conf(task_routes={"shop.*": {"queue": "shop"}})
+    p.distribution("acme_orders", tasks=TASK)
+    p.installed("acme_orders")
+    p.worker(queues=["shop"])
+    p.queue("celery", ready=1)
+
+
+@broken("E104:queue:default", fix="celery -A shop worker -Q default")
+def what_a_library_sends_waits_where_nobody_consumes(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.distribution("post_office", tasks=TO_DEFAULT)
+    p.installed("post_office")
+    p.worker()
+    p.queue("default", ready=3)
+
+
+@broken("E104:queue:elsewhere", fix="celery -A shop worker -Q elsewhere")
+def a_call_named_a_queue_that_nobody_consumes(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.queue("elsewhere", ready=3)
+    p.live(waiting={"elsewhere": WaitingMessages(looked_at=3, names={"shop.clean": 3})})
 
 
 @broken("E106:task:shop.cut", fix="a routing key that 'video.*' takes")
@@ -343,6 +381,16 @@ def a_queue_of_the_settings_is_used_by_nobody(p: Project) -> None:
     p.tasks("shop.clean")
     p.worker()
     p.queue("old", ready=3)
+
+
+@broken("I312:queue:legacy", fix="Have them done by code that registers 'shop.old'")
+def what_waits_in_an_old_queue_is_known_to_no_worker(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.live(
+        abandoned={"legacy": 35},
+        waiting={"legacy": WaitingMessages(looked_at=20, names={"shop.old": 20})},
+    )
 
 
 # Dead letters ------------------------------------------------------------------------------------------

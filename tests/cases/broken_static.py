@@ -457,6 +457,16 @@ def late_acknowledgement_alone_does_not_survive_a_killed_process(p: Project) -> 
     p.tasks("shop.render", acks_late=True)
 
 
+@broken(
+    "I303:setting:task_reject_on_worker_lost",
+    fix="task_annotations = {'acme_orders.tasks.send': {'reject_on_worker_lost': True}}",
+)
+def a_setting_acknowledges_the_tasks_of_installed_apps_late(p: Project) -> None:
+    p.conf(task_acks_late=True)
+    p.distribution("acme_orders", tasks="from celery import shared_task\n\n@shared_task\ndef send(): ...\n")
+    p.installed("acme_orders")
+
+
 @broken("I304:setting:task_time_limit", fix="task_time_limit = 600")
 def nothing_has_a_time_limit(p: Project) -> None:
     p.tasks("shop.render")

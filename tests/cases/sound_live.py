@@ -14,7 +14,7 @@ from celery_health.doctor.live import (
     WaitingMessages,
 )
 from celery_health.records import BeatState, RunningTask, TaskOutcomes, WorkerState
-from tests.cases.broken_live import beat, runtime, server, table_entry
+from tests.cases.broken_live import TASK, TO_DEFAULT, beat, runtime, server, table_entry
 from tests.cases.support import Project, sound
 
 MEDIA = Exchange("media", type="topic")
@@ -314,6 +314,32 @@ def an_undeclared_queue_is_consumed(p: Project) -> None:
     p.tasks("shop.clean")
     p.worker(queues=["celery", "adhoc"])
     p.queue("adhoc", ready=12)
+
+
+@sound("queue-unconsumed")
+def what_installed_apps_leave_to_the_default_queue_is_not_sent(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.conf(task_routes={"shop.*": {"queue": "shop"}})
+    p.distribution("acme_orders", tasks=TASK)
+    p.installed("acme_orders")
+    p.worker(queues=["shop"])
+
+
+@sound("queue-unconsumed")
+def a_library_s_optional_tasks_have_a_queue_that_nobody_needs(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.distribution("post_office", tasks=TO_DEFAULT)
+    p.distribution("toolbox", tasks=TO_DEFAULT)
+    p.installed("post_office")
+    p.worker()
+
+
+@sound("lost-with-worker")
+def an_installed_app_acknowledges_late_as_its_author_wants(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.distribution("acme_orders", tasks=TASK.replace("@shared_task", "@shared_task(acks_late=True)"))
+    p.installed("acme_orders")
+    p.worker()
 
 
 # Dead letters ------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -79,18 +80,33 @@ class Project:
 
     def package(self, name: str, **modules: str) -> None:
         """Write a package of source files; ``init`` is its ``__init__``."""
-        package = self.folder / name
+        self._write(self.folder, name, modules)
+
+    def distribution(self, name: str, **modules: str) -> None:
+        """Write a package where pip puts it, and import its tasks; it may be `installed`."""
+        folder = self.folder / "site-packages"
+        folder.mkdir(exist_ok=True)
+        self._write(folder, name, modules)
+        importlib.invalidate_caches()
+        importlib.import_module(f"{name}.tasks")
+
+    def _write(self, folder: Path, name: str, modules: dict[str, str]) -> None:
+        package = folder / name
         package.mkdir()
         (package / "__init__.py").write_text(dedent(modules.pop("init", "")))
         for module, source in modules.items():
             (package / f"{module}.py").write_text(dedent(source))
-        self.monkeypatch.syspath_prepend(str(self.folder))
+        self.monkeypatch.syspath_prepend(str(folder))
 
     def installed(self, *packages: str) -> None:
         """Put packages into INSTALLED_APPS."""
         from django.apps import apps
 
-        configs = [SimpleNamespace(name=name, path=str(self.folder / name)) for name in packages]
+        places = [self.folder / "site-packages", self.folder]
+        configs = [
+            SimpleNamespace(name=name, path=str(next(p for p in places if (p / name).exists()) / name))
+            for name in packages
+        ]
         self.monkeypatch.setattr(apps, "get_app_configs", lambda: configs)
 
     def later(self, undo: Callable[[], object]) -> None:

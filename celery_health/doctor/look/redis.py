@@ -62,8 +62,14 @@ def _parts(
         ("waiting messages", lambda live: replace(live, waiting=look.waiting(queues))),
         ("unacknowledged messages", lambda live: replace(live, unacked=look.unacked())),
         ("reply queues", lambda live: replace(live, reply_queues=look.reply_queues(f"reply.{PIDBOX}"))),
-        ("abandoned queues", lambda live: replace(live, abandoned=look.unknown_queues(set(queues)))),
+        ("abandoned queues", lambda live: _with_abandoned(live, look, set(queues))),
     ]
+
+
+def _with_abandoned(live: LiveEvidence, look: Look, known: set[str]) -> LiveEvidence:
+    """Return `live` with the queues that nobody knows, and what waits in them."""
+    abandoned = look.unknown_queues(known)
+    return replace(live, abandoned=abandoned, waiting={**live.waiting, **look.waiting(abandoned)})
 
 
 def _destinations(evidence: Evidence) -> list[Any]:

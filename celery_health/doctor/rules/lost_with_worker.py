@@ -2,7 +2,8 @@
 
 ``acks_late`` keeps the message until the task ends; but when its pool process dies (out of memory,
 SIGKILL), Celery acknowledges it as failed unless ``reject_on_worker_lost`` is set too. Set it for tasks
-that may run twice; leave it for those that would only kill the next process as well.
+that may run twice; leave it for those that would only kill the next process as well. What the author of an
+installed app chose for its tasks is left alone; what ``task_acks_late`` chose for them is not.
 """
 
 from __future__ import annotations
@@ -25,12 +26,22 @@ class LostWithWorker(Rule):
 
     def find(self, evidence: Evidence) -> Iterable[Finding]:
         """Yield one finding for all such tasks."""
-        tasks = [t.name for t in evidence.own_tasks if t.acks_late and not t.survives_lost_worker]
+        tasks = [
+            task
+            for task in evidence.own_tasks
+            if task.acks_late and not task.survives_lost_worker
+            if task.is_editable or evidence.conf.acks_late
+        ]
         if tasks:
+            names = [task.name for task in tasks]
+            installed = next((task.name for task in tasks if not task.is_editable), None)
+            fix = "reject_on_worker_lost=True on those that may run twice"
+            if installed is not None:
+                fix += f", or task_annotations = {{'{installed}': {{'reject_on_worker_lost': True}}}}"
             yield self.finding(
                 Kind.SETTING,
                 "task_reject_on_worker_lost",
-                f"{listed(tasks)} is acknowledged late, and still lost when its process is killed.",
-                evidence={"tasks": tasks},
-                fix="reject_on_worker_lost=True on those that may run twice.",
+                f"{listed(names)} is acknowledged late, and still lost when its process is killed.",
+                evidence={"tasks": names},
+                fix=f"{fix}.",
             )

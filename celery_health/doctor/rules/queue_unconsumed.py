@@ -109,11 +109,8 @@ class QueueUnconsumed(Rule):
 
 
 def senders(evidence: Evidence) -> dict[str, tuple[str, ...]]:
-    """Return queue → who sends there: ``task:<name>`` of the project's own, ``beat:<entry>``."""
-    found: dict[str, list[str]] = {}
-    for task in evidence.own_tasks:
-        for queue in task.destination.queues if task.destination else ():
-            found.setdefault(queue, []).append(f"task:{task.name}")
+    """Return queue → who sends there: ``task:<name>``, ``beat:<entry>``."""
+    found = {queue: [f"task:{name}" for name in names] for queue, names in evidence.sent_to().items()}
     for entry in evidence.all_entries:
         for queue in entry.destination.queues if entry.destination else ():
             found.setdefault(queue, []).append(f"beat:{entry.name}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.conf import settings as django_settings
 
-from celery_health.celery_app import facts_of, settings_package
+from celery_health.celery_app import facts_of
 from celery_health.conf import Settings
 from celery_health.connections.exchanges import transport_of
 from celery_health.doctor.evidence import Evidence
@@ -22,7 +23,15 @@ from celery_health.doctor.static.routes import ignored_routes, route_facts
 from celery_health.doctor.static.tasks import task_facts
 from celery_health.exceptions import ConfigurationError
 from celery_health.text.masking import describe_error
-from celery_health.topology import Resolver, import_tasks, is_own_path
+from celery_health.topology import (
+    Ownership,
+    Resolver,
+    import_tasks,
+    is_library,
+    is_own_path,
+    ownership_of,
+    root_package,
+)
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -45,9 +54,10 @@ def gather_static(app: Celery, settings: Settings, *, source: Any = None) -> Evi
             f"({describe_error(error)}). Fix that first."
         ) from error
     resolver, routes_error = _resolver(app)
-    tasks = task_facts(app, resolver)
+    ownership = ownership_of(app)
+    tasks = task_facts(app, resolver, ownership)
     entries = tuple(configured_entries(app, resolver))
-    own_packages = _own_packages(tasks)
+    own_packages = _own_packages(tasks, ownership)
     django = django_facts(app, source)
     django = replace(django, ignored_routes=ignored_routes(app, source, django.ignored))
     unknown = [entry.task for entry in entries if entry.task not in tasks]
@@ -69,7 +79,7 @@ def gather_static(app: Celery, settings: Settings, *, source: Any = None) -> Evi
         silenced=settings.silenced,
         conf=conf_facts(app, django.time_zone),
         django=django,
-        code=code_facts(app, own_packages, unknown),
+        code=code_facts(app, ownership, own_packages, unknown),
     )
 
 
@@ -81,10 +91,11 @@ def _resolver(app: Celery) -> tuple[Resolver | None, str | None]:
         return None, describe_error(error)
 
 
-def _own_packages(tasks: dict[str, TaskFacts] | Any) -> frozenset[str]:
-    packages = {config.name for config in apps.get_app_configs() if is_own_path(config.path)}
+def _own_packages(tasks: Mapping[str, TaskFacts], ownership: Ownership) -> frozenset[str]:
+    """Return the packages of own tasks, and of the project's apps; an installed app without tasks is none."""
     own = [task for task in tasks.values() if task.is_own]
-    packages |= {task.module for task in own}
-    packages |= {task.name for task in own if "." in task.name}
-    packages |= {settings_package() or ""}
-    return frozenset(name.partition(".")[0] for name in packages if name) - {"celery_health"}
+    names = {config.name for config in apps.get_app_configs() if is_own_path(config.path)}
+    names |= {task.module for task in own}
+    names |= {task.name for task in own if "." in task.name}
+    packages = ownership.project | {root_package(name) for name in names}
+    return frozenset(package for package in packages if not is_library(package))

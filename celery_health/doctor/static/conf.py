@@ -33,6 +33,7 @@ def conf_facts(app: Celery, django_zone: str | None) -> ConfFacts:
     backend = conf.result_backend
     return ConfFacts(
         always_eager=bool(conf.task_always_eager),
+        acks_late=bool(conf.task_acks_late),
         default_queue=str(conf.task_default_queue),
         declares_queues=bool(conf.task_queues),
         creates_missing_queues=bool(conf.task_create_missing_queues),

@@ -18,28 +18,39 @@ from django.apps import apps
 
 from celery_health.doctor.facts import CodeFacts, TakenName, UnimportedTasks
 from celery_health.doctor.static.source import tasks_in_file
-from celery_health.topology import is_own_module, is_own_path
+from celery_health.topology import Owner, Ownership, is_own_path, root_package
 
 if TYPE_CHECKING:
     from celery import Celery
 
 
-def code_facts(app: Celery, own_packages: frozenset[str], paths: Iterable[str]) -> CodeFacts:
+def code_facts(
+    app: Celery, ownership: Ownership, own_packages: frozenset[str], paths: Iterable[str]
+) -> CodeFacts:
     """Return what is seen. `paths` are dotted paths that should be tasks and are none."""
     paths = list(paths)
-    modules = [
-        (name, module)
-        for name, module in list(sys.modules.items())
-        if name.partition(".")[0] in own_packages and isinstance(module, ModuleType)
-    ]
+    modules = _modules_of(own_packages)
     return CodeFacts(
         taken=tuple(_taken_names(app)),
-        imported_twice=tuple(_imported_twice(app)),
-        unimported=tuple(_unimported(paths)),
+        imported_twice=tuple(_imported_twice(app, ownership)),
+        unimported=tuple(_unimported(paths, ownership)),
         uses_chord=_users(modules, [celery.chord]),
         uses_async_result=_users(modules, [AsyncResult]),
         tasks_at={path: name for path in paths if (name := _task_at(path)) is not None},
     )
+
+
+def _modules_of(packages: frozenset[str]) -> list[tuple[str, ModuleType]]:
+    """Return the imported modules of some packages, by name."""
+    tops = {package.partition(".")[0] for package in packages}
+    return [
+        (name, module)
+        for name, module in list(sys.modules.items())
+        # The first test is cheap, and enough for most of some thousands.
+        if name.partition(".")[0] in tops
+        and isinstance(module, ModuleType)
+        and root_package(name) in packages
+    ]
 
 
 # One name, two functions -------------------------------------------------------------------------------
@@ -99,12 +110,12 @@ def _place(function: Any) -> str:
     return f"{function.__module__}.{getattr(function, '__qualname__', function)}"
 
 
-def _imported_twice(app: Celery) -> Iterator[tuple[str, ...]]:
+def _imported_twice(app: Celery, ownership: Ownership) -> Iterator[tuple[str, ...]]:
     """Yield groups of modules with tasks that are one file: each has its tasks under its own name."""
     files: dict[str, set[str]] = defaultdict(set)
     for module in {type(task).__module__ for task in app.tasks.values()}:
         path = getattr(sys.modules.get(module), "__file__", None)
-        if path is not None and module != "__main__" and is_own_module(module):
+        if path is not None and module != "__main__" and ownership.of_module(module) is not Owner.OTHER:
             files[os.path.realpath(path)].add(module)
     yield from sorted(tuple(sorted(modules)) for modules in files.values() if len(modules) > 1)
 
@@ -112,9 +123,18 @@ def _imported_twice(app: Celery) -> Iterator[tuple[str, ...]]:
 # Task modules that nobody imports ----------------------------------------------------------------------
 
 
-def _unimported(paths: Iterable[str]) -> Iterator[UnimportedTasks]:
-    """Yield own modules that define tasks, by their source, and are not imported, nor imported for it."""
-    candidates = {f"{config.name}.tasks" for config in apps.get_app_configs() if is_own_path(config.path)}
+def _unimported(paths: Iterable[str], ownership: Ownership) -> Iterator[UnimportedTasks]:
+    """Yield modules that define tasks, by their source, and are not imported, nor imported for it.
+
+    They are ``tasks`` of each app of the project's, and whatever `paths` name. What an installed app has and
+    nobody imports may be there for others.
+    """
+    configs = apps.get_app_configs()
+    candidates = {
+        f"{config.name}.tasks"
+        for config in configs
+        if is_own_path(str(config.path)) or ownership.of_module(config.name) is Owner.PROJECT
+    }
     candidates |= {path.rpartition(".")[0] for path in paths if path.count(".") >= 1}
     for name in sorted(candidates):
         if name and name not in sys.modules and (path := _file_of(name)) is not None:
@@ -124,7 +144,7 @@ def _unimported(paths: Iterable[str]) -> Iterator[UnimportedTasks]:
 
 
 def _file_of(name: str) -> str | None:
-    """Return the source file of a module of the project; nothing is imported to find it."""
+    """Return the source file of a module; nothing is imported to find it."""
     search: list[str] | None = None
     spec = None
     for depth in range(name.count(".") + 1):
@@ -136,7 +156,7 @@ def _file_of(name: str) -> str | None:
         if search is None:
             break
     path = None if spec is None or spec.name != name else spec.origin
-    return path if path is not None and path.endswith(".py") and is_own_path(path) else None
+    return path if path is not None and path.endswith(".py") else None
 
 
 def _task_at(path: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +14,7 @@ from celery_health.doctor.static.options import sending_attributes, task_error
 from celery_health.doctor.static.queues import queue_facts
 from celery_health.monitoring import options_of
 from celery_health.text.masking import describe_error
-from celery_health.topology import Destination, Resolver, own_tasks
+from celery_health.topology import Destination, Expectations, Owner, Ownership, Resolver, is_own_path
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -27,21 +28,44 @@ class _Defaults(NamedTuple):
     priority: Any
 
 
-def task_facts(app: Celery, resolver: Resolver | None) -> Mapping[str, TaskFacts]:
+def task_facts(app: Celery, resolver: Resolver | None, ownership: Ownership) -> dict[str, TaskFacts]:
     """Return the facts of every registered task, by name; without `resolver`, routes cannot be read."""
-    own = frozenset(own_tasks(app))
     conf: Any = app.conf
     # Read once: each reading goes through all of Django's settings.
     defaults = _Defaults(
         hard=conf.task_time_limit, soft=conf.task_soft_time_limit, priority=conf.task_default_priority
     )
-    return {
-        str(name): _facts(app, str(name), task, resolver, defaults)
-        if name in own
-        # Nothing is said of other people's tasks but their names.
-        else TaskFacts(name=str(name), module=type(task).__module__, is_own=False)
-        for name, task in app.tasks.items()
-    }
+    expectations = None if resolver is None else Expectations(app, resolver)
+    found = {}
+    for name, owner in ownership.of_tasks(app).items():
+        task = app.tasks[name]
+        expects = _expects(expectations, name, owner)
+        if owner is Owner.OTHER:
+            found[name] = _others(resolver, name, task, expects=expects)
+        else:
+            found[name] = _facts(app, name, task, resolver, defaults, expects=expects)
+    return found
+
+
+def _expects(expectations: Expectations | None, name: str, owner: Owner) -> bool:
+    if expectations is None:
+        return False
+    try:
+        return expectations.expects(name, owner)
+    except Exception:  # a project's router may raise anything: it is told of own tasks
+        return False
+
+
+def _others(resolver: Resolver | None, name: str, task: Any, *, expects: bool) -> TaskFacts:
+    """Return what is said of other people's tasks: their names, and where they would go."""
+    is_celerys = name.startswith("celery.")
+    return TaskFacts(
+        name=name,
+        module=type(task).__module__,
+        is_own=False,
+        expects_consumer=expects,
+        destination=None if is_celerys else route(resolver, name, {})[0],
+    )
 
 
 def route(
@@ -56,7 +80,9 @@ def route(
         return None, describe_error(error)
 
 
-def _facts(app: Celery, name: str, task: Any, resolver: Resolver | None, defaults: _Defaults) -> TaskFacts:
+def _facts(
+    app: Celery, name: str, task: Any, resolver: Resolver | None, defaults: _Defaults, *, expects: bool
+) -> TaskFacts:
     destination, error = route(resolver, name, {})
     options = options_of(task)
     queue = getattr(task, "queue", None)
@@ -64,6 +90,8 @@ def _facts(app: Celery, name: str, task: Any, resolver: Resolver | None, default
         name=name,
         module=type(task).__module__,
         is_own=True,
+        is_editable=is_editable(type(task).__module__),
+        expects_consumer=expects,
         destination=destination,
         routing_error=error,
         priority=task.priority,
@@ -80,6 +108,12 @@ def _facts(app: Celery, name: str, task: Any, resolver: Resolver | None, default
         call_error=task_error(task),
         expires_seconds=_seconds(task.expires),
     )
+
+
+def is_editable(module: str) -> bool:
+    """Say whether a module's file is the project's to change: it lies outside installed packages."""
+    path = getattr(sys.modules.get(module), "__file__", None)
+    return path is None or is_own_path(path)
 
 
 def _longest_retry(task: Any) -> float | None:
