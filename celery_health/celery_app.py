@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from types import ModuleType
+from typing import Any, Final
 
-from celery import _state
+from celery import Celery, _state
 from celery.app.utils import find_app as find_celery_app
 from django.conf import settings as django_settings
 
 from celery_health.conf import SETTING, Settings, get_settings
 from celery_health.exceptions import ConfigurationError
 from celery_health.records import AppFacts
+from celery_health.text.commands import NO_ARGUMENT, AppName
 from celery_health.text.masking import describe_error
-
-if TYPE_CHECKING:
-    from celery import Celery
 
 _HOW_TO_CONFIGURE = (
     "No Celery app is configured in this process: Celery's own default would ask amqp://guest@localhost. "
@@ -102,7 +104,110 @@ def facts_of(app: Celery, settings: Settings | None = None) -> AppFacts:
     settings = settings or get_settings()
     return AppFacts(
         app_id=app_id(app, settings),
-        name=(settings.celery_app or app_name(app)).removesuffix(":app").removesuffix(".celery"),
+        name=command_name(app, settings),
         always_eager=bool(app.conf.task_always_eager),
         default_queue=str(app.conf.task_default_queue),
     )
+
+
+# What `celery -A` takes -----------------------------------------------------------------------------------
+
+#: Not modules of a project, though they may refer to its app.
+_NOT_THEIRS: Final = frozenset({"__main__", "__mp_main__", "celery", "celery_health", "kombu"})
+_DJANGO: Final = "DJANGO_SETTINGS_MODULE"
+
+
+def command_name(app: Celery, settings: Settings | None = None) -> AppName:
+    """Return the app's name for people, with what ``celery -A`` takes for it: a setting's word, else proven.
+
+    Proven is a module of this process that holds this very app where Celery looks for one, or under a name
+    that can be told. Imports nothing and evaluates nothing.
+    """
+    settings = settings or get_settings()
+    name = (settings.celery_app or app_name(app)).removesuffix(":app").removesuffix(".celery")
+    *_, module, attribute = _holder(app) or ("", "")
+    argument = settings.celery_app or (module and _shortest(app, module, attribute))
+    if not argument:
+        return AppName(name, NO_ARGUMENT)
+    imported = [argument.partition(":")[0], f"{argument}.celery", module]
+    return AppName(name, argument, None if _sets_settings(imported) else os.environ.get(_DJANGO))
+
+
+_Holder = tuple[bool, bool, int, str, str]
+
+
+def _holder(app: Celery) -> _Holder | None:
+    """Return where the app stands; of several modules, the one that looks as if it made it."""
+    main = str(app.main)
+    modules = dict(sys.modules)
+    # Nearly always it is one of few; all of them would take milliseconds.
+    near = {name: module for name, module in modules.items() if f"{name}.".startswith(f"{main}.")}
+    found = min(_holders(app, near), default=None)
+    return found if found and found[:2] == (False, False) else min(_holders(app, modules), default=None)
+
+
+def _holders(app: Celery, modules: Mapping[str, ModuleType]) -> Iterator[_Holder]:
+    """Yield where the app stands; less is likelier to have made it."""
+    main = str(app.main)
+    for name, module in modules.items():
+        if not isinstance(module, ModuleType) or name.partition(".")[0] in _NOT_THEIRS:
+            continue
+        names = vars(module).copy()
+        if id(app) not in map(id, names.values()):
+            continue
+        held = [key for key, value in names.items() if value is app]
+        if getattr(getattr(module, "__spec__", None), "name", None) == name:  # can be imported
+            attribute = min(held, key=lambda key: (key != "app", key != "celery", key))
+            is_under = f"{name}.".startswith(f"{main}.")
+            yield not _makes_apps(module), not is_under, name.count("."), name, attribute
+
+
+def _makes_apps(module: ModuleType) -> bool:
+    """Say whether a module can call ``Celery``: others have their app from elsewhere."""
+    return any(
+        value is sys.modules.get("celery") or (isinstance(value, type) and issubclass(value, Celery))
+        for value in list(vars(module).values())
+    )
+
+
+def _shortest(app: Celery, module: str, attribute: str) -> str:
+    """Return the shortest of a module's packages, or itself, under which Celery finds the app."""
+    parts = module.split(".")
+    names = (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+    return next((name for name in names if _is_found(app, name)), f"{module}:{attribute}")
+
+
+def _is_found(app: Celery, name: str) -> bool:
+    """Say whether Celery finds this very app under `name`, as `celery.app.utils.find_app` looks for it.
+
+    Not by its last resort, the first app among all names of a module: that changes with an import.
+    """
+    parent, _, last = name.rpartition(".")
+    module = sys.modules.get(name)
+    held = vars(sys.modules[parent]).get(last, module) if parent in sys.modules else module
+    if held is app:
+        return True
+    if module is None or held is not module:
+        return False
+    for attribute in ("app", "celery"):
+        value = vars(module).get(attribute)
+        if value is not None and not isinstance(value, ModuleType):
+            return value is app
+        if value is None and "__getattr__" in vars(module):
+            return False  # it may answer anything
+    return hasattr(module, "__path__") and _is_found(app, f"{name}.celery")
+
+
+def _sets_settings(modules: Iterable[str]) -> bool:
+    """Say whether one of these modules, or of the packages around them, names Django's settings itself."""
+    names = {name.rsplit(".", up)[0] for name in modules for up in range(name.count(".") + 1)}
+    return any(_names_settings(name) for name in names)
+
+
+def _names_settings(name: str) -> bool:
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    read = getattr(getattr(spec, "loader", None), "get_source", None)
+    try:
+        return _DJANGO in (read(name) or "") if read is not None else False
+    except Exception:  # whatever a loader makes of it
+        return False

@@ -109,9 +109,16 @@ class WorkersAlive(Check):
                     unit="seconds",
                     recommendation=(
                         f"Worker '{worker.hostname}' vanished. See why it died (out of memory, killed node), "
-                        f"and start it again: {worker_command(snapshot.app.name, worker.queues or ())}"
+                        f"and start it again: {_command(worker, snapshot)}"
                     ),
                 )
+
+
+def _command(worker: Worker, snapshot: Snapshot) -> str:
+    """Return the command that starts a worker as this one was."""
+    queues = worker.queues or ()
+    sent_to = {queue.name for queue in snapshot.queues if queue.expected_by}
+    return worker_command(snapshot.app.name, sent_to.intersection(queues), queues)
 
 
 def _cannot_report(snapshot: Snapshot) -> str | None:

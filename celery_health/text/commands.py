@@ -4,36 +4,85 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from typing import Literal
+from typing import Final, Literal
+
+from celery_health.text.printable import printable
+
+#: Where no module holds the app under a name: nothing that could be mistaken for one, or for a shell's sign.
+NO_ARGUMENT: Final = "YOUR_CELERY_APP"
 
 
-def worker_command(app_name: str, queues: Iterable[str] = ()) -> str:
-    """Return the command that starts a worker."""
-    names = ",".join(sorted(set(queues)))
-    return f"celery -A {shlex.quote(app_name)} worker" + (f" -Q {shlex.quote(names)}" if names else "")
+class AppName(str):
+    """The name of a Celery app, and what has to be pasted to reach it by Celery's command.
+
+    A plain string in its place is its own argument.
+    """
+
+    argument: str
+    """What follows ``-A``."""
+    settings_module: str | None
+    """``DJANGO_SETTINGS_MODULE``, where nothing that ``-A`` imports would set it."""
+
+    def __new__(cls, name: str, argument: str | None = None, settings_module: str | None = None) -> AppName:
+        """Make the name; without an argument, it is the name itself."""
+        made = super().__new__(cls, name)
+        made.argument = argument or name
+        made.settings_module = settings_module
+        return made
+
+
+def _celery(app_name: str) -> str:
+    """Return ``celery -A <app>``, with the settings that it needs before it."""
+    celery = f"celery -A {shlex.quote(getattr(app_name, 'argument', app_name))}"
+    module = getattr(app_name, "settings_module", None)
+    return f"DJANGO_SETTINGS_MODULE={shlex.quote(module)} {celery}" if module else celery
+
+
+def worker_command(app_name: str, queues: Iterable[str] = (), carried: Iterable[str] = ()) -> str:
+    """Return the command that starts a worker.
+
+    `queues` are taken by the letter. `carried` are those that a worker has now: a blank beside a name is the
+    slip in its ``-Q "a, b"`` (Celery keeps it in the name), and must not come back.
+    """
+    names = {*queues, *(name.strip() for name in carried)} - {""}
+    # -Q ends a name at a comma: under that name no worker can be told to take it.
+    renamed = {name: name.replace(",", "_") for name in sorted(names) if "," in name}
+    command = f"{_celery(app_name)} worker"
+    if names:
+        command += f" -Q {shlex.quote(','.join(sorted({renamed.get(name, name) for name in names})))}"
+    if renamed:
+        pairs = ", ".join(f"'{printable(old)}' to '{printable(new)}'" for old, new in renamed.items())
+        command += f"  # first rename queue {pairs}: -Q takes no name with a comma"
+    return command
 
 
 def add_consumer_command(app_name: str, queue: str, hostname: str) -> str:
     """Return the command that has a running worker consume a queue again."""
-    app, worker, name = map(shlex.quote, (app_name, hostname, queue))
-    return f"celery -A {app} control -d {worker} add_consumer {name}"
+    return f"{_celery(app_name)} control -d {shlex.quote(hostname)} add_consumer {_positional(queue)}"
 
 
 def beat_command(app_name: str) -> str:
     """Return the command that starts a beat."""
-    return f"celery -A {shlex.quote(app_name)} beat"
+    return f"{_celery(app_name)} beat"
 
 
 def purge_command(app_name: str, queue: str) -> str:
     """Return the command that deletes the messages of a queue."""
-    return f"celery -A {shlex.quote(app_name)} purge -Q {shlex.quote(queue)}"
+    if "," in queue:  # two others, for `purge -Q`
+        return f"{_celery(app_name)} amqp queue.purge {_positional(queue)}"
+    return f"{_celery(app_name)} purge -Q {shlex.quote(queue)}"
 
 
 def pool_grow_command(app_name: str, hostname: str) -> str:
     """Return the command that gives a worker one more process."""
-    return f"celery -A {shlex.quote(app_name)} control pool_grow 1 -d {shlex.quote(hostname)}"
+    return f"{_celery(app_name)} control pool_grow 1 -d {shlex.quote(hostname)}"
 
 
 def letters_command(action: Literal["list", "requeue", "purge"], queue: str) -> str:
     """Return the command that does something with the dead letters of a queue."""
-    return f"python manage.py celery_health dead-letters {action} {shlex.quote(queue)}"
+    return f"python manage.py celery_health dead-letters {action} {_positional(queue)}"
+
+
+def _positional(name: str) -> str:
+    """Return a name quoted, and where it looks like an option, marked as none."""
+    return f"-- {shlex.quote(name)}" if name.startswith("-") else shlex.quote(name)

@@ -145,6 +145,15 @@ def a_call_named_a_queue_that_nobody_consumes(p: Project) -> None:
     p.live(waiting={"elsewhere": WaitingMessages(looked_at=3, names={"shop.clean": 3})})
 
 
+# Celery keeps the blank in the name.
+@broken("E104:queue:mails", fix="celery -A shop worker -Q celery,mails,news")
+def a_worker_was_started_with_a_blank_after_the_comma(p: Project) -> None:
+    p.tasks("shop.mail", "shop.clean")
+    p.conf(task_routes={"shop.mail": {"queue": "mails"}})
+    p.worker(queues=["celery", " mails", " news"])
+    p.queue("mails", ready=35)
+
+
 @broken("E106:task:shop.cut", fix="a routing key that 'video.*' takes")
 def the_broker_has_no_binding_for_a_key(p: Project) -> None:
     p.tasks("shop.cut", "shop.clean")

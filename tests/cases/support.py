@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from textwrap import dedent
 from types import ModuleType, SimpleNamespace
@@ -144,10 +145,19 @@ class Project:
 
     def evidence(self) -> Evidence:
         """Return what is gathered: static alone, unless something was said to be seen."""
+        self._hold_app()
         evidence = gather_static(self.app, self._settings(), source=self.settings)
         if not (self._workers or self._queues or self._live or self._snapshot):
             return evidence
         return replace(evidence, live=LiveEvidence(snapshot=self._make_snapshot(), **self._live))
+
+    def _hold_app(self) -> None:
+        """Have the app stand in a module that names its settings, as a project's does: commands name that."""
+        module = ModuleType("shop")
+        loader: Any = SimpleNamespace(get_source=lambda name: "DJANGO_SETTINGS_MODULE")
+        module.__spec__ = ModuleSpec("shop", loader)
+        module.__dict__["app"] = self.app
+        self.monkeypatch.setitem(sys.modules, "shop", module)
 
     def _make_snapshot(self) -> Snapshot:
         topology = read_topology(self.app)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from celery_health.text import commands
 from celery_health.text.commands import (
+    AppName,
     add_consumer_command,
     beat_command,
     letters_command,
@@ -33,6 +34,37 @@ def test_commands__what_others_chose_is_quoted() -> None:
     assert shlex.split(purge_command("shop", evil))[-2:] == ["-Q", evil]
     assert shlex.split(pool_grow_command("shop", evil))[-2:] == ["-d", evil]
     assert shlex.split(letters_command("purge", evil))[-2:] == ["purge", evil]
+
+
+def test_worker_command__a_blank_that_a_worker_took_into_a_name_does_not_come_back() -> None:
+    assert worker_command("shop", ["b"], ["a", " b", " c", ""]) == "celery -A shop worker -Q a,b,c"
+    # A queue that is really called so.
+    assert worker_command("shop", [" b"], ["a", " b"]) == "celery -A shop worker -Q ' b,a,b'"
+
+
+def test_worker_command__no_worker_can_be_told_of_a_name_with_a_comma() -> None:
+    assert worker_command("shop", ["a,b", "c"]) == (
+        "celery -A shop worker -Q a_b,c  # first rename queue 'a,b' to 'a_b': -Q takes no name with a comma"
+    )
+    # What stands behind the sign ends with the line.
+    assert "\n" not in worker_command("shop", ["a,\nrm -rf ~"]).partition("#")[2]
+
+
+def test_purge_command__a_name_with_a_comma_is_not_two_others() -> None:
+    assert purge_command("shop", "a,b") == "celery -A shop amqp queue.purge a,b"
+
+
+def test_commands__a_name_that_looks_like_an_option_is_none() -> None:
+    assert add_consumer_command("shop", "-x", "w@h") == "celery -A shop control -d w@h add_consumer -- -x"
+    assert letters_command("list", "-x") == "python manage.py celery_health dead-letters list -- -x"
+
+
+def test_commands__name_the_app_as_celery_finds_it_and_its_settings() -> None:
+    app = AppName("shop", "shop.utils:app", "conf.site")
+
+    assert app == "shop"
+    assert beat_command(app) == "DJANGO_SETTINGS_MODULE=conf.site celery -A shop.utils:app beat"
+    assert beat_command(AppName("shop")) == "celery -A shop beat"
 
 
 def test_commands__are_made_here_alone() -> None:

@@ -69,7 +69,7 @@ class QueueUnconsumed(Rule):
         for worker in evidence.last_workers:
             consumed.setdefault(worker.hostname, []).extend(worker.queues or ())
         names = sorted({name for queues in consumed.values() for name in queues})
-        typo = next((name for name in names if is_typo(name, queue.name)), None)
+        typo = next((name for name in names if _is_slip(name, queue.name)), None)
         waiting = f" {queue.ready} wait there." if queue.ready else ""
         unknown = _known_by_nobody(evidence, why)
         if unknown:
@@ -82,7 +82,7 @@ class QueueUnconsumed(Rule):
             undo = add_consumer_command(evidence.app_name, queue.name, cancelled.hostname)
             fix = f"'{cancelled.hostname}' was told to consume it no more (cancel_consumer). Undo it: {undo}"
         elif typo is not None:
-            right = worker_command(evidence.app_name, [queue.name, *(one for one in names if one != typo)])
+            right = _command(evidence, queue.name, [one for one in names if one != typo])
             fix = (
                 f"Workers consume '{typo}': name the queue alike on both sides. If '{queue.name}' is right: "
             )
@@ -90,7 +90,7 @@ class QueueUnconsumed(Rule):
         else:
             fix = f"Start a worker for it: {worker_command(evidence.app_name, [queue.name])}"
             if consumed:
-                fix += f", or have one take it too: {worker_command(evidence.app_name, [*names, queue.name])}"
+                fix += f", or have one take it too: {_command(evidence, queue.name, names)}"
             # Of an entry that should be ours, E101 says what to do first.
             if unknown and not any(is_ours(evidence, entry) for entry in _entries(evidence, why)):
                 fix = (
@@ -106,6 +106,18 @@ class QueueUnconsumed(Rule):
             fix=fix,
             proven_live=True,
         )
+
+
+def _is_slip(written: str, right: str) -> bool:
+    """Say whether a worker's ``-Q`` has `written` for `right`; ``-Q "a, b"`` keeps the blank."""
+    return written != right == written.strip() or is_typo(written, right)
+
+
+def _command(evidence: Evidence, queue: str, names: list[str]) -> str:
+    """Return the command of a worker that takes `queue` beside what workers take now."""
+    states = evidence.live.snapshot.queues if evidence.live else ()
+    sent_to = {state.name for state in states if state.expected_by}
+    return worker_command(evidence.app_name, [queue, *sent_to.intersection(names)], names)
 
 
 def senders(evidence: Evidence) -> dict[str, tuple[str, ...]]:
