@@ -131,6 +131,10 @@ class RouteFacts:
     is_pattern: bool
     target: str
     """What it gives, for people."""
+    is_regex: bool = False
+    """A compiled pattern; other patterns are texts with a ``*``."""
+    lives_at: tuple[str, ...] = ()
+    """Registered tasks with a name of their own whose dotted path it matches; told where it matches none."""
     matches: tuple[str, ...] = ()
     """Registered tasks whose name it matches."""
     wins: tuple[str, ...] = ()

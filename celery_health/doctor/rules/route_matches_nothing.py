@@ -15,8 +15,8 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.facts import RouteFacts
 from celery_health.doctor.findings import Finding, Kind
+from celery_health.doctor.route_keys import MeantKeys
 from celery_health.doctor.rules.base import Rule
-from celery_health.doctor.rules.route_misspelt import right_key
 
 
 class RouteMatchesNothing(Rule):
@@ -28,8 +28,9 @@ class RouteMatchesNothing(Rule):
 
     def find(self, evidence: Evidence) -> Iterable[Finding]:
         """Yield a finding per key."""
+        keys = MeantKeys(evidence)
         for route in evidence.routes:
-            if route.matches or not _is_own(evidence, route) or right_key(evidence, route) is not None:
+            if route.matches or not _is_own(evidence, route) or keys.of(route) is not None:
                 continue
             if any(takes(route, name) for name in evidence.all_names - frozenset(evidence.tasks)):
                 continue  # a worker of another code base has it

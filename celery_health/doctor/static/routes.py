@@ -27,16 +27,22 @@ class _Key:
     router: int
     target: Any
     pattern: re.Pattern[str] | None
+    is_regex: bool
     unsure: bool
     """A router that is code is asked before it."""
     matches: list[str] = field(default_factory=list)
     wins: list[str] = field(default_factory=list)
     beaten_by: dict[str, _Key] = field(default_factory=dict)
 
+    def takes(self, name: str) -> bool:
+        """Say whether it matches a name."""
+        return self.text == name if self.pattern is None else self.pattern.match(name) is not None
+
 
 def route_facts(app: Celery) -> Iterator[RouteFacts]:
     """Yield every key, in the order of asking; routers that are code have none."""
     keys = _matched(app, app.conf.task_routes)
+    paths = sorted(_paths(app)) if any(not key.matches for key in keys) else []
     for key in keys:
         options = key.target if isinstance(key.target, Mapping) else {}
         written = {"queue": key.target} if isinstance(key.target, str) else options
@@ -45,6 +51,8 @@ def route_facts(app: Celery) -> Iterator[RouteFacts]:
             key=key.text,
             router=key.router,
             is_pattern=key.pattern is not None,
+            is_regex=key.is_regex,
+            lives_at=() if key.matches else tuple(name for path, name in paths if key.takes(path)),
             target=_describe(key.target),
             matches=tuple(key.matches),
             wins=tuple(key.wins),
@@ -128,7 +136,22 @@ def _keys(routes: Any) -> Iterator[_Key]:
             else:
                 text = str(key)
                 pattern = re.compile(fnmatch.translate(text)) if "*" in text else None
-            yield _Key(text=text, router=number, target=target, pattern=pattern, unsure=unsure)
+            yield _Key(
+                text=text,
+                router=number,
+                target=target,
+                pattern=pattern,
+                is_regex=isinstance(key, re.Pattern),
+                unsure=unsure,
+            )
+
+
+def _paths(app: Celery) -> Iterator[tuple[str, str]]:
+    """Yield ``module.function`` and the name of each task that has another name than that."""
+    for name, task in app.tasks.items():
+        path = f"{type(task).__module__}.{type(task).__name__}"
+        if path != name:
+            yield path, str(name)
 
 
 def _describe(target: Any) -> str:
