@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from celery_health.topology.django_tasks import Carrier, carriers
 from celery_health.topology.imports import import_tasks
 from celery_health.topology.libraries import is_library
 from celery_health.topology.model import Binding, Destination, Topology
@@ -19,6 +20,7 @@ from celery_health.topology.schedule import configured_schedule, entry_fields, e
 
 __all__ = [
     "Binding",
+    "Carrier",
     "Destination",
     "Expectations",
     "Owner",
@@ -27,6 +29,7 @@ __all__ = [
     "Topology",
     "TopologyCache",
     "bindings_of",
+    "carriers",
     "configured_schedule",
     "entry_fields",
     "entry_options",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kombu.common import Broadcast
 
 from celery_health.text.masking import describe_error
+from celery_health.topology.django_tasks import carriers, further_queues
 from celery_health.topology.imports import import_tasks
 from celery_health.topology.model import Destination, Topology
 from celery_health.topology.ownership import Expectations, Owner, ownership_of
@@ -25,7 +26,9 @@ def read_topology(app: Celery) -> Topology:
     import_tasks(app)
     resolver = Resolver(app)
     expectations = Expectations(app, resolver)
-    owners = ownership_of(app).of_tasks(app)
+    ownership = ownership_of(app)
+    carrying = carriers(app, ownership)
+    owners = ownership.of_tasks(app) | {name: carrier.owner for name, carrier in carrying.items()}
     expected: dict[str, list[str]] = {}
     optional: set[str] = set()
     unrouted: dict[str, str] = {}
@@ -39,15 +42,23 @@ def read_topology(app: Celery) -> Topology:
         for queue in queues:
             expected.setdefault(queue, []).append(reason)
 
+    for name, carrier in carrying.items():
+        for options in carrier.expected:
+            expect(f"task:{name}", name, options)
+        for options in carrier.optional:
+            optional |= _optional_queues(resolver, name, options)
     for name, owner in owners.items():
+        if name in carrying:
+            continue
         if _expects(expectations, name, owner):
             expect(f"task:{name}", name, {})
         elif not name.startswith("celery."):
-            optional |= _optional_queues(resolver, name)
+            optional |= _optional_queues(resolver, name, {})
     for entry, spec in configured_schedule(app).items():
         task = spec.get("task")
         if isinstance(task, str):
             expect(f"beat:{entry}", task, entry_options(spec))
+    optional |= further_queues(carrying)
     declared = [name for name, queue in app.amqp.queues.items() if not isinstance(queue, Broadcast)]
     return Topology(
         expected={queue: tuple(sorted(reasons)) for queue, reasons in expected.items()},
@@ -66,9 +77,9 @@ def _expects(expectations: Expectations, name: str, owner: Owner) -> bool:
         return owner is not Owner.OTHER
 
 
-def _optional_queues(resolver: Resolver, name: str) -> frozenset[str]:
+def _optional_queues(resolver: Resolver, name: str, options: Mapping[str, Any]) -> frozenset[str]:
     try:
-        return frozenset(resolver.resolve(name, {}).queues)
+        return frozenset(resolver.resolve(name, options).queues)
     except Exception:  # nobody is said to send it
         return frozenset()
 

@@ -29,6 +29,7 @@ from celery_health.records import (
 )
 from celery_health.topology import Resolver
 from tests.cases.support import TAKEN_AT, Project, broken
+from tests.support.django_tasks import use_tasks
 
 MEDIA = Exchange("media", type="topic")
 #: Of packages that are installed.
@@ -152,6 +153,14 @@ def a_worker_was_started_with_a_blank_after_the_comma(p: Project) -> None:
     p.conf(task_routes={"shop.mail": {"queue": "mails"}})
     p.worker(queues=["celery", " mails", " news"])
     p.queue("mails", ready=35)
+
+
+@broken("E104:queue:default", fix="Start a worker for it: celery -A shop worker -Q default")
+def a_plain_worker_does_not_read_the_queue_of_djangos_tasks(p: Project) -> None:
+    # Their backend names the queue in each call: the app's routes, which say "celery", are not asked.
+    jobs = use_tasks(p.monkeypatch, p.folder, "ByQueueName", "@task\ndef mail(): ...\n")
+    p.task("tasks:jobs.mail")(jobs.mail.func)
+    p.worker()
 
 
 @broken("E106:task:shop.cut", fix="a routing key that 'video.*' takes")

@@ -16,6 +16,8 @@ from celery_health.doctor.live import (
 from celery_health.records import BeatState, RunningTask, TaskOutcomes, WorkerState
 from tests.cases.broken_live import TASK, TO_DEFAULT, beat, runtime, server, table_entry
 from tests.cases.support import Project, sound
+from tests.support.django_tasks import use_tasks
+from tests.topology import backends
 
 MEDIA = Exchange("media", type="topic")
 
@@ -60,6 +62,20 @@ def a_table_holds_entries_of_the_project(p: Project) -> None:
     p.live(
         entries=(table_entry(p, "nightly", "shop.clean"), table_entry(p, "daily", "shop.clean", "redbeat"))
     )
+
+
+@sound("queue-unconsumed")
+def djangos_tasks_go_where_their_backend_says(p: Project) -> None:
+    jobs = use_tasks(p.monkeypatch, p.folder, "ByQueueName", "@task\ndef mail(): ...\n")
+    p.task("tasks:jobs.mail")(jobs.mail.func)
+    p.worker(queues=["default"])
+
+
+@sound("queue-unconsumed", "workers-disagree")
+def where_djangos_tasks_go_is_not_known(p: Project) -> None:
+    use_tasks(p.monkeypatch, p.folder, "ByLookup", "@task\ndef mail(): ...\n")
+    p.task(backends.run_django_task.name)(backends.run_django_task.run)
+    p.worker(queues=["whatever"])
 
 
 @sound("queue-unconsumed", "queue-abandoned")

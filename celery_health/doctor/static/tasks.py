@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from celery import Task as CeleryTask
 from kombu import Queue
@@ -14,10 +14,22 @@ from celery_health.doctor.static.options import sending_attributes, task_error
 from celery_health.doctor.static.queues import queue_facts
 from celery_health.monitoring import options_of
 from celery_health.text.masking import describe_error
-from celery_health.topology import Destination, Expectations, Owner, Ownership, Resolver, is_own_path
+from celery_health.topology import (
+    Carrier,
+    Destination,
+    Expectations,
+    Owner,
+    Ownership,
+    Resolver,
+    carriers,
+    is_own_path,
+)
 
 if TYPE_CHECKING:
     from celery import Celery
+
+#: Where a task goes, or why nobody can say.
+_Sent: TypeAlias = tuple[Destination | None, str | None]
 
 
 class _Defaults(NamedTuple):
@@ -36,14 +48,21 @@ def task_facts(app: Celery, resolver: Resolver | None, ownership: Ownership) -> 
         hard=conf.task_time_limit, soft=conf.task_soft_time_limit, priority=conf.task_default_priority
     )
     expectations = None if resolver is None else Expectations(app, resolver)
+    carrying = carriers(app, ownership)
     found = {}
     for name, owner in ownership.of_tasks(app).items():
         task = app.tasks[name]
-        expects = _expects(expectations, name, owner)
-        if owner is Owner.OTHER:
-            found[name] = _others(resolver, name, task, expects=expects)
+        carrier = carrying.get(name)
+        if carrier is None:
+            expects = _expects(expectations, name, owner)
+            sent = (None, None) if name.startswith("celery.") else route(resolver, name, {})
         else:
-            found[name] = _facts(app, name, task, resolver, defaults, expects=expects)
+            owner, expects = carrier.owner, bool(carrier.expected)
+            sent = _carried(resolver, name, carrier)
+        if owner is Owner.OTHER:
+            found[name] = _others(name, task, sent, expects=expects)
+        else:
+            found[name] = _facts(app, name, task, sent, defaults, expects=expects)
     return found
 
 
@@ -56,21 +75,24 @@ def _expects(expectations: Expectations | None, name: str, owner: Owner) -> bool
         return False
 
 
-def _others(resolver: Resolver | None, name: str, task: Any, *, expects: bool) -> TaskFacts:
+def _carried(resolver: Resolver | None, name: str, carrier: Carrier) -> _Sent:
+    """Return where a backend of Django's tasks sends one: none for one that it sends to several queues."""
+    found = [route(resolver, name, options) for options in (*carrier.expected, *carrier.optional)]
+    return found[0] if found and all(one == found[0] for one in found) else (None, None)
+
+
+def _others(name: str, task: Any, sent: _Sent, *, expects: bool) -> TaskFacts:
     """Return what is said of other people's tasks: their names, and where they would go."""
-    is_celerys = name.startswith("celery.")
     return TaskFacts(
         name=name,
         module=type(task).__module__,
         is_own=False,
         expects_consumer=expects,
-        destination=None if is_celerys else route(resolver, name, {})[0],
+        destination=sent[0],
     )
 
 
-def route(
-    resolver: Resolver | None, name: str, options: Mapping[str, Any]
-) -> tuple[Destination | None, str | None]:
+def route(resolver: Resolver | None, name: str, options: Mapping[str, Any]) -> _Sent:
     """Return where a task goes, or why nobody can say."""
     if resolver is None:
         return None, None
@@ -81,9 +103,9 @@ def route(
 
 
 def _facts(
-    app: Celery, name: str, task: Any, resolver: Resolver | None, defaults: _Defaults, *, expects: bool
+    app: Celery, name: str, task: Any, sent: _Sent, defaults: _Defaults, *, expects: bool
 ) -> TaskFacts:
-    destination, error = route(resolver, name, {})
+    destination, error = sent
     options = options_of(task)
     queue = getattr(task, "queue", None)
     return TaskFacts(

@@ -1,0 +1,217 @@
+"""Backends of Django's tasks that publish by Celery, each in a way of its own. None of this really runs."""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import django
+import redis
+from celery import Celery, current_app
+from django.conf import settings
+from django.db import transaction
+from django.utils.module_loading import import_string
+from kombu import Exchange, Queue
+
+PREFIX = "tasks:"
+LANES = {"default": "slow", "mail": "fast"}
+VIDEO = Queue("video", Exchange("media", type="topic"), routing_key="video.cut")
+registered: dict[str, Any] = {}
+
+
+# Not shared: it would be a task of every app that a test makes.
+@Celery("runner", set_as_current=False).task(name="tests.topology.backends.run_django_task", shared=False)
+def run_django_task(path: str, args: Any, kwargs: Any) -> None: ...
+
+
+def celery_name(path: str) -> str:
+    return f"{PREFIX}{path}"
+
+
+class Base:
+    # Django's own since 6.0; what these tests need of it is little.
+    task_class = import_string("django.tasks.Task") if django.VERSION >= (6, 0) else None
+
+    def __init__(self, alias: str, params: Any) -> None:
+        self.lane = params.get("OPTIONS", {}).get("LANE")
+
+    def validate_task(self, task: Any) -> None:
+        if not callable(task.func):
+            raise TypeError(task)
+
+
+class ByQueueName(Base):
+    """Send by name, to the queue that the task names, keeping notes in the result backend first."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        self.validate_task(task)
+        if current_app.conf.result_backend and isinstance(current_app.backend, redis.Redis):
+            current_app.backend.set(task.module_path, str(args))
+        options = {"eta": task.run_after, "priority": max(0, min(9, int((task.priority + 100) / 22)))}
+        if task.queue_name:
+            options["queue"] = task.queue_name
+        current_app.send_task(celery_name(task.module_path), args=args, kwargs=kwargs, **options)
+        return task
+
+
+class UnlessDefault(Base):
+    """Leave Django's default queue to the app's routes; register what is sent."""
+
+    @property
+    def app(self) -> Any:
+        from celery import current_app
+
+        return current_app._get_current_object()
+
+    def _options(self, task: Any) -> dict[str, Any]:
+        options = {}
+        if task.queue_name != "default":
+            options["queue"] = task.queue_name
+        return options
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        super().validate_task(task)
+        if task.module_path not in registered:
+            registered[task.module_path] = self.app.task(name=task.module_path)(task.func)
+        done = self.app.tasks[task.module_path].apply_async(args=list(args), **self._options(task))
+        return {"id": done.id}
+
+
+class ByRunner(Base):
+    """Have one Celery task run them all."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return run_django_task.apply_async((task.module_path, args, kwargs), queue=task.queue_name)
+
+
+class ByImportedRunner(Base):
+    """The same, imported where it is needed."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        from tests.topology.backends import run_django_task as runner
+
+        return runner.apply_async(args=[task.module_path], queue=f"django-{task.queue_name}")
+
+
+class OnCommit(Base):
+    """Send when the transaction is done."""
+
+    @transaction.atomic
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        send = partial(task.celery_task.apply_async, args, kwargs=kwargs, queue=task.queue_name)
+        transaction.on_commit(send)
+
+
+class OnCommitLambda(Base):
+    """The same, by a lambda."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        transaction.on_commit(lambda: run_django_task.apply_async(args, kwargs, queue=task.queue_name))
+
+
+class BySignature(Base):
+    """Set the queue on a signature."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return current_app.signature(celery_name(task.module_path), args).set(queue=task.queue_name).delay()
+
+
+class ByLane(Base):
+    """Choose by a table, by OPTIONS and by the app's own default."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        queue = self.lane or LANES.get(task.queue_name) or current_app.conf.task_default_queue
+        return run_django_task.apply_async(args, queue=queue)
+
+
+class BySetting(Base):
+    """Choose by Django's settings."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return run_django_task.apply_async(args, queue=getattr(settings, "DJANGO_TASKS_QUEUE", "none"))
+
+
+class ByDeclaration(Base):
+    """Give a queue that is declared."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return run_django_task.apply_async(args, queue=VIDEO)
+
+
+class Sender:
+    """Sends for somebody."""
+
+    def __init__(self, queue: str) -> None:
+        self.options = {"queue": queue}
+
+    def send(self, name: str) -> Any:
+        return current_app.send_task(name, **self.options)
+
+
+class ByService(Base):
+    """Leave it to another object."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return Sender(task.queue_name).send(task.module_path)
+
+
+class ByRoutes(Base):
+    """Name no queue at all."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return run_django_task.delay(task.module_path, queue=task.queue_name)
+
+
+class ByChance(Base):
+    """Choose by what nobody knows before."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return run_django_task.apply_async(args, queue="a" if random.random() < 0.5 else "b")
+
+
+class ByLookup(Base):
+    """Ask somebody for the queue."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return run_django_task.apply_async(args, queue=redis.Redis().get("queue"))
+
+
+class ByForeignOptions(Base):
+    """Take all options from somebody."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        options = {"priority": 3}
+        options.update(redis.Redis().hgetall("options"))
+        return run_django_task.apply_async(args, **options)
+
+
+class NotByCelery(Base):
+    """Push it to Redis."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return redis.Redis().lpush(task.queue_name, task.module_path)
+
+
+class ForEver(Base):
+    """Wait for something real."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        while not redis.Redis().ping() or True:
+            redis.Redis().wait(1)
+
+
+class Acting(Base):
+    """Do what nobody should do for a look."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        LANES["default"] = "changed"
+        open(kwargs.get("path", PROOF), "w").write("done")  # noqa: SIM115
+        Path(PROOF).write_text("done")
+        __import__("os").system(f"touch {PROOF}")
+        exec(f"open({PROOF!r}, 'w')")
+        return run_django_task.apply_async(args, queue=task.queue_name)
+
+
+PROOF = "/tmp/never"

@@ -1,0 +1,107 @@
+"""Where backends of Django's tasks publish, learnt from their code: a row is a way to write one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from celery_health.topology.rehearsal import DjangoTask, rehearse
+from tests.topology import backends
+
+MAIL = DjangoTask(
+    module_path="shop.tasks.mail",
+    queue_name="default",
+    fields={"priority": 0, "backend": "default", "run_after": None, "takes_context": False},
+)
+RUNNER = "tests.topology.backends.run_django_task"
+
+
+@pytest.fixture
+def app() -> Iterator[Celery]:
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    app.conf.task_default_queue = "main"
+    yield app
+    app.close()
+
+
+#: Backend, Celery task, options that say where it goes.
+WAYS: list[tuple[type, str | None, dict[str, Any] | None]] = [
+    (backends.ByQueueName, "tasks:shop.tasks.mail", {"queue": "default"}),
+    (backends.UnlessDefault, "shop.tasks.mail", {}),
+    (backends.ByRunner, RUNNER, {"queue": "default"}),
+    (backends.ByImportedRunner, RUNNER, {"queue": "django-default"}),
+    # The task's own wrapper: which that is, links say.
+    (backends.OnCommit, None, {"queue": "default"}),
+    (backends.OnCommitLambda, RUNNER, {"queue": "default"}),
+    (backends.BySignature, "tasks:shop.tasks.mail", {"queue": "default"}),
+    (backends.ByLane, RUNNER, {"queue": "slow"}),
+    (backends.BySetting, RUNNER, {"queue": "from-settings"}),
+    (backends.ByDeclaration, RUNNER, {"queue": backends.VIDEO}),
+    (backends.ByService, "shop.tasks.mail", {"queue": "default"}),
+    # What stands beside delay() is for the task itself.
+    (backends.ByRoutes, RUNNER, {}),
+    # Nobody can know, and nothing is claimed.
+    (backends.ByChance, RUNNER, None),
+    (backends.ByLookup, RUNNER, None),
+    (backends.ByForeignOptions, RUNNER, None),
+]
+
+
+@pytest.mark.parametrize(("backend", "name", "options"), WAYS, ids=lambda one: getattr(one, "__name__", ""))
+def test_rehearse__finds_where_a_backend_sends(
+    app: Celery, settings: Any, backend: type, name: str, options: dict[str, Any] | None
+) -> None:
+    settings.DJANGO_TASKS_QUEUE = "from-settings"
+
+    way = rehearse(app, backend, "default", {"BACKEND": "..."}, MAIL)
+
+    assert way is not None
+    assert (way.name, way.options) == (name, options)
+
+
+@pytest.mark.parametrize(("queue", "options"), [("default", {}), ("mail", {"queue": "mail"})])
+def test_rehearse__goes_by_the_tasks_queue(app: Celery, queue: str, options: dict[str, Any]) -> None:
+    task = DjangoTask(module_path="shop.tasks.mail", queue_name=queue, fields=MAIL.fields)
+
+    way = rehearse(app, backends.UnlessDefault, "default", {}, task)
+
+    assert way is not None and way.options == options
+
+
+@pytest.mark.parametrize(
+    ("params", "queue", "options"),
+    [
+        ({"OPTIONS": {"LANE": "own"}}, "default", {"queue": "own"}),
+        ({}, "mail", {"queue": "fast"}),
+        ({}, "else", {"queue": "main"}),
+    ],
+)
+def test_rehearse__goes_by_options_and_conf(
+    app: Celery, params: dict[str, Any], queue: str, options: dict[str, Any]
+) -> None:
+    task = DjangoTask(module_path="shop.tasks.mail", queue_name=queue, fields=MAIL.fields)
+
+    way = rehearse(app, backends.ByLane, "default", params, task)
+
+    assert way is not None and way.options == options
+
+
+@pytest.mark.parametrize("backend", [backends.NotByCelery, backends.ForEver])
+def test_rehearse__sees_no_way_to_celery(app: Celery, backend: type) -> None:
+    assert rehearse(app, backend, "default", {}, MAIL) is None
+
+
+def test_rehearse__does_nothing(app: Celery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    proof = tmp_path / "proof"
+    monkeypatch.setattr(backends, "PROOF", str(proof))
+
+    way = rehearse(app, backends.Acting, "default", {}, MAIL)
+
+    assert way is not None and way.options == {"queue": "default"}
+    assert not proof.exists()
+    assert backends.LANES["default"] == "slow"
+    assert backends.registered == {}
