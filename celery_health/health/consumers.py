@@ -10,22 +10,38 @@ from celery_health.conf import Settings
 from celery_health.health.base import Check
 from celery_health.health.needs import Need, queues_are_read, tasks_are_sent
 from celery_health.reading.schedules import schedule_entries
-from celery_health.records import CheckResult, CheckStatus, Hold, QueueState, Snapshot, Worker, WorkerState
+from celery_health.records import (
+    CheckResult,
+    CheckStatus,
+    Hold,
+    QueueState,
+    SharedQueue,
+    Sharer,
+    Snapshot,
+    Worker,
+    WorkerState,
+)
 from celery_health.text.commands import add_consumer_command, worker_command
 
 
 class QueuesConsumed(Check):
-    """Fail when messages wait where nobody consumes; warn when nobody consumes what must be, though empty."""
+    """Fail when messages wait where nobody consumes; warn when nobody consumes what must be, though empty.
+
+    Who discards what is sent there is no consumer that anybody wants: warn of one of another project.
+    """
 
     id: ClassVar[str] = "queues.consumed"
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
-        """Yield one result per queue without a consumer, else one for all."""
+        """Yield one result per queue without a consumer, or shared with another project, else one for all."""
         results = [
             result
             for queue in snapshot.queues
             if not queue.consumers
             for result in self._judge(queue, snapshot, settings)
+        ]
+        results += [
+            self._shared(queue, eaters) for queue in snapshot.shared_queues if (eaters := _eaters(queue))
         ]
         if results:
             yield from results
@@ -83,6 +99,40 @@ class QueuesConsumed(Check):
             )
         how = "since" if queue.unconsumed_by_store else "watched for"
         return result(CheckStatus.PASS, f"{why[:-1]}, {how} {seconds:.0f} s (limit {limit:g}).")
+
+    def _shared(self, queue: SharedQueue, eaters: Sequence[Sharer]) -> CheckResult:
+        lost = sorted({name for eater in eaters for name in eater.lacks})
+        workers = _listed([f"'{eater.hostname}'" for eater in eaters])
+        why = (
+            f"Queue '{queue.name}' is consumed by {workers} of another project, which does not register "
+            f"{_listed([repr(name) for name in lost])}: what it takes of those, it discards."
+        )
+        return self.result(
+            CheckStatus.WARN,
+            why,
+            subject=queue.name,
+            observed=len(lost),
+            limit=0,
+            unit="tasks",
+            recommendation=(
+                f"{why} Give each project queues, a database or a virtual host of its own; "
+                "the lines to paste: python manage.py celery_health doctor"
+            ),
+        )
+
+
+def _eaters(queue: SharedQueue) -> list[Sharer]:
+    """Return the workers that discard what this project sends there.
+
+    An earlier version of this project, during a deploy, discards the newest tasks alone.
+    """
+    if not queue.is_used:
+        return []
+    return [
+        one
+        for one in queue.sharers
+        if one.lacks and (one.is_other_project or (one.is_foreign and one.lacks == queue.sent))
+    ]
 
 
 def _fix(queue: QueueState, snapshot: Snapshot) -> str:

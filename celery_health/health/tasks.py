@@ -25,12 +25,14 @@ class _RecentCheck(Check):
         results = [
             result
             for name, outcomes in sorted(snapshot.recent.items())
-            for result in self._judge(name, outcomes, settings)
+            for result in self._judge(name, outcomes, snapshot, settings)
         ]
         yield from results or [self.result(CheckStatus.PASS, self.well)]
 
     @abstractmethod
-    def _judge(self, name: str, outcomes: TaskOutcomes, settings: Settings) -> Iterable[CheckResult]:
+    def _judge(
+        self, name: str, outcomes: TaskOutcomes, snapshot: Snapshot, settings: Settings
+    ) -> Iterable[CheckResult]:
         """Yield what is wrong with one task."""
 
 
@@ -40,7 +42,9 @@ class TasksUnknown(_RecentCheck):
     id: ClassVar[str] = "tasks.unknown"
     well: ClassVar[str] = "Workers knew every task that they received."
 
-    def _judge(self, name: str, outcomes: TaskOutcomes, settings: Settings) -> Iterable[CheckResult]:
+    def _judge(
+        self, name: str, outcomes: TaskOutcomes, snapshot: Snapshot, settings: Settings
+    ) -> Iterable[CheckResult]:
         if outcomes.unknown:
             yield self.result(
                 CheckStatus.WARN,
@@ -49,11 +53,23 @@ class TasksUnknown(_RecentCheck):
                 observed=outcomes.unknown,
                 limit=0,
                 unit="tasks",
-                recommendation=(
-                    f"'{name}' is sent, and discarded as unregistered. Send it under the name that workers "
-                    "register, or deploy the code that defines it: python manage.py celery_health doctor"
-                ),
+                recommendation=f"{_why_unknown(name, snapshot)}: python manage.py celery_health doctor",
             )
+
+
+def _why_unknown(name: str, snapshot: Snapshot) -> str:
+    for queue in snapshot.shared_queues:
+        for sharer in queue.sharers:
+            if queue.ours and sharer.is_other_project and name in sharer.registered:
+                return (
+                    f"'{name}' is a task of another project, whose worker '{sharer.hostname}' consumes queue "
+                    f"'{queue.name}' as workers of this one do. Give each project queues, a database or a "
+                    "virtual host of its own"
+                )
+    return (
+        f"'{name}' is sent, and discarded as unregistered. Send it under the name that workers register, or "
+        "deploy the code that defines it"
+    )
 
 
 class TasksFailing(_RecentCheck):
@@ -62,7 +78,9 @@ class TasksFailing(_RecentCheck):
     id: ClassVar[str] = "tasks.failing"
     well: ClassVar[str] = "No task fails more often than it may."
 
-    def _judge(self, name: str, outcomes: TaskOutcomes, settings: Settings) -> Iterable[CheckResult]:
+    def _judge(
+        self, name: str, outcomes: TaskOutcomes, snapshot: Snapshot, settings: Settings
+    ) -> Iterable[CheckResult]:
         runs = outcomes.succeeded + outcomes.failed
         ratio = settings.limit("failure_ratio", task=name)
         if runs and runs >= settings.limit("failure_floor", task=name) and outcomes.failed / runs > ratio:

@@ -7,8 +7,7 @@ import socket
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from kombu import Connection, Consumer, Exchange, Producer, Queue
@@ -17,13 +16,11 @@ from kombu.utils.json import dumps
 from celery_health.connections.kombu import connect
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, DeadlineExceeded
+from celery_health.reading.questions import BEAT_PREFIX, Census, Question
 from celery_health.text.masking import describe_error
 
 if TYPE_CHECKING:
     from celery import Celery
-
-#: Beat answers remote control under this name since Celery 5.7 (``beat_enable_remote_control``).
-BEAT_PREFIX: Final = "celerybeat@"
 
 #: How long after the last reply a broadcast to nobody in particular waits for one more.
 DISCOVERY_SILENCE_SECONDS: Final = 1.0
@@ -31,36 +28,6 @@ DISCOVERY_SILENCE_SECONDS: Final = 1.0
 SETTLE_SECONDS: Final = 0.05
 #: How often an answer is looked for on transports that cannot wait for one.
 POLLING_SECONDS: Final = 0.05
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Census:
-    """Who answered when everybody was asked: other applications' workers and beats too."""
-
-    names: frozenset[str]
-    listeners: int
-    """How many the question reached."""
-    is_complete: bool
-    """As many answered: nobody else listens."""
-
-
-@dataclass(kw_only=True, slots=True)
-class Question:
-    """One command that was sent, and what has come back of it so far."""
-
-    command: str
-    expected: int | None = None
-    """How many answers there can be; None where nobody knows."""
-    answers: dict[str, Any] = field(default_factory=dict)
-    """Host name → reply."""
-    received: int = 0
-    """Replies, which are more than names where two workers share one; those that cannot be read too."""
-    undecodable: int = 0
-
-    @property
-    def is_answered(self) -> bool:
-        """Say whether no answer is missing."""
-        return self.expected is not None and len(self.answers) + self.undecodable >= self.expected
 
 
 class Mailbox:
@@ -212,6 +179,33 @@ class Conversation:
         question = self._publish("ping", None)
         self._drain(lambda: self._drain_until_silence(question.answers))
         return tuple(sorted(name for name in question.answers if not name.startswith(BEAT_PREFIX)))
+
+    def find(self, known: Collection[str], least: int, seconds: float) -> tuple[str, ...]:
+        """Return who else than `known` answers a bare ping: at least so many, unless `seconds` are over.
+
+        Raises:
+            BrokerError: the broker cannot be reached, or does not let us ask.
+        """
+        question = self._publish("ping", None)
+        deadline = self._deadline.within(seconds)
+
+        def found() -> tuple[str, ...]:
+            names = set(question.answers).difference(known)
+            return tuple(sorted(name for name in names if not name.startswith(BEAT_PREFIX)))
+
+        def wait() -> None:
+            while True:
+                is_enough = len(found()) >= least
+                left = deadline.timeout()
+                try:
+                    # One more may be about to answer.
+                    self._connection.drain_events(timeout=min(left, SETTLE_SECONDS) if is_enough else left)
+                except TimeoutError:
+                    if is_enough:
+                        return
+
+        self._drain(wait)
+        return found()
 
     def count(self) -> Census | None:
         """Return who answers a bare ping until the deadline, and whether those are all whom it reached.

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery_health.deadline import Deadline
 from celery_health.headers import REPORT_COMMAND, STATS_MARK
-from celery_health.reading.conversation import Census, Conversation, Mailbox, Question
+from celery_health.reading.conversation import Conversation, Mailbox
+from celery_health.reading.questions import Census, Question
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -87,10 +88,25 @@ class Inspector:
             whole = [name for name in roster if name not in reporting and (at_once or name in plain)]
             inquiry.ask(BUILTIN_COMMANDS, whole)
             inquiry.ask([STATS], [name for name in roster if name not in {*reporting, *whole}])
-            while True:
-                is_over = inquiry.wait()
-                if deadline.expired or (not inquiry.follow_up() and is_over):
-                    return inquiry.replies(roster)
+            return inquiry.replies(roster, deadline)
+
+    def ask_others(self, known: Collection[str], least: int, seconds: float, deadline: Deadline) -> Replies:
+        """Ask those whom nobody knows by name, as `ask` does.
+
+        Args:
+            known: host names of those that need not be asked.
+            least: how many others there are at least.
+            seconds: how long that many are waited for.
+            deadline: for the whole inspection.
+
+        Raises:
+            BrokerError: the broker cannot be reached, or does not let us ask.
+        """
+        with Conversation(self._mailbox, deadline) as conversation:
+            names = conversation.find(known, least, seconds)
+            inquiry = _Inquiry(conversation)
+            inquiry.ask([STATS], names)
+            return inquiry.replies(names, deadline)
 
     def census(self, deadline: Deadline) -> Census | None:
         """Ask everybody who listens, and count: None where the broker does not say how many that are.
@@ -126,11 +142,7 @@ class _Inquiry:
         self._asked.update((command, name) for command in commands for name in names)
         return bool(names)
 
-    def wait(self) -> bool:
-        """Wait for answers; return whether none is missing."""
-        return self._conversation.wait(self._questions)
-
-    def follow_up(self) -> bool:
+    def _follow_up(self) -> bool:
         """Ask those that have just said what they are for the rest; return whether there were any."""
         stats = self._answers(STATS)
         reporting = [name for name, reply in stats.items() if STATS_MARK in reply]
@@ -154,8 +166,12 @@ class _Inquiry:
                 found.update(question.answers)
         return found
 
-    def replies(self, roster: Sequence[str]) -> Replies:
-        """Return what has come back of `roster`."""
+    def replies(self, roster: Sequence[str], deadline: Deadline) -> Replies:
+        """Wait until all of `roster` have answered what there is to ask, or time is up; return what came."""
+        while True:
+            is_over = self._conversation.wait(self._questions)
+            if deadline.expired or (not self._follow_up() and is_over):
+                break
         answers = {command: self._answers(command) for command in (REPORT_COMMAND, *BUILTIN_COMMANDS)}
         reports = {name: reply for name, reply in answers.pop(REPORT_COMMAND).items() if _is_report(reply)}
         marked = frozenset(name for name, reply in answers[STATS].items() if STATS_MARK in reply)

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from celery_health.reading.consumption import Silent
-from celery_health.reading.conversation import Census
 from celery_health.reading.inspection import Replies
+from celery_health.reading.questions import Census
+from celery_health.reading.sharing import is_other_project
 from celery_health.reading.worker_reports import worker_from_builtin, worker_from_report
 from celery_health.reading.worker_states import load_state
 from celery_health.records import Source, Worker, WorkerState
@@ -266,4 +267,9 @@ def is_ours_by(worker: Worker, topology: Topology) -> bool:
     queues, names = frozenset(worker.queues or ()), worker.registered or frozenset()
     if not topology.own_tasks:
         return not queues.isdisjoint(topology.known_queues)
-    return not queues.isdisjoint(topology.expected) and not names.isdisjoint(topology.own_tasks)
+    # A library's tasks may be registered by both of two projects.
+    return (
+        not queues.isdisjoint(topology.expected)
+        and not names.isdisjoint(topology.own_tasks)
+        and not is_other_project(names, topology.own_tasks)
+    )

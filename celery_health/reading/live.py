@@ -11,10 +11,10 @@ from celery_health.brokers.base import Broker
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, DeadlineExceeded, ThreadError
 from celery_health.reading.consumption import Silent
-from celery_health.reading.conversation import BEAT_PREFIX
 from celery_health.reading.flight import Run, RunAbandonedError, SharedFlight
 from celery_health.reading.inspection import Inspector
 from celery_health.reading.known_workers import MAX_SILENT_PAUSE_SECONDS, KnownWorkers
+from celery_health.reading.questions import BEAT_PREFIX
 from celery_health.records import InspectionState, Worker
 from celery_health.topology import Topology
 
@@ -37,6 +37,8 @@ ASK_SECONDS: Final = 1.0
 POLLED_ASK_SECONDS: Final = 1.6
 #: How long a failure to ask is believed.
 REFUSED_SECONDS: Final = 2.0
+#: How long those are waited for of whom only the broker's count of consumers tells.
+OTHERS_SECONDS: Final = 0.5
 #: How often the broker is asked who is bound for remote control, while workers report themselves.
 ROSTER_SECONDS: Final = 5.0
 
@@ -77,6 +79,8 @@ class LiveWorkers:
         self._roster: tuple[float, tuple[str, ...]] | None = None
         self._refused: tuple[float, str] | None = None
         """When asking last failed, and why: not tried again at each reading."""
+        self._others: tuple[float, tuple[str, ...]] = (float("-inf"), ())
+        """When those were last looked for of whom only the broker's count tells, and who answered."""
 
     @property
     def queues(self) -> tuple[str, ...]:
@@ -132,6 +136,38 @@ class LiveWorkers:
         except (DeadlineExceeded, ThreadError) as error:
             return _unasked(str(error), error=str(error))
         return self._sighting(names, frozenset(lost))
+
+    def others(
+        self, run: Run, topology: Topology, deadline: Deadline, *, live: Collection[str], least: int
+    ) -> tuple[Worker, ...]:
+        """Return other applications' workers, where the broker counts consumers that no record explains.
+
+        For brokers that do not know names: everybody is asked, at most every half minute, and not for long.
+
+        Args:
+            run: may be given up meanwhile.
+            topology: tells which workers without celery_health are ours.
+            deadline: for the whole search.
+            live: names whose records say that they live.
+            least: how many others there are at least, by the broker's count.
+
+        Raises:
+            RunAbandonedError: another run has taken the place of `run`.
+        """
+        if not least or not self._app.conf.worker_enable_remote_control:
+            return ()
+        if time.monotonic() - self._others[0] >= DISCOVERY_SECONDS:
+            try:
+                replies = self._inspector.ask_others(
+                    live, least, OTHERS_SECONDS, deadline.within(ASK_SECONDS)
+                )
+            except (BrokerError, DeadlineExceeded):
+                return ()
+            names = (*replies.reports, *replies.builtin)
+            with run.updating():
+                self._known.note_replies(replies, topology, time.monotonic())
+                self._others = time.monotonic(), names
+        return self._known.foreign(self._others[1])
 
     # Who is there to ask ----------------------------------------------------------------------------
 

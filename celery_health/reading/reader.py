@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from celery_health.reading.merging import merged, source_of
 from celery_health.reading.queue_states import QueueSources, QueueStates
 from celery_health.reading.recorded import Recorded, RecordedWorkers
 from celery_health.reading.schedules import schedule_exists
+from celery_health.reading.sharing import shared_queues
 from celery_health.reading.task_totals import TaskTotals
 from celery_health.reading.vanished import Vanished
 from celery_health.records import BrokerState, InspectionState, QueueState, Snapshot
@@ -181,6 +183,14 @@ class Reader:
             inspection=sighting.state,
             workers=workers,
             queues=tuple(_unread(known, reading.error)) if reading.reachable is False else queues,
+            shared_queues=shared_queues(
+                workers,
+                sighting.foreign,
+                topology,
+                recorded.beats,
+                sent_to=recorded.sent_to,
+                ignored=self.settings.ignored_queues,
+            ),
             recent=recorded.recent,
             observed=lines.recorded.observed(workers, deadline),
             beats=recorded.beats,
@@ -230,8 +240,10 @@ class Reader:
             return Sighting(state=InspectionState())
         live = {worker.hostname for worker in recorded.workers if worker.state.is_live}
         if live and not broker.capabilities.supports_roster:
+            least = _unexplained(reading, recorded)
             return Sighting(
                 state=InspectionState(),
+                foreign=self._live.others(run, topology, deadline, live=live, least=least),
                 unasked="workers without celery_health are not asked on this transport",
             )
         lost = {worker.hostname for worker in recorded.workers} - live
@@ -296,6 +308,14 @@ def _without_empty(reading: BrokerReading, unknown: AbstractSet[str]) -> BrokerR
     if not empty:
         return reading
     return replace(reading, queues={name: one for name, one in reading.queues.items() if name not in empty})
+
+
+def _unexplained(reading: BrokerReading, recorded: Recorded) -> int:
+    """Return how many consumers of one queue the broker counts at most that no live record explains."""
+    known = Counter(name for one in recorded.workers if one.state.is_live for name in one.queues or ())
+    return max(
+        (one.consumers - known[one.name] for one in reading.queues.values() if one.consumers), default=0
+    )
 
 
 def _notes(recorded: Recorded, reading: BrokerReading) -> tuple[str, ...]:

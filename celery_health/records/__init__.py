@@ -7,7 +7,7 @@ elapsed seconds measured by whoever reports them.
 from __future__ import annotations
 
 from celery_health.records.beats import Beat, BeatState, ScheduleEntryState
-from celery_health.records.queues import QueueState
+from celery_health.records.queues import QueueState, SharedQueue, Sharer
 from celery_health.records.snapshot import (
     AppFacts,
     BrokerState,
@@ -46,6 +46,8 @@ __all__ = [
     "RunningTask",
     "ScheduleEntryState",
     "ScheduledTask",
+    "SharedQueue",
+    "Sharer",
     "Snapshot",
     "Source",
     "Status",

@@ -49,3 +49,39 @@ class QueueState:
     """Why somebody should consume it: ``task:<name>``, ``beat:<entry>``, ``setting``; or nobody must."""
     error: str | None = None
     """Why `ready` is None, where that is known."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sharer:
+    """A worker that may not know what this project sends to a queue which it consumes."""
+
+    hostname: str
+    registered: frozenset[str]
+    """The task names that it registers."""
+    lacks: tuple[str, ...] = ()
+    """Of the names that this project sends there, those that it does not register: it discards them."""
+    app_id: str | None = None
+    """The APP_ID that it reports; None when it runs without celery_health."""
+    is_foreign: bool = True
+    """It is no worker of ours, by its own word or by what it registers."""
+    is_other_project: bool = False
+    """What it registers is another project's: no earlier or later version of this one."""
+
+    @property
+    def tasks(self) -> frozenset[str]:
+        """Return what it registers, without the tasks of Celery's that every worker has."""
+        return frozenset(name for name in self.registered if not name.startswith("celery."))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SharedQueue:
+    """A queue of this project that workers consume which are not its own."""
+
+    name: str
+    sharers: tuple[Sharer, ...]
+    ours: tuple[str, ...] = ()
+    """Our workers that take from it."""
+    sent: tuple[str, ...] = ()
+    """The task names that this project sends there."""
+    is_used: bool = False
+    """That this project uses it is known: its workers take from it, its beat or its processes sent there."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from celery_health.records.beats import Beat
-from celery_health.records.queues import QueueState
+from celery_health.records.queues import QueueState, SharedQueue
 from celery_health.records.workers import RunningTask, Source, Worker, WorkerState
 
 
@@ -118,6 +118,8 @@ class Snapshot:
     """Ours only, by hostname."""
     queues: tuple[QueueState, ...] = ()
     """By name."""
+    shared_queues: tuple[SharedQueue, ...] = ()
+    """Those that workers consume which are known not to be ours; by name."""
     recent: Mapping[str, TaskOutcomes] | None = None
     """Task name → outcomes of the last ``recent_seconds``; None without a store."""
     observed: Mapping[str, ObservedRuntime] = field(default_factory=dict)

@@ -199,6 +199,95 @@ def no_worker_has_the_newest_task(p: Project) -> None:
     p.worker("w2@host", registered=frozenset({"shop.clean"}))
 
 
+@broken("E111:worker:w2@host", fix="Restart 'w2@host' with the code of this project")
+def a_worker_of_an_older_version_has_another_app_id(p: Project) -> None:
+    p.tasks("shop.clean", "shop.mail", "shop.tidy")
+    p.worker("w1@host")
+    p.stranger("w2@host", "shop.clean", "shop.mail", app_id="shop-blue")
+
+
+@broken("E111:worker:w2@host", fix="Restart 'w2@host' with the code of this project")
+def a_worker_registers_no_task_at_all(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker("w1@host")
+    p.stranger("w2@host")
+
+
+SHARED = "E126:queue:celery"
+OWN_QUEUE = (
+    'Give this project a queue of its own, app.conf.task_default_queue = "shop", and restart web, beat and '
+    "workers: celery -A shop worker -Q shop. Or keep all queues apart: "
+)
+
+
+@broken(SHARED, fix=OWN_QUEUE + '"global_keyprefix": "shop:" in broker_transport_options, or')
+def another_project_consumes_the_default_queue(p: Project) -> None:
+    p.tasks("shop.clean", "shop.mail")
+    p.worker("w1@host")
+    p.stranger("crm@host", "crm.sync", "crm.tidy")
+
+
+@broken(SHARED, fix=OWN_QUEUE + "a virtual host of its own in broker_url.")
+def another_project_consumes_the_default_queue_on_rabbitmq(p: Project) -> None:
+    p.broker("amqp://broker.invalid//")
+    p.tasks("shop.clean", "shop.mail")
+    p.worker("w1@host")
+    p.stranger("crm@host", "crm.sync", app_id="crm")
+
+
+@broken(
+    "E126:queue:jobs", fix="write 'shop' for 'jobs' in its settings, routes and schedule, and restart web,"
+)
+def another_project_consumes_a_queue_of_a_route(p: Project) -> None:
+    p.tasks("shop.clean", "shop.mail")
+    p.conf(task_routes={"shop.mail": {"queue": "jobs"}})
+    p.worker("w1@host", queues=["celery", "jobs"])
+    p.stranger("crm@host", "crm.sync", queues=["jobs"])
+
+
+@broken(SHARED, fix='CELERY_TASK_DEFAULT_QUEUE = "shop", and restart')
+def another_project_shares_the_queue_and_a_library(p: Project) -> None:
+    p.configure(CELERY_BROKER_URL="redis://broker.invalid/0", CELERY_TASK_TIME_LIMIT=60)
+    p.conf(broker_transport_options={"socket_timeout": 5})
+    p.tasks("shop.clean", "shop.mail", "shop.pay", "library.tidy")
+    p.worker("w1@host")
+    p.stranger("crm@host", "crm.sync", "crm.call", "crm.tidy", "library.tidy")
+
+
+@broken(SHARED, fix=OWN_QUEUE)
+def another_project_has_the_same_app_id(p: Project) -> None:
+    p.tasks("shop.clean", "shop.mail")
+    p.worker("w1@host")
+    p.worker("crm@host", registered=frozenset({"crm.sync", "crm.tidy"}))
+
+
+@broken(SHARED, fix=OWN_QUEUE)
+def another_project_alone_consumes_the_queue(p: Project) -> None:
+    p.tasks("shop.clean", "shop.mail")
+    p.conf(task_routes={"shop.mail": {"queue": "mails"}})
+    p.worker("w1@host", queues=["mails"])
+    p.stranger("crm@host", "crm.sync")
+
+
+@broken(SHARED, fix="write 'shop' for 'celery' in its settings, routes and schedule, and restart")
+def beat_sends_to_a_queue_of_another_project(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.conf(task_routes={"shop.clean": {"queue": "mails"}})
+    p.beat("shop.clean", "often", options={"queue": "celery"})
+    p.worker("w1@host", queues=["mails", "celery"])
+    p.stranger("crm@host", "crm.sync")
+
+
+@broken(SHARED, fix=OWN_QUEUE[:60])
+def our_worker_discards_what_another_project_sends(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.conf(task_routes={"shop.clean": {"queue": "mails"}})
+    p.worker("w1@host", queues=["celery", "mails"])
+    p.stranger("crm@host", "crm.sync")
+    p.snapshot(recent={"crm.sync": TaskOutcomes(unknown=3)})
+    p.live(waiting={"celery": WaitingMessages(looked_at=1, names={"crm.sync": 1})})
+
+
 @broken("E110:queue:celery", fix="Send 'shop.tidy_up' instead")
 def messages_wait_under_a_name_that_nobody_registers(p: Project) -> None:
     p.tasks("shop.tidy_up")

@@ -170,6 +170,61 @@ def a_deploy_is_over(p: Project) -> None:
     p.snapshot(recent={"shop.newest": TaskOutcomes(unknown=3, succeeded=40)})
 
 
+@sound("queue-shared", "workers-disagree")
+def a_project_is_deployed_under_two_app_ids(p: Project) -> None:
+    p.tasks("shop.clean", "shop.mail")
+    p.worker("blue@host")
+    p.stranger("green@host", "shop.clean", "shop.mail", "shop.newest", app_id="shop-green")
+
+
+@sound("queue-shared")
+def another_project_has_queues_of_its_own(p: Project) -> None:
+    p.tasks("shop.clean", "shop.mail")
+    p.worker("w1@host")
+    p.stranger("crm@host", "crm.sync", queues=["crm"])
+
+
+@sound("queue-shared")
+def we_send_to_the_queue_of_another_service(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.tasks("crm.sync")
+    p.conf(task_routes={"crm.sync": {"queue": "crm"}})
+    p.worker("w1@host")
+    p.stranger("crm@host", "crm.sync", "crm.tidy", queues=["crm"])
+
+
+@sound("queue-shared", "workers-disagree")
+def a_stranger_does_not_say_what_it_registers(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker("w1@host")
+    p.stranger("crm@host", registered=None)
+
+
+@sound("queue-shared", "unknown-received")
+def both_projects_look_at_a_queue_that_neither_uses(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.conf(task_routes={"shop.clean": {"queue": "shop"}})
+    p.worker("w1@host", queues=["celery", "shop"])
+    p.stranger("crm@host", "crm.sync", queues=["celery", "crm"])
+
+
+@sound("queue-shared")
+def a_shared_queue_is_somebody_elses_business(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.health["IGNORED_QUEUES"] = ["celery"]
+    p.worker("w1@host", queues=["shop"])
+    p.stranger("crm@host", "crm.sync")
+    p.queue("celery", expected_by=())
+
+
+@sound("queue-shared", "workers-disagree")
+def workers_of_two_kinds_have_queues_of_their_own(p: Project) -> None:
+    p.tasks("shop.clean", "ml.train")
+    p.conf(task_routes={"ml.train": {"queue": "gpu"}})
+    p.worker("w1@host", registered=frozenset({"shop.clean"}))
+    p.worker("w2@host", queues=["gpu"], registered=frozenset({"ml.train"}))
+
+
 @sound("prefetch-hoards")
 def a_busy_worker_and_another_that_drains(p: Project) -> None:
     p.tasks("shop.render")

@@ -23,6 +23,7 @@ from celery_health.doctor.examination import report_of
 from celery_health.doctor.findings import DoctorReport
 from celery_health.doctor.live import LiveEvidence
 from celery_health.doctor.static import gather_static
+from celery_health.reading.sharing import shared_queues
 from celery_health.records import QueueState, Snapshot, Worker
 from celery_health.testing import make_queue, make_snapshot, make_worker
 from celery_health.topology import read_topology
@@ -42,6 +43,7 @@ class Project:
         self.health: dict[str, Any] = {}
         self._at_end: list[Callable[[], object]] = []
         self._workers: list[Worker] = []
+        self._strangers: list[Worker] = []
         self._queues: dict[str, dict[str, Any]] = {}
         self._live: dict[str, Any] = {}
         self._snapshot: dict[str, Any] = {}
@@ -129,6 +131,13 @@ class Project:
         changes.setdefault("registered", frozenset(self.app.tasks))
         self._workers.append(make_worker(hostname, queues=queues and tuple(queues), **changes))
 
+    def stranger(
+        self, hostname: str, *registered: str, queues: Iterable[str] = ("celery",), **changes: Any
+    ) -> None:
+        """Have a worker of another application, as it answers."""
+        changes.setdefault("registered", frozenset({*registered, "celery.ping"}))
+        self._strangers.append(make_worker(hostname, queues=tuple(queues), **changes))
+
     def queue(self, name: str, **changes: Any) -> None:
         """Say something of a queue that the broker tells."""
         self._queues[name] = changes
@@ -147,7 +156,7 @@ class Project:
         """Return what is gathered: static alone, unless something was said to be seen."""
         self._hold_app()
         evidence = gather_static(self.app, self._settings(), source=self.settings)
-        if not (self._workers or self._queues or self._live or self._snapshot):
+        if not (self._workers or self._queues or self._live or self._snapshot or self._strangers):
             return evidence
         return replace(evidence, live=LiveEvidence(snapshot=self._make_snapshot(), **self._live))
 
@@ -162,8 +171,17 @@ class Project:
     def _make_snapshot(self) -> Snapshot:
         topology = read_topology(self.app)
         consumed = [queue for worker in self._workers for queue in worker.queues or ()]
+        consumed += [queue for worker in self._strangers for queue in worker.queues or ()]
         names = sorted({*topology.known_queues, *self._queues, *consumed})
+        beats = self._snapshot.get("beats", ())
         return make_snapshot(
+            shared_queues=shared_queues(
+                self._workers,
+                self._strangers,
+                topology,
+                beats,
+                ignored=self._settings().ignored_queues,
+            ),
             taken_at=TAKEN_AT,
             workers=self._workers,
             queues=[self._queue_state(name, consumed, topology.expected.get(name, ())) for name in names],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from celery_health.records import (
     Hold,
     QueueState,
     ScheduleEntryState,
+    SharedQueue,
+    Sharer,
     Snapshot,
     Worker,
     WorkerState,
@@ -86,6 +89,49 @@ def test_queues_consumed__a_worker_alone_is_no_help_for_a_name_that_none_registe
     # A task of the project goes there too.
     both = make_queue("snmp", ready=3, expected_by=("beat:poll", "task:devices.walk"), **LONELY)
     assert advice(lacking, queue=both) == plain
+
+
+PAY, SYNC = ("shop.pay",), frozenset({"crm.sync"})
+LACKING = Sharer(hostname="crm@host", registered=SYNC, lacks=PAY, is_other_project=True)
+
+SHARED = [
+    # A worker of another project takes what is sent there, and discards it.
+    (LACKING, {}, "warn"),
+    # Nobody is known to use the queue: the router alone names it.
+    (LACKING, {"is_used": False}, "pass"),
+    # It knows what is sent there.
+    (replace(LACKING, lacks=()), {}, "pass"),
+    # Not ours, and it knows nothing of what is sent there: whatever it is.
+    (replace(LACKING, is_other_project=False), {}, "warn"),
+    # A version of this project: it lacks the newest task, during a deploy.
+    (replace(LACKING, is_other_project=False), {"sent": (*PAY, "shop.ship")}, "pass"),
+    # One of ours, as it says: what it discards is counted.
+    (replace(LACKING, is_other_project=False, is_foreign=False), {}, "pass"),
+    # Another project under our APP_ID.
+    (replace(LACKING, is_foreign=False), {}, "warn"),
+]
+
+
+@pytest.mark.parametrize(("sharer", "changes", "expected"), SHARED)
+def test_queues_consumed__by_another_project(sharer: Sharer, changes: dict[str, Any], expected: str) -> None:
+    queue = SharedQueue(
+        **{"name": "celery", "sharers": (sharer,), "ours": ("w@h",), "sent": PAY, "is_used": True, **changes}
+    )
+    ((_, status),) = results(QueuesConsumed(), make_snapshot(shared_queues=(queue,)))
+
+    assert status == expected
+
+
+def test_queues_consumed__says_who_discards_what() -> None:
+    queue = SharedQueue(name="celery", sharers=(LACKING,), ours=("w@h",), sent=PAY, is_used=True)
+    (result,) = QueuesConsumed().judge(make_snapshot(shared_queues=(queue,)), Settings())
+
+    assert result.message == (
+        "Queue 'celery' is consumed by 'crm@host' of another project, which does not register 'shop.pay': "
+        "what it takes of those, it discards."
+    )
+    assert result.recommendation is not None
+    assert "python manage.py celery_health doctor" in result.recommendation
 
 
 HELD = {"ready": 40, "held_seconds": 130.0, "consumer_names": ("worker1@host",)}

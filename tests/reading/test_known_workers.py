@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from celery_health.reading.conversation import Census
 from celery_health.reading.inspection import Replies
 from celery_health.reading.known_workers import KnownWorkers
+from celery_health.reading.questions import Census
 from celery_health.records import WorkerState
 from celery_health.topology import Topology
 

@@ -500,6 +500,13 @@ def consumed_by_another_application(system: System) -> Iterator[None]:
     yield from stay(system, patience(system))
 
 
+@situation("degraded", "queues.consumed", "warn", subject="celery")
+def consumed_by_another_project_too(system: System) -> Iterator[None]:
+    system.worker(queues=["celery"])
+    system.worker(app="tests.crm", pool="solo", env={"DJANGO_SETTINGS_MODULE": ""})
+    yield
+
+
 @situation("healthy")
 def consumed_by_a_worker_without_celery_health(system: System) -> Iterator[None]:
     system.conf.update(EMAILS)

@@ -36,6 +36,7 @@ from celery_health.doctor.rules.queue_abandoned import QueueAbandoned
 from celery_health.doctor.rules.queue_arguments_ignored import QueueArgumentsIgnored
 from celery_health.doctor.rules.queue_declared_twice import QueueDeclaredTwice
 from celery_health.doctor.rules.queue_misspelt import QueueMisspelt
+from celery_health.doctor.rules.queue_shared import QueueShared
 from celery_health.doctor.rules.queue_unconsumed import QueueUnconsumed
 from celery_health.doctor.rules.queue_undeclared import QueueUndeclared
 from celery_health.doctor.rules.quorum_unconfirmed import QuorumUnconfirmed
@@ -95,6 +96,7 @@ _RULES: Final[Sequence[Rule]] = (
     OptionMisspelt(),
     UnackedOrphaned(),
     DeadLettersFull(),
+    QueueShared(),
     DestinationIgnored(),
     OptionsRefused(),
     # It will bite.

@@ -3,7 +3,8 @@
 The work was asked for and never done; the caller's result says ``NotRegistered`` at best. The store counts
 such messages by name, and keeps the last hour.
 
-Nothing is said once every live worker registers the name: it was a deploy, and is over.
+Nothing is said once every live worker registers the name: it was a deploy, and is over. Nor of the tasks of
+[another project](#queue-shared) whose workers consume the same queue.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import LIVE, Rule
+from celery_health.doctor.rules.queue_shared import shared_queues, tasks_of_others
 from celery_health.doctor.wording import listed, meant
 
 
@@ -29,10 +31,13 @@ class UnknownReceived(Rule):
         """Yield a finding per name."""
         recent = evidence.live.snapshot.recent if evidence.live else None
         knowing = [w for w in evidence.workers if w.registered is not None]
+        # Where another project consumes the same queue, that is the cause, and said as such.
+        shared = (queue for queue in shared_queues(evidence) if queue.ours)
+        of_others = frozenset[str]().union(*map(tasks_of_others, shared))
         known = frozenset().union(*(w.registered or () for w in knowing))
         for task, outcomes in sorted((recent or {}).items()):
             lacking = [w.hostname for w in knowing if task not in (w.registered or ())]
-            if not outcomes.unknown or (knowing and not lacking):
+            if not outcomes.unknown or (knowing and not lacking) or task in of_others:
                 continue
             nearest = () if task in known else meant(task, known, evidence.code.tasks_at)
             if nearest:

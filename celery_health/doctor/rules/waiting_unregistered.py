@@ -15,6 +15,7 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import LIVE, Rule
+from celery_health.doctor.rules.queue_shared import shared_queues, tasks_of_others
 from celery_health.doctor.wording import listed, meant
 
 
@@ -30,7 +31,13 @@ class WaitingUnregistered(Rule):
         """Yield a finding per queue and name."""
         for queue, waiting in sorted((evidence.live.waiting if evidence.live else {}).items()):
             knowing = [w for w in evidence.consumers([queue]) if w.registered is not None]
+            # Where another project consumes the same queue, that is the cause, and said as such.
+            of_others = {
+                name for one in shared_queues(evidence) if one.name == queue for name in tasks_of_others(one)
+            }
             for task, count in sorted(waiting.names.items()):
+                if task in of_others:
+                    continue
                 lacking = [w.hostname for w in knowing if task not in (w.registered or ())]
                 if not lacking:
                     continue

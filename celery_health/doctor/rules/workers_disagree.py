@@ -1,11 +1,11 @@
 """A worker does not register tasks that are sent to a queue which it consumes.
 
-Whichever of those messages it takes, it discards. It happens during deploys, when a worker was left out of
-one, and when workers of several apps share a queue by mistake.
+Whichever of those messages it takes, it discards. It happens during deploys, and when a worker was left out
+of one. Workers of [another project](#queue-shared) are not spoken of here.
 
 Every own task is sent, by the app's real router, to some queues; each live worker that consumes one of them
-must register it. A task that no consumer of its queue registers, but workers of other queues do, is left
-alone: it may be sent with ``queue=``.
+must register it, one without celery_health or with another APP_ID too. A task that no consumer of its queue
+registers, but workers of other queues do, is left alone: it may be sent with ``queue=``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import LIVE, Rule
+from celery_health.doctor.rules.queue_shared import lacked, shared_queues
 from celery_health.doctor.wording import listed
+from celery_health.records import SharedQueue, Sharer
 
 
 class WorkersDisagree(Rule):
@@ -32,10 +34,17 @@ class WorkersDisagree(Rule):
         lacking: dict[str, set[str]] = {}
         nowhere: dict[str, list[str]] = {}
         scheduled = {entry.task for entry in evidence.all_entries}
-        registered = frozenset().union(*(w.registered or () for w in evidence.workers))
+        shared = shared_queues(evidence)
+        others = {one.hostname for queue in shared for one in queue.sharers if one.is_other_project}
+        workers = [worker for worker in evidence.workers if worker.hostname not in others]
+        registered = frozenset().union(*(w.registered or () for w in workers))
         for task in evidence.own_tasks:
             queues = task.destination.queues if task.destination else ()
-            knowing = [w for w in evidence.consumers(queues) if w.registered is not None]
+            knowing = [
+                worker
+                for worker in evidence.consumers(queues)
+                if worker.registered is not None and worker.hostname not in others
+            ]
             without = [w.hostname for w in knowing if task.name not in (w.registered or ())]
             if len(without) < len(knowing):
                 for hostname in without:
@@ -47,6 +56,11 @@ class WorkersDisagree(Rule):
                 yield self._worker(evidence, hostname, sorted(tasks))
         for queue, names in sorted(nowhere.items()):
             yield self._queue(evidence, queue, names)
+        for shared_queue in shared:
+            for sharer in shared_queue.sharers:
+                lacks = lacked(evidence, shared_queue, sharer)
+                if lacks and sharer.is_foreign and not sharer.is_other_project:
+                    yield self._stranger(shared_queue, sharer, sorted(lacks))
 
     def _worker(self, evidence: Evidence, hostname: str, tasks: list[str]) -> Finding:
         worker = next(w for w in evidence.workers if w.hostname == hostname)
@@ -60,6 +74,19 @@ class WorkersDisagree(Rule):
             evidence={"tasks": tasks, "queues": queues, "versions": dict(worker.versions)},
             fix=f"Restart '{hostname}' with the code of the others, or have it consume queues of its own "
             "(-Q).",
+            proven_live=True,
+        )
+
+    def _stranger(self, queue: SharedQueue, sharer: Sharer, tasks: list[str]) -> Finding:
+        whose = f"of app '{sharer.app_id}'" if sharer.app_id else "without celery_health"
+        return self.finding(
+            Kind.WORKER,
+            sharer.hostname,
+            f"Worker '{sharer.hostname}' ({whose}) consumes '{queue.name}' and does not register "
+            f"{listed(tasks)}, sent there by this project: what it takes of those is discarded.",
+            evidence={"tasks": tasks, "queues": [queue.name]},
+            fix=f"Restart '{sharer.hostname}' with the code of this project, or have it consume queues of "
+            "its own (-Q).",
             proven_live=True,
         )
 

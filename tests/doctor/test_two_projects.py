@@ -1,0 +1,82 @@
+"""Two projects on one broker, with real workers: what is lost is said, and what is printed parts them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from tests.doctor.shop import Shop
+from tests.support import Worker
+
+pytestmark = pytest.mark.slow
+
+Make = Callable[[str], Shop]
+#: The default queue, without which nothing is declared or routed.
+BARE = """
+CELERY_TASK_QUEUES, CELERY_TASK_ROUTES, CELERY_BEAT_SCHEDULE = None, {}, {}
+CELERY_TASK_DEFAULT_PRIORITY = None
+"""
+FIX = re.compile(
+    r"Give this project a queue of its own, (?P<setting>.+), and restart web, beat and workers: "
+    r"celery -A shop worker -Q (?P<queues>\S+)\. Or keep all queues apart: (?P<apart>.+)\."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A broker, and the settings that give the shop a store beside it."""
+
+    broker_url: str
+    settings: str = ""
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("redis", marks=pytest.mark.redis),
+        pytest.param("rabbitmq", marks=pytest.mark.rabbitmq),
+        pytest.param("rabbitmq with a store", marks=[pytest.mark.rabbitmq, pytest.mark.redis]),
+    ]
+)
+def place(request: pytest.FixtureRequest) -> Place:
+    """Where both projects work: on Redis, the broker is the store."""
+    if request.param == "redis":
+        return Place(broker_url=request.getfixturevalue("redis_url"))
+    url = request.getfixturevalue("rabbit_url")
+    if request.param == "rabbitmq":
+        return Place(broker_url=url)
+    store_url = request.getfixturevalue("redis_url")
+    return Place(broker_url=url, settings=f'CELERY_HEALTH |= {{"STORE_URL": "{store_url}"}}\n')
+
+
+def test_two_projects__on_one_queue_are_found_and_parted(
+    make_shop: Make, place: Place, worker_factory: Callable[..., Worker]
+) -> None:
+    shop = make_shop(place.broker_url)
+    before = BARE + place.settings
+    shop.change(before)
+    crm = worker_factory(place.broker_url, app="tests.crm", pool="solo", env={"DJANGO_SETTINGS_MODULE": ""})
+    ours = shop.worker()
+
+    answer = shop.doctor_finds(["E126:queue:celery"])
+    finding = answer.finding("E126")
+    assert answer.status == 1
+    assert finding["evidence"]["others"] == {crm.hostname: None}
+    assert finding["evidence"]["workers"] == [ours.hostname]
+    assert "'crm.import_contacts' and 'crm.sync'" in finding["message"]
+    assert "orders.tasks.release_expired_baskets" in finding["evidence"]["lost"]
+    verdict = shop.manage("celery_health")
+    assert f"Queue 'celery' is consumed by '{crm.hostname}' of another project" in verdict.stdout
+
+    # What the fix says, done: with a queue of its own.
+    fix = FIX.fullmatch(finding["fix"])
+    assert fix is not None, finding["fix"]
+    ours.stop()
+    shop.change(f"{before}{fix['setting']}\n")
+    ours = shop.worker(queues=fix["queues"].split(","))
+    shop.doctor_finds([])
+    assert "HEALTHY" in shop.manage("celery_health").stdout.split("\n")[0]
+    ours.stop()
+    assert "pidbox command error" not in crm.log
