@@ -146,6 +146,11 @@ class Evidence:
         """Return every task name that is registered here or, live, by some worker."""
         return frozenset(self.tasks).union(*(worker.registered or () for worker in self.workers))
 
+    @property
+    def knows_all_names(self) -> bool:
+        """Say whether a name that is not among `all_names` is registered nowhere, as far as code shows."""
+        return self.code.unseen is None
+
     def is_own_name(self, name: str) -> bool:
         """Say whether a task name, or the start of one, lies in a package of the project."""
         return any(name == package or name.startswith(f"{package}.") for package in self.own_packages)

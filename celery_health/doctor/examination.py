@@ -50,7 +50,7 @@ def report_of(
         scope=Scope.STATIC if evidence.live is None else Scope.LIVE,
         as_of=as_of or datetime.now(UTC),
         unanswered=None if evidence.live is None else _unanswered(evidence),
-        notes=tuple(notes),
+        notes=(*notes, *([unseen] if (unseen := evidence.code.unseen) else [])),
         silenced=len(findings) - len(told),
     )
 

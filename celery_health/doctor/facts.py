@@ -273,5 +273,7 @@ class CodeFacts:
     uses_chord: tuple[str, ...] = ()
     """Own modules that import ``chord``."""
     uses_async_result: tuple[str, ...] = ()
+    unseen: str | None = None
+    """Which tasks of workers cannot be known here, and why; None when all can be."""
     tasks_at: Mapping[str, str] = field(default_factory=dict)
     """Dotted path of an entry that names no task → the real name of the task that lives there."""

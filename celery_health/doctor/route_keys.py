@@ -62,7 +62,9 @@ class MeantKeys:
         return None
 
     def _is_dead(self, route: RouteFacts) -> bool:
-        return not route.matches and route.key not in self._evidence.all_names
+        # What could not be imported may hold the very task that the key names.
+        evidence = self._evidence
+        return evidence.knows_all_names and not route.matches and route.key not in evidence.all_names
 
     # Guesses, the surest first
 

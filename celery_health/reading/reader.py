@@ -77,7 +77,7 @@ class Reader:
         self.app = app
         self.settings = settings
         self.facts = facts_of(app, settings)
-        self.topology = TopologyCache(app)
+        self.topology = TopologyCache(app, needs_urls=self._has_no_store)
         self._live = LiveWorkers(
             app, self.facts.app_id, memory_seconds=settings.limits.lost_worker_memory_seconds
         )
@@ -95,6 +95,10 @@ class Reader:
         self.snapshots = SharedFlight(self._read_in, name="celery-health-reader", run_seconds=seconds)
         self.totals = SharedFlight(self._count, name="celery-health-totals", run_seconds=seconds)
         self.rows = SharedFlight(self._list, name="celery-health-rows", run_seconds=seconds)
+
+    def _has_no_store(self) -> bool:
+        # A store keeps where tasks were sent to, by whatever code.
+        return not RecordedWorkers(self.app, self.settings).unasked().configured
 
     def _open_lines(self) -> _Lines:
         return _Lines(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from celery_health.topology.django_tasks import Carrier, carriers
-from celery_health.topology.imports import import_tasks
+from celery_health.topology.imports import import_as_checks_do, import_tasks, unimportable
 from celery_health.topology.libraries import is_library
 from celery_health.topology.model import Binding, Destination, Topology
 from celery_health.topology.ownership import (
@@ -33,10 +33,12 @@ __all__ = [
     "configured_schedule",
     "entry_fields",
     "entry_options",
+    "import_as_checks_do",
     "import_tasks",
     "is_library",
     "is_own_path",
     "ownership_of",
     "read_topology",
     "root_package",
+    "unimportable",
 ]

@@ -1,13 +1,26 @@
-"""Import a project's task modules the way a worker does."""
+"""Import what a worker imports: its task modules, and what Django's system checks bring along.
+
+Celery's Django fix-up runs the checks before it imports the task modules (``on_import_modules``), unless
+``CELERY_SKIP_CHECKS`` is set. They import the project's URLs, and with them the views and whatever those
+import, tasks too. To run every check here would take long, and a check of ours that comes here would be sent
+round again: the URLs are imported by themselves, and the other checks are run where a doubt is left
+(`import_as_checks_do`).
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from django.conf import settings
+from django.core.checks.registry import registry
+
+from celery_health.text.masking import describe_error
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -17,18 +30,30 @@ _SKIP_CHECKS: Final = "CELERY_SKIP_CHECKS"
 
 _imported: weakref.WeakSet[Celery] = weakref.WeakSet()
 _lock = threading.RLock()
+#: The URLs that were imported; None before.
+_urls: str | None = None
+#: Why the URLs, or what other checks import, could not be imported; None where it could, or was not tried.
+_urls_error: str | None = None
+_checks_error: str | None = None
+_checks_ran = False
 
 
-def import_tasks(app: Celery) -> None:
+def import_tasks(app: Celery, *, with_urls: bool = False) -> None:
     """Import the task modules of `app` the way a worker does, once per process.
 
-    Celery's Django fix-up would run every system check of the project first (``on_import_modules``). That is
-    left out: a check of ours that comes here would be sent round again, and a web process has checked before.
+    Without `with_urls`, the project's URLs are taken in where they are imported anyway, as in a web process:
+    alone they may take longer than everything else. That they cannot be imported is no error, as it is none
+    where workers skip the checks: `unimportable` says why.
 
     Celery takes some 0.4 ms for each task that it registers, most of it for reading its configuration; any
     process that sends one of them pays that, once. Nothing of the app is changed to have it sooner.
     """
     with _lock:
+        urls = getattr(settings, "ROOT_URLCONF", None)
+        if urls and urls != _urls and (with_urls or urls in sys.modules):
+            # First, like the checks.
+            with _without_checks():
+                _import_urls(urls)
         if app in _imported:
             return
         _imported.add(app)
@@ -40,6 +65,59 @@ def import_tasks(app: Celery) -> None:
         except BaseException:
             _imported.discard(app)
             raise
+
+
+def import_as_checks_do() -> None:
+    """Import what the system checks of the project import, by running those of others, once per process.
+
+    What they find is theirs to say. It may take seconds: for when something is missing that they may bring.
+    """
+    global _checks_ran, _checks_error
+    with _lock:
+        if _checks_ran:
+            return
+        _checks_ran = True
+        for check in registry.get_checks(include_deployment_checks=False):
+            if str(getattr(check, "__module__", "")).partition(".")[0] == __package__.partition(".")[0]:
+                continue
+            try:
+                # As Celery calls them: no database is named, so that none is asked.
+                check(app_configs=None, databases=None)
+            except Exception as error:  # a worker would not start
+                _checks_error = describe_error(error)
+
+
+def unimportable() -> str | None:
+    """Return why some of what workers import cannot be imported here; None when all could be."""
+    error = _urls_error or _checks_error
+    if error is None:
+        return None
+    what = "the project's URLs cannot be imported" if _urls_error else "a system check raises"
+    return (
+        f"tasks that are only imported by Django's system checks: {what} ({error}). A worker that runs the "
+        "checks ends at its start for that"
+    )
+
+
+def _import_urls(urls: str) -> None:
+    """Import the URLs and all that they include, as ``check_url_config`` and its like do."""
+    global _urls, _urls_error
+    from django.urls import get_resolver
+
+    try:
+        resolver = get_resolver(urls)
+        _load(resolver)
+        for status in (400, 403, 404, 500):
+            resolver.resolve_error_handler(status)
+    except Exception as error:  # the project's views, and all that they import
+        _urls_error = describe_error(error)
+    else:
+        _urls, _urls_error = urls, None
+
+
+def _load(resolver: Any) -> None:
+    for pattern in getattr(resolver, "url_patterns", ()):
+        _load(pattern)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 A task is by whose module it is:
 
 - **the project's**: of the package in which the Celery app was made, wherever that is installed; of the
-  settings' package; or of a file outside the folders of installed packages;
+  packages of the settings and of the URLs; or of a file outside the folders of installed packages;
 - **an installed app's**: of an installed package that stands in ``INSTALLED_APPS``, be it a plugin, a private
   package of the company's or a library;
 - **somebody else's**: Celery's, Django's, one of `LIBRARIES`, or of a package that is no app of Django's.
@@ -28,6 +28,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from django.apps import apps
+from django.conf import settings
 
 from celery_health.celery_app import settings_package
 from celery_health.topology.libraries import is_library
@@ -61,7 +62,7 @@ class Ownership:
     """Tells whose a module or a task is, in one process as it is now."""
 
     project: frozenset[str] = frozenset()
-    """Packages of the Celery app and of the settings."""
+    """Packages of the Celery app, of the settings and of the URLs."""
     installed: frozenset[str] = frozenset()
     """Packages of ``INSTALLED_APPS`` that lie where packages are installed."""
 
@@ -95,7 +96,8 @@ class Ownership:
 
 def ownership_of(app: Celery) -> Ownership:
     """Return what tells whose is what, now that the modules of `app` are imported."""
-    names = {settings_package() or "", *_makers(app)}
+    urls = getattr(settings, "ROOT_URLCONF", None)
+    names = {settings_package() or "", urls if isinstance(urls, str) else "", *_makers(app)}
     configs = apps.get_app_configs() if apps.apps_ready else ()
     return Ownership(
         project=frozenset(root_package(name) for name in names if name and not is_library(name)),

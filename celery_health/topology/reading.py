@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kombu.common import Broadcast
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from celery import Celery
 
 
-def read_topology(app: Celery) -> Topology:
-    """Return the topology of `app`, after importing its task modules the way a worker would."""
-    import_tasks(app)
+def read_topology(app: Celery, *, with_urls: bool = False) -> Topology:
+    """Return the topology of `app`, after importing its task modules the way a worker would.
+
+    What only the project's URLs import is known `with_urls`, and where they are imported already.
+    """
+    import_tasks(app, with_urls=with_urls)
     resolver = Resolver(app)
     expectations = Expectations(app, resolver)
     ownership = ownership_of(app)
@@ -102,8 +105,10 @@ class TopologyCache:
 
     REFRESH_SECONDS = 60.0
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, needs_urls: Callable[[], bool] = lambda: False) -> None:
+        """Ask `needs_urls` in that thread: where there is a store, it says what the URLs would."""
         self._app = app
+        self._needs_urls = needs_urls
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._read_at = float("-inf")
@@ -132,7 +137,7 @@ class TopologyCache:
 
     def _read(self) -> None:
         try:
-            self._topology = read_topology(self._app)
+            self._topology = read_topology(self._app, with_urls=self._needs_urls())
             self.error = None
         except Exception as error:  # importing a project's modules may raise anything
             self.error = describe_error(error)

@@ -41,7 +41,7 @@ def a_task_with_a_name_of_its_own_is_scheduled_by_its_path(p: Project) -> None:
     p.beat("billing.tasks.sync", "sync")
 
 
-@broken("W101:beat_entry:dues", fix="app.conf.imports = ['club.jobs']")
+@broken("W101:beat_entry:dues", fix="app.autodiscover_tasks(['club'], related_name='jobs')")
 def a_scheduled_task_lives_in_a_module_that_nobody_imports(p: Project) -> None:
     p.package(
         "club",
@@ -544,7 +544,7 @@ def a_decorator_hides_the_names_of_its_functions(p: Project) -> None:
     p.conf(imports=["inn.tasks"])
 
 
-@broken("W114:task:depot.tasks.count", fix="app.conf.imports = ['depot.tasks']")
+@broken("W114:task:depot.tasks.count", fix="app.autodiscover_tasks(['depot']) in the module")
 def the_tasks_of_an_installed_app_are_not_imported(p: Project) -> None:
     p.package("depot", tasks="from celery import shared_task\n@shared_task\ndef count(): ...")
     p.installed("depot")

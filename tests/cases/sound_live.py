@@ -387,6 +387,14 @@ def an_undeclared_queue_is_consumed(p: Project) -> None:
     p.queue("adhoc", ready=12)
 
 
+@sound("tasks-unimported")
+def a_worker_includes_what_this_process_does_not_import(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.package("attic", tasks="from celery import shared_task\n@shared_task\ndef sweep(): ...")
+    p.installed("attic")
+    p.worker(registered=frozenset({"shop.clean", "attic.tasks.sweep"}))
+
+
 @sound("queue-unconsumed")
 def what_installed_apps_leave_to_the_default_queue_is_not_sent(p: Project) -> None:
     p.tasks("shop.clean")

@@ -77,7 +77,7 @@ VARIANTS = {
             """
         },
         finds="W101:beat_entry:tidy",
-        fix="app.conf.imports = ['chores']",
+        fix="app.autodiscover_tasks(['chores'], related_name=None)",
     ),
     "tests_left_eager_mode_on": Variant(
         settings="DEBUG = False\nCELERY_TASK_ALWAYS_EAGER = True",

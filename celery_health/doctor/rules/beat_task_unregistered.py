@@ -3,12 +3,14 @@
 A worker that takes a message under an unknown name logs an error and discards it: the work is never done,
 nothing is retried, and nobody is told. It happens when a task is renamed or moved and the schedule is not.
 
-Statically, the name is looked for in the registry of this process, after every task module was imported the
-way a worker does it; an entry of another service, in a package and a queue that are not the project's, is
-left alone. Live, every worker that consumes the entry's queue must register the name: if one does not, the
-runs that it happens to take are lost. Where nobody consumes that queue, it is proven by no worker registering
-the name at all: one that is started for the queue would only discard what waits there. Entries in
-django-celery-beat's tables and in RedBeat are read live only.
+Statically, the name is looked for in the registry of this process, after everything was imported that a
+worker imports by its start: task modules, and what Django's system checks bring along (the URLs, with the
+views and what those import). Nothing is said while that cannot be imported here. An entry of another
+service, in a package and a queue that are not the project's, is left alone. Live, every worker that
+consumes the entry's queue must register the name: if one does not, the runs that it happens to take are
+lost. Where nobody consumes that queue, it is proven by no worker registering the name at all: one that is
+started for the queue would only discard what waits there. Entries in django-celery-beat's tables and in
+RedBeat are read live only.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.facts import EntryFacts
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import BOTH, Rule
+from celery_health.doctor.rules.tasks_unimported import how_to_import
 from celery_health.doctor.wording import listed, meant
 from celery_health.records import Worker, WorkerState
 
@@ -42,7 +45,9 @@ class BeatTaskUnregistered(Rule):
                 if lacking:
                     yield self._live(evidence, entry, knowing, lacking)
             elif entry.task not in evidence.all_names and is_ours(evidence, entry):
-                yield self._unknown(evidence, entry, proven_live=_nobody_can_know(evidence, queues))
+                proven = _nobody_can_know(evidence, queues)
+                if proven or evidence.knows_all_names:
+                    yield self._unknown(evidence, entry, proven_live=proven)
 
     def _unknown(self, evidence: Evidence, entry: EntryFacts, *, proven_live: bool) -> Finding:
         nearest = meant(entry.task, evidence.all_names, evidence.code.tasks_at)
@@ -111,10 +116,7 @@ def _fix(evidence: Evidence, entry: EntryFacts, nearest: tuple[str, ...]) -> str
     module = entry.task.rpartition(".")[0]
     for unimported in evidence.code.unimported:
         if entry.task in unimported.tasks or module == unimported.module:
-            return (
-                f"Have workers import its module: app.conf.imports = ['{unimported.module}'], "
-                f"or import it in a tasks.py that they find."
-            )
+            return f"Have workers import its module: {how_to_import(evidence, unimported.module)}."
     if not nearest:
         return f"Define '{entry.task}', or remove the entry."
     if entry.source == "settings":

@@ -27,7 +27,9 @@ class RouteMatchesNothing(Rule):
     summary: ClassVar = "A route in the project's own packages matches no task."
 
     def find(self, evidence: Evidence) -> Iterable[Finding]:
-        """Yield a finding per key."""
+        """Yield a finding per key; none while some names are not known."""
+        if not evidence.knows_all_names:
+            return
         keys = MeantKeys(evidence)
         for route in evidence.routes:
             if route.matches or not _is_own(evidence, route) or keys.of(route) is not None:
@@ -44,8 +46,8 @@ class RouteMatchesNothing(Rule):
 
 
 def _is_own(evidence: Evidence, route: RouteFacts) -> bool:
-    literal = re.match(r"\^?(\w+)(?=\\?\.)", route.key)
-    return literal is not None and literal.group(1) in evidence.own_packages
+    literal = re.match(r"\^?((?:\w|\\?\.)+)", route.key)
+    return literal is not None and evidence.is_own_name(literal.group(1).replace("\\", ""))
 
 
 def takes(route: RouteFacts, name: str) -> bool:

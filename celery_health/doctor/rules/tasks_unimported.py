@@ -5,8 +5,9 @@ in a module of another name than ``tasks``, when ``autodiscover_tasks()`` is mis
 when a module is left out of ``imports``.
 
 The source of ``<app>.tasks`` of every own app in ``INSTALLED_APPS``, and of every module that a beat entry
-names, is read (not imported) when the module was not imported after everything that a worker imports. It
-counts when a function stands under Celery's decorator there.
+names, is read (not imported) when the module was not imported after everything that a worker imports: task
+modules, and what Django's system checks bring along. It counts when a function stands under Celery's
+decorator there. What a worker that lives registers all the same (``--include``) is left alone.
 """
 
 from __future__ import annotations
@@ -29,21 +30,32 @@ class TasksUnimported(Rule):
 
     def find(self, evidence: Evidence) -> Iterable[Finding]:
         """Yield a finding per module."""
+        if not evidence.knows_all_names:
+            return  # what cannot be imported here may import it
         named = {entry.task.rpartition(".")[0] for entry in evidence.entries}
         for module in evidence.code.unimported:
             if module.module in named:
                 continue  # said of the entry, with the same fix
-            package, _, last = module.module.rpartition(".")
-            how = (
-                "Call app.autodiscover_tasks() without a list in the module that makes the Celery app"
-                if last == "tasks"
-                else f"Import it in {package}.tasks"
-            )
+            if evidence.all_names.issuperset(module.tasks):
+                continue  # a worker has them: by --include, or by its environment
             yield self.finding(
                 Kind.TASK,
                 module.tasks[0],
                 f"Workers do not import {module.module}, which defines {listed(module.tasks)}: "
                 "they would discard calls of that.",
                 evidence={"module": module.module, "tasks": list(module.tasks)},
-                fix=f"{how}, or set app.conf.imports = ['{module.module}'].",
+                fix=f"{how_to_import(evidence, module.module)}.",
             )
+
+
+def how_to_import(evidence: Evidence, module: str) -> str:
+    """Return what has workers import a module; it adds to what they import already."""
+    package, _, last = module.rpartition(".")
+    if not package:
+        line = f"app.autodiscover_tasks(['{module}'], related_name=None)"
+    elif last == "tasks":
+        line = f"app.autodiscover_tasks(['{package}'])"
+    else:
+        line = f"app.autodiscover_tasks(['{package}'], related_name='{last}')"
+    setting = f"{evidence.django.namespace or 'CELERY'}_IMPORTS"
+    return f"{line} in the module that makes the Celery app, or add '{module}' to {setting}"

@@ -16,7 +16,7 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.facts import TaskFacts
 from celery_health.doctor.static.conf import conf_facts
 from celery_health.doctor.static.entries import configured_entries
-from celery_health.doctor.static.modules import code_facts
+from celery_health.doctor.static.modules import code_facts, is_something_missing
 from celery_health.doctor.static.names import django_facts
 from celery_health.doctor.static.queues import declared_queues
 from celery_health.doctor.static.routes import ignored_routes, route_facts
@@ -26,6 +26,7 @@ from celery_health.text.masking import describe_error
 from celery_health.topology import (
     Ownership,
     Resolver,
+    import_as_checks_do,
     import_tasks,
     is_library,
     is_own_path,
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 def gather_static(app: Celery, settings: Settings, *, source: Any = None) -> Evidence:
     """Return what can be known of `app` without asking anybody.
 
+    Where a task seems to be missing, the project's other system checks are run, as a worker's start runs
+    them: they may import it.
+
     `source` has the project's settings as attributes; None for Django's own.
 
     Raises:
@@ -47,12 +51,14 @@ def gather_static(app: Celery, settings: Settings, *, source: Any = None) -> Evi
     """
     source = django_settings if source is None else source
     try:
-        import_tasks(app)
+        import_tasks(app, with_urls=True)
     except Exception as error:  # a project's modules may raise anything
         raise ConfigurationError(
             f"The task modules of the project cannot be imported, so no worker would start "
             f"({describe_error(error)}). Fix that first."
         ) from error
+    if is_something_missing(app):
+        import_as_checks_do()
     resolver, routes_error = _resolver(app)
     ownership = ownership_of(app)
     tasks = task_facts(app, resolver, ownership)

@@ -18,7 +18,15 @@ from django.apps import apps
 
 from celery_health.doctor.facts import CodeFacts, TakenName, UnimportedTasks
 from celery_health.doctor.static.source import tasks_in_file
-from celery_health.topology import Owner, Ownership, is_own_path, root_package
+from celery_health.topology import (
+    Owner,
+    Ownership,
+    configured_schedule,
+    is_own_path,
+    ownership_of,
+    root_package,
+    unimportable,
+)
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -36,8 +44,16 @@ def code_facts(
         unimported=tuple(_unimported(paths, ownership)),
         uses_chord=_users(modules, [celery.chord]),
         uses_async_result=_users(modules, [AsyncResult]),
+        unseen=unimportable(),
         tasks_at={path: name for path in paths if (name := _task_at(path)) is not None},
     )
+
+
+def is_something_missing(app: Celery) -> bool:
+    """Say whether the schedule names an unknown task, or a module with tasks is not imported."""
+    tasks = {entry.get("task") for entry in configured_schedule(app).values()}
+    unknown = [task for task in tasks if isinstance(task, str) and task not in app.tasks]
+    return bool(unknown) or any(_unimported((), ownership_of(app)))
 
 
 def _modules_of(packages: frozenset[str]) -> list[tuple[str, ModuleType]]:

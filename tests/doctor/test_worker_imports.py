@@ -1,0 +1,119 @@
+"""What a worker has imported by its start, the doctor knows too: Celery runs Django's checks in it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from tests.doctor.shop import Shop
+from tests.support import eventually
+
+#: A task that nothing but a view imports.
+SETTINGS = """
+    ROOT_URLCONF = "back.urls"
+    CELERY_BEAT_SCHEDULE["recount"] = {"task": "back.counting.recount", "schedule": 3600}
+"""
+URLS = "from django.urls import path\nfrom back.views import stock\n\nurlpatterns = [path('', stock)]\n"
+VIEWS = "from back.counting import recount\n\ndef stock(request):\n    recount.delay()\n"
+COUNTING = "from celery import shared_task\n\n@shared_task\ndef recount(): ...\n"
+
+
+def with_back(shop: Shop, settings: str = SETTINGS, **modules: str) -> None:
+    """Give the shop a package that is in no list of apps."""
+    shop.change(settings)
+    folder = shop.folder / "back"
+    folder.mkdir(exist_ok=True)
+    for name, source in {
+        "__init__": "",
+        "urls": URLS,
+        "views": VIEWS,
+        "counting": COUNTING,
+        **modules,
+    }.items():
+        (folder / f"{name}.py").write_text(source)
+
+
+def test_worker_imports__a_task_of_a_view_is_known(make_shop: Callable[[str], Shop], redis_url: str) -> None:
+    shop = make_shop(redis_url)
+    with_back(shop)
+    shop.worker()
+
+    def registered() -> str:
+        done = run_celery(shop, "inspect", "registered", "--timeout", "5")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "back.counting.recount" in eventually(registered, 30.0)
+    assert shop.doctor("--static").found == []
+    assert "W101" not in shop.manage("check").stderr
+
+
+@pytest.mark.live
+def test_worker_imports__urls_that_fail_end_a_worker_and_no_task_is_called_unknown(
+    make_shop: Callable[[str], Shop], redis_url: str
+) -> None:
+    shop = make_shop(redis_url)
+    with_back(shop, views="from back.counting import recount\nimport no_such_module\n")
+    answer = shop.doctor("--static")
+
+    assert answer.found == []
+    (note,) = answer.body["notes"]
+    assert note.startswith(
+        "tasks that are only imported by Django's system checks: the project's URLs cannot be imported "
+        "(ModuleNotFoundError: No module named 'no_such_module')"
+    )
+    done = run_celery(shop, "worker", "--pool", "solo")
+    assert done.returncode != 0
+    assert "No module named 'no_such_module'" in done.stderr
+
+
+def test_worker_imports__what_another_check_imports_is_known(shop: Shop) -> None:
+    """It is run where a task is missing: not the URLs alone are loaded by checks."""
+    with_back(shop, urls="urlpatterns = []\n", checks=CHECKS)
+    shop.change(SETTINGS + '    INSTALLED_APPS += ["back"]\n')
+    (shop.folder / "back" / "apps.py").write_text(APPS)
+
+    assert shop.doctor("--static").found == []
+    assert "W101" not in shop.manage("check").stderr
+
+
+CHECKS = """
+from django.core.checks import register
+
+@register()
+def check_stock(app_configs, **kwargs):
+    import back.counting
+    return []
+"""
+APPS = """
+from django.apps import AppConfig
+
+class Back(AppConfig):
+    name = "back"
+
+    def ready(self):
+        import back.checks
+"""
+
+
+def test_worker_imports__results_that_views_read_are_seen(shop: Shop) -> None:
+    with_back(
+        shop,
+        'ROOT_URLCONF = "back.urls"',
+        views="from celery.result import AsyncResult\n\ndef stock(request):\n    AsyncResult('1').get()\n",
+    )
+    assert shop.doctor("--static").finding("I308")["evidence"]["modules"] == ["back.views"]
+
+
+def run_celery(shop: Shop, *argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "shop", *argv],
+        env={**os.environ, **shop.env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
