@@ -94,8 +94,8 @@ def _misled(cause: Finding, queue: str, evidence: Evidence) -> Iterator[str]:
         # A name that somebody registers is right: the queue then wants a worker.
         if cause.evidence["task"] not in evidence.all_names:
             yield f"beat:{cause.subject.name}"
-    elif cause.rule == "option-misspelt" and cause.subject.kind is Kind.BEAT_ENTRY:
-        if cause.evidence["nearest"] in _CHOOSING:
+    elif cause.subject.kind is Kind.BEAT_ENTRY:
+        if _chooses(cause, queue):
             yield f"beat:{cause.subject.name}"
     else:
         tasks = _misled_tasks(cause, queue, evidence)
@@ -110,7 +110,9 @@ def _misled_tasks(cause: Finding, queue: str, evidence: Evidence) -> frozenset[s
     """Return the tasks that go to `queue` instead of where they were meant to go."""
     if cause.rule in ("route-misspelt", "route-shadowed"):
         return frozenset(cause.evidence["tasks"])
-    if cause.rule == "option-misspelt" and cause.evidence["nearest"] in _CHOOSING:
+    if cause.rule == "destination-ignored" and _chooses(cause, queue):
+        return frozenset(cause.evidence["tasks"])
+    if cause.rule == "option-misspelt" and _chooses(cause, queue):
         return frozenset(name for r in evidence.routes if r.key == cause.subject.name for name in r.wins)
     if cause.rule == "setting-ignored" and queue == evidence.conf.default_queue:
         options = _ignored_options(cause, evidence)
@@ -119,6 +121,14 @@ def _misled_tasks(cause: Finding, queue: str, evidence: Evidence) -> frozenset[s
         if "task_routes" in options:
             return frozenset(evidence.django.ignored_routes)
     return frozenset()
+
+
+def _chooses(cause: Finding, queue: str) -> bool:
+    """Say whether a finding is about options that should have led elsewhere than to `queue`."""
+    if cause.rule == "option-misspelt":
+        return cause.evidence["nearest"] in _CHOOSING
+    is_dropped = cause.rule == "destination-ignored" and bool(cause.evidence.get("dropped"))
+    return is_dropped and queue in cause.evidence["goes_to"] and queue not in cause.evidence["meant"]
 
 
 #: Options that choose where a message goes.

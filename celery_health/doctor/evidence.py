@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from celery_health.connections.exchanges import AMQP_TRANSPORTS
+from celery_health.doctor.entries import each_once
 from celery_health.doctor.facts import (
     CodeFacts,
     ConfFacts,
@@ -74,8 +75,11 @@ class Evidence:
 
     @property
     def all_entries(self) -> tuple[EntryFacts, ...]:
-        """Return the entries of the settings and, live, those of tables and RedBeat."""
-        return self.entries + (self.live.entries if self.live else ())
+        """Return the entries of the settings and, live, those of tables and RedBeat; copies are no others."""
+        live = self.live
+        if live is None:
+            return self.entries
+        return each_once(self.entries, live.entries, read_from=live.read_from, switched_off=live.switched_off)
 
     @property
     def declared_queues(self) -> frozenset[str]:

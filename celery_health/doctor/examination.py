@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from celery_health.celery_app import find_app
 from celery_health.conf import Settings, get_settings
 from celery_health.doctor.causes import with_causes
+from celery_health.doctor.entries import told_once
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import DoctorReport, Finding, Scope
 from celery_health.doctor.rules import RULES, Rule
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
 def examine(evidence: Evidence, rules: Sequence[Rule] = RULES) -> tuple[Finding, ...]:
     """Return what `rules` find, in their order; silenced findings included. Pure."""
     scope = Scope.STATIC if evidence.live is None else Scope.LIVE
-    return tuple(
+    found = [
         finding
         for rule in rules
         if scope is Scope.LIVE or Scope.STATIC in rule.scopes
         for finding in rule.find(evidence)
-    )
+    ]
+    return tuple(told_once(found, evidence.all_entries))
 
 
 def report_of(

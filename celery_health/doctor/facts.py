@@ -87,6 +87,12 @@ class EntryFacts:
     """Why beat's sending raises, with these options."""
     expires_seconds: float | None = None
     """How long its messages are good for, by its own word; None of an ``expires`` that is a date."""
+    copied_to: str | None = None
+    """Of the settings: where beat keeps a copy of it, which says the same (a `source`)."""
+    differs_in: str | None = None
+    """Of the settings: where beat has another one of this name, which counts until it starts again."""
+    is_overwritten: bool = False
+    """Kept outside the settings, which have one of this name: beat writes that over this when it starts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

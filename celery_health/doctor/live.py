@@ -63,12 +63,28 @@ class ReplyQueues:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class KeptEntries:
+    """What one store of schedules holds, of django-celery-beat or of RedBeat."""
+
+    entries: tuple[EntryFacts, ...] = ()
+    """Those that beat sends."""
+    is_read: bool = False
+    """A beat is known to read it; False where one may."""
+    switched_off: frozenset[str] = frozenset()
+    """Entries of the settings that stand there and are not sent; none where `is_read` is not so."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LiveEvidence:
     """One look at workers, broker, store and schedule tables. None is what could not be looked at."""
 
     snapshot: Snapshot
     entries: tuple[EntryFacts, ...] = ()
     """Enabled entries of django-celery-beat's tables and of RedBeat."""
+    read_from: frozenset[str] = frozenset()
+    """Those of the two that beat is known to read: their names as sources."""
+    switched_off: frozenset[str] = frozenset()
+    """Entries of the settings that beat keeps there and does not send: disabled, expired or done."""
     observed: Mapping[str, ObservedRuntime] = field(default_factory=dict)
     """Task name → how long its runs took; empty without a store."""
     broker_fingerprint: str | None = None

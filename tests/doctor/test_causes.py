@@ -118,6 +118,12 @@ def a_misspelt_option_leaves_an_entry_on_the_default_queue(p: Project) -> None:
     p.worker(queues=["mails"])
 
 
+def a_routing_key_without_effect_leaves_a_task_on_the_default_queue(p: Project) -> None:
+    p.tasks("shop.send_mail")
+    p.conf(task_routes={"shop.send_mail": {"routing_key": "mails"}})
+    p.worker(queues=["mails"])
+
+
 def a_shadowed_route_leads_where_nobody_consumes(p: Project) -> None:
     p.tasks("shop.mail.send", "shop.clean")
     routes = [("shop.*", {"queue": "any"}), ("shop.mail.*", {"queue": "mails"})]
@@ -174,6 +180,10 @@ def others_listen_in_another_database(p: Project) -> None:
         (a_misspelt_route_is_not_all_that_leads_there, ["E104:celery", "W102:shop.send_mial"]),
         (a_misspelt_option_leaves_a_task_on_the_default_queue, ["W123:shop.send_mail", ">E104:celery"]),
         (a_misspelt_option_leaves_an_entry_on_the_default_queue, ["W123:mail", ">E104:other"]),
+        (
+            a_routing_key_without_effect_leaves_a_task_on_the_default_queue,
+            ["W127:shop.send_mail", ">E104:celery"],
+        ),
         (a_shadowed_route_leads_where_nobody_consumes, ["W103:shop.mail.*", ">E104:any"]),
         (
             routes_without_effect_leave_tasks_on_the_default_queue,

@@ -11,8 +11,10 @@ from celery_health.deadline import Deadline
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.live import LiveEvidence
 from celery_health.doctor.look.letters import oldest_letters
+from celery_health.doctor.look.redbeat import SOURCE as REDBEAT
 from celery_health.doctor.look.redbeat import redbeat_entries
 from celery_health.doctor.look.redis import look_at_backend, look_at_broker
+from celery_health.doctor.look.tables import SOURCE as TABLES
 from celery_health.doctor.look.tables import table_entries
 from celery_health.doctor.look.totals import observed_runtimes
 from celery_health.reading import get_reading_with_tasks
@@ -37,8 +39,16 @@ def gather_live(
     live = LiveEvidence(snapshot=snapshot, observed=observed_runtimes(settings, deadline))
     if snapshot.app.always_eager:
         return replace(static, live=live), tuple(notes)
-    entries = (*table_entries(app, snapshot, notes), *redbeat_entries(app, snapshot, deadline, notes))
-    live = replace(live, entries=entries, broker_fingerprint=_fingerprint(app, static))
+    configured = frozenset(entry.name for entry in static.entries)
+    rows = table_entries(app, snapshot, configured, notes)
+    redbeat = redbeat_entries(app, snapshot, configured, deadline, notes)
+    live = replace(
+        live,
+        entries=(*rows.entries, *redbeat.entries),
+        read_from=frozenset(source for source, kept in ((TABLES, rows), (REDBEAT, redbeat)) if kept.is_read),
+        switched_off=rows.switched_off | redbeat.switched_off,
+        broker_fingerprint=_fingerprint(app, static),
+    )
     if static.is_redis and snapshot.broker.reachable:
         live = look_at_broker(app, replace(static, live=live), live, deadline, notes)
     if snapshot.broker.reachable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +13,7 @@ from kombu import Connection
 from celery_health.connections.redis import RedisLink, is_redis
 from celery_health.connections.scripts import script
 from celery_health.deadline import Deadline
-from celery_health.doctor.facts import EntryFacts
+from celery_health.doctor.live import KeptEntries
 from celery_health.doctor.static.entries import entry_facts
 from celery_health.reading.schedules import sending_beats
 from celery_health.records import Snapshot
@@ -41,20 +41,33 @@ return found
 
 
 def redbeat_entries(
-    app: Celery, snapshot: Snapshot, deadline: Deadline, notes: list[str]
-) -> tuple[EntryFacts, ...]:
-    """Return the enabled entries; none where nothing says that RedBeat is used."""
+    app: Celery, snapshot: Snapshot, configured: Collection[str], deadline: Deadline, notes: list[str]
+) -> KeptEntries:
+    """Return the enabled entries; none where nothing says that RedBeat is used.
+
+    Of the `configured` ones, those are told that are disabled there.
+    """
     if not _is_used(app, snapshot):
-        return ()
+        return KeptEntries()
     try:
         resolver = Resolver(app)
-        return tuple(
-            entry_facts(app, resolver, str(entry["name"]), entry, source=SOURCE)
-            for entry in _definitions(app, deadline.within(LOOK_SECONDS))
+        kept = list(_definitions(app, deadline.within(LOOK_SECONDS)))
+        return KeptEntries(
+            entries=tuple(
+                entry_facts(app, resolver, str(entry["name"]), entry, source=SOURCE)
+                for entry in kept
+                if entry.get("enabled", True)
+            ),
+            is_read=True,
+            switched_off=frozenset(
+                str(entry["name"])
+                for entry in kept
+                if not entry.get("enabled", True) and entry["name"] in configured
+            ),
         )
     except Exception as error:  # Redis is down or refuses, or task_routes cannot be read
         notes.append(f"the entries of RedBeat: {describe_error(error)}")
-        return ()
+        return KeptEntries()
 
 
 def _is_used(app: Celery, snapshot: Snapshot) -> bool:
@@ -80,7 +93,7 @@ def _definitions(app: Celery, deadline: Deadline) -> Iterator[dict[str, Any]]:
         link.close()
     for definition in found:
         entry = json.loads(definition, object_hook=_decoded)
-        if entry.get("enabled", True) and isinstance(entry.get("task"), str):
+        if isinstance(entry.get("task"), str):
             yield entry
 
 

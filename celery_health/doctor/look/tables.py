@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from django.apps import apps
 from django.utils import timezone
 
 from celery_health.doctor.facts import EntryFacts
+from celery_health.doctor.live import KeptEntries
 from celery_health.doctor.static.entries import entry_facts
 from celery_health.reading.schedules import sending_beats
 from celery_health.records import Snapshot
@@ -26,19 +28,27 @@ _SCHEDULES: Final = ("interval", "crontab", "solar", "clocked")
 _OPTIONS: Final = ("queue", "exchange", "routing_key", "priority")
 
 
-def table_entries(app: Celery, snapshot: Snapshot, notes: list[str]) -> tuple[EntryFacts, ...]:
+def table_entries(
+    app: Celery, snapshot: Snapshot, configured: Collection[str], notes: list[str]
+) -> KeptEntries:
     """Return the rows that beat sends; none where a beat is seen that does not read the tables.
 
-    Rows are read as they are: django-celery-beat's own entries would disable, and save, a broken one.
+    Of the `configured` entries, those are told whose row is switched off. Rows are read as they are:
+    django-celery-beat's own entries would disable, and save, a broken one.
     """
     if not apps.is_installed(SOURCE) or not _tables_count(snapshot):
-        return ()
+        return KeptEntries()
     try:
         resolver = Resolver(app)
-        return tuple(_entries(app, resolver))
+        is_read = bool(sending_beats(snapshot.beats)) or SOURCE in str(app.conf.beat_scheduler)
+        return KeptEntries(
+            entries=tuple(_entries(app, resolver)),
+            is_read=is_read,
+            switched_off=_switched_off(configured) if is_read else frozenset(),
+        )
     except Exception as error:  # no table yet, a database that is down, task_routes that cannot be read
         notes.append(f"the tables of django-celery-beat: {describe_error(error)}")
-        return ()
+        return KeptEntries()
 
 
 def _tables_count(snapshot: Snapshot) -> bool:
@@ -47,14 +57,26 @@ def _tables_count(snapshot: Snapshot) -> bool:
     return not beats or any(beat.stored_outside and "redbeat" not in (beat.scheduler or "") for beat in beats)
 
 
-def _entries(app: Celery, resolver: Resolver) -> Iterator[EntryFacts]:
-    model: Any = apps.get_model(SOURCE, "PeriodicTask")
-    rows = model._default_manager.filter(enabled=True).select_related(*_SCHEDULES).order_by("name")
+def _switched_off(names: Collection[str]) -> frozenset[str]:
+    """Return those of `names` whose row beat does not send; when it starts, it leaves that so."""
+    rows = _rows().filter(name__in=list(names)[:MOST_ROWS])
     now = timezone.now()
-    for row in rows[:MOST_ROWS]:
-        if row.expires is not None and row.expires <= now:
-            continue
-        if row.one_off and row.total_run_count:
+    return frozenset(row.name for row in rows if not row.enabled or _is_over(row, now))
+
+
+def _rows() -> Any:
+    model: Any = apps.get_model(SOURCE, "PeriodicTask")
+    return model._default_manager.order_by("name")
+
+
+def _is_over(row: Any, now: datetime) -> bool:
+    return (row.expires is not None and row.expires <= now) or bool(row.one_off and row.total_run_count)
+
+
+def _entries(app: Celery, resolver: Resolver) -> Iterator[EntryFacts]:
+    now = timezone.now()
+    for row in _rows().filter(enabled=True).select_related(*_SCHEDULES)[:MOST_ROWS]:
+        if _is_over(row, now):
             continue
         yield entry_facts(app, resolver, row.name, _fields(row), source=SOURCE)
 

@@ -10,7 +10,9 @@ service, in a package and a queue that are not the project's, is left alone. Liv
 consumes the entry's queue must register the name: if one does not, the runs that it happens to take are
 lost. Where nobody consumes that queue, it is proven by no worker registering the name at all: one that is
 started for the queue would only discard what waits there. Entries in django-celery-beat's tables and in
-RedBeat are read live only.
+RedBeat are read live only; what beat copies there from the settings is the same entry, and is put right in
+the settings. Where the two differ, the copy is what is sent until beat starts again: an entry of the
+settings that waits for that is a warning.
 """
 
 from __future__ import annotations
@@ -40,7 +42,11 @@ class BeatTaskUnregistered(Rule):
         for entry in evidence.all_entries:
             queues = entry.destination.queues if entry.destination else ()
             knowing = [w for w in evidence.consumers(queues) if w.registered is not None]
-            if knowing:
+            if entry.differs_in is not None:
+                # Not sent yet: beat has another one of this name until it starts again.
+                if entry.task not in evidence.all_names and is_ours(evidence, entry):
+                    yield self._unknown(evidence, entry, proven_live=False)
+            elif knowing:
                 lacking = [w for w in knowing if entry.task not in (w.registered or ())]
                 if lacking:
                     yield self._live(evidence, entry, knowing, lacking)

@@ -43,7 +43,10 @@ class QueueUnconsumed(Rule):
         # That nobody is left who consumed it is for the verdict to say.
         left = {name for worker in workers if not worker.state.is_live for name in worker.queues or ()}
         for queue in evidence.live.snapshot.queues:
-            why = tuple(dict.fromkeys([*queue.expected_by, *reasons.get(queue.name, ())]))
+            sent = reasons.get(queue.name, ())
+            # Of the settings' entries beat may send none, or another of that name.
+            stale = {f"beat:{name}" for name in _unsent(evidence)} - set(sent)
+            why = tuple(one for one in dict.fromkeys([*queue.expected_by, *sent]) if one not in stale)
             if why and queue.consumers == 0 and queue.name not in left | evidence.scaled_to_zero:
                 yield self._live(evidence, queue, why)
 
@@ -120,13 +123,23 @@ def _command(evidence: Evidence, queue: str, names: list[str]) -> str:
     return worker_command(evidence.app_name, [queue, *sent_to.intersection(names)], names)
 
 
+def _unsent(evidence: Evidence) -> frozenset[str]:
+    """Return the entries of the settings that beat does not send, by what it keeps outside them."""
+    off = evidence.live.switched_off if evidence.live else frozenset()
+    return off.union(entry.name for entry in evidence.all_entries if entry.differs_in)
+
+
 def senders(evidence: Evidence) -> dict[str, tuple[str, ...]]:
     """Return queue → who sends there: ``task:<name>``, ``beat:<entry>``."""
     found = {queue: [f"task:{name}" for name in names] for queue, names in evidence.sent_to().items()}
     for entry in evidence.all_entries:
-        for queue in entry.destination.queues if entry.destination else ():
+        for queue in entry.destination.queues if entry.destination and not entry.differs_in else ():
             found.setdefault(queue, []).append(f"beat:{entry.name}")
-    return {queue: tuple(why) for queue, why in sorted(found.items()) if queue not in evidence.ignored_queues}
+    return {
+        queue: tuple(dict.fromkeys(why))
+        for queue, why in sorted(found.items())
+        if queue not in evidence.ignored_queues
+    }
 
 
 def misspelt_queue(evidence: Evidence, queue: str) -> str | None:
@@ -147,7 +160,8 @@ def _known_by_nobody(evidence: Evidence, why: tuple[str, ...]) -> list[str]:
 
 
 def _entries(evidence: Evidence, why: tuple[str, ...]) -> list[EntryFacts]:
-    return [entry for entry in evidence.all_entries if f"beat:{entry.name}" in why]
+    entries = (entry for entry in evidence.all_entries if not entry.differs_in)
+    return [entry for entry in entries if f"beat:{entry.name}" in why]
 
 
 def _subject(why: tuple[str, ...]) -> str:
