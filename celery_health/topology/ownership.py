@@ -119,12 +119,19 @@ def _makers(app: Celery) -> Iterator[str]:
     for name, module in list(sys.modules.items()):
         if is_library(name) or not isinstance(module, ModuleType):
             continue
-        # Not vars(): a module that is imported at first use would be imported by it.
-        if wanted in map(id, list(object.__getattribute__(module, "__dict__").values())):
+        if wanted in map(id, _values_of(module)):
             found = True
             yield name
     if not found and app.main in sys.modules:
         yield str(app.main)
+
+
+def _values_of(module: ModuleType) -> list[Any]:
+    try:
+        # Not vars(): a module that is imported at first use would be imported by it.
+        return list(object.__getattribute__(module, "__dict__").values())
+    except AttributeError:  # of cffi's making
+        return []
 
 
 def root_package(module: str) -> str:

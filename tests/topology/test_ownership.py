@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -117,6 +117,20 @@ def test_owner__an_app_that_no_module_holds_is_known_by_its_name(env: Environmen
     env.package("erp.tasks")
     app = Celery("erp", set_as_current=False)
     env.made.append(app)
+
+    assert owner(app, "erp.tasks") is Owner.PROJECT
+
+
+class WithoutDict:
+    """What cffi puts into `sys.modules`: it says that it is a module, and has no ``__dict__``."""
+
+    __slots__ = ()
+    __class__ = property(lambda self: ModuleType)  # type: ignore[assignment]
+
+
+def test_owner__a_strange_module_is_no_error(env: Environment) -> None:
+    app = env.app()
+    env.monkeypatch.setitem(sys.modules, "_strange.lib", WithoutDict())
 
     assert owner(app, "erp.tasks") is Owner.PROJECT
 
