@@ -150,7 +150,7 @@ def _holders(app: Celery, modules: Mapping[str, ModuleType]) -> Iterator[_Holder
     """Yield where the app stands; less is likelier to have made it."""
     main = str(app.main)
     for name, module in modules.items():
-        if not isinstance(module, ModuleType) or name.partition(".")[0] in _NOT_THEIRS:
+        if not issubclass(type(module), ModuleType) or name.partition(".")[0] in _NOT_THEIRS:
             continue
         names = vars(module).copy()
         if id(app) not in map(id, names.values()):

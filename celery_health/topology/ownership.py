@@ -117,7 +117,7 @@ def _makers(app: Celery) -> Iterator[str]:
     """
     wanted, found = id(app), False
     for name, module in list(sys.modules.items()):
-        if is_library(name) or not isinstance(module, ModuleType):
+        if is_library(name) or not issubclass(type(module), ModuleType):
             continue
         if wanted in map(id, _values_of(module)):
             found = True
