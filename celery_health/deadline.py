@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from celery_health.exceptions import DeadlineExceeded
+from celery_health.timing import Timing
 
 #: What a reused connection may take of a deadline before it is taken for dead and opened anew: a firewall
 #: that forgot the flow lets it hang for ever.
@@ -22,6 +24,9 @@ class Deadline:
 
     budget_seconds: float
     """What was allowed in the first place: for messages."""
+
+    timing: Timing = field(default_factory=Timing, compare=False, repr=False)
+    """Where the time goes; shared by all deadlines that are made of this one."""
 
     @classmethod
     def after(cls, seconds: float) -> Deadline:
@@ -39,7 +44,14 @@ class Deadline:
 
     def within(self, seconds: float) -> Deadline:
         """Return the earlier of this deadline and the one `seconds` from now."""
-        return min(self, Deadline.after(seconds), key=lambda deadline: deadline.expires_at)
+        expires_at = time.monotonic() + seconds
+        if self.expires_at <= expires_at:
+            return self
+        return replace(self, expires_at=expires_at, budget_seconds=seconds)
+
+    def own_delay(self) -> str | None:
+        """Return why this process is late by itself; None where others kept it waiting."""
+        return self.timing.own_delay()
 
     def timeout(self) -> float:
         """Return the seconds left, for a blocking call; never 0, which many libraries read as "for ever".
@@ -62,3 +74,6 @@ class Allowance(Protocol):
         Raises:
             TimeoutError: nothing is left; an OSError, which every client library cleans up after.
         """
+
+    def waiting(self, at_most: float) -> AbstractContextManager[None]:
+        """Count the block as waiting for the peer (`Timing.waiting`)."""

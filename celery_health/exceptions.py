@@ -35,5 +35,21 @@ class DeadlineExceeded(CeleryHealthError):
     """The time that the caller allowed is used up."""
 
 
+class LateError(CeleryHealthError):
+    """This process was late itself: that says nothing of what was to be asked. The message says by what."""
+
+
+class LateBrokerError(LateError, BrokerError):
+    """This process was late itself; whether the broker answers is not known."""
+
+
+class LateStoreError(LateError, StoreError):
+    """This process was late itself; whether the store answers is not known."""
+
+
+class LateDeadlineError(LateError, DeadlineExceeded):
+    """The time is used up, and this process used it up itself."""
+
+
 class ThreadError(CeleryHealthError):
     """This process cannot start a thread to work in: no fault of what was to be asked."""

@@ -20,6 +20,7 @@ from celery_health.exceptions import (
     CeleryHealthError,
     ConfigurationError,
     DeadlineExceeded,
+    LateError,
     UnsupportedError,
 )
 from celery_health.health import get_report
@@ -29,6 +30,7 @@ from celery_health.records import Status
 #: The part of DEADLINE that asking may use; the rest is for answering.
 ASKING_SHARE: Final = 0.95
 HIDDEN_UNASKED: Final = "The broker cannot be asked."
+HIDDEN_UNKNOWN: Final = "Whether the broker answers is not known."
 
 
 def _answer(body: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> HttpResponse:
@@ -75,11 +77,17 @@ def _deadline(seconds: float) -> Deadline:
 
 
 def _check_broker(deadline: Deadline, details: bool) -> dict[str, Any]:
-    """Ask the broker. One that cannot be asked keeps no pod from being ready for ever: the body says so."""
+    """Ask the broker. One that cannot be asked keeps no pod from being ready for ever: the body says so.
+
+    Nor does a process that was late itself: it is importing, or got no processor, and that proves nothing.
+    """
     try:
         check_broker(deadline)
     except UnsupportedError as error:
         return {"notes": [str(error) if details else HIDDEN_UNASKED]}
+    except LateError as error:  # as long as nothing is proven, it stays what it was
+        text = f"Whether the broker answers is not known. {error}"
+        return {"notes": [text if details else HIDDEN_UNKNOWN]}
     return {}
 
 
@@ -93,7 +101,7 @@ def _broker_refusal(error: CeleryHealthError, details: bool) -> dict[str, Any]:
 def _strict_refusal(deadline: Deadline, details: bool) -> dict[str, Any] | None:
     """Return what keeps a strict probe from being ready; None when the verdict is `healthy`."""
     report = get_report(deadline)
-    if report.status is Status.HEALTHY:
+    if report.status is Status.HEALTHY or (report.status is Status.DEGRADED and report.snapshot.broker.late):
         return None
     body: dict[str, Any] = {
         "error": f"The verdict is {report.status.value!r}; strict needs {Status.HEALTHY.value!r}.",

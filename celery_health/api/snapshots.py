@@ -109,11 +109,17 @@ def notes(snapshot: Snapshot) -> Iterable[str]:
         return
     if snapshot.broker.reachable is False:
         yield f"The broker at {snapshot.broker.url} cannot be reached: {snapshot.broker.error}"
+    if snapshot.broker.late:
+        yield f"Whether the broker at {snapshot.broker.url} answers is not known. {snapshot.broker.late}"
+    elif snapshot.store.late:
+        yield f"Whether the store answers is not known. {snapshot.store.late}"
     if snapshot.store.reachable is False:
         yield f"The store at {snapshot.store.url} cannot be reached: {snapshot.store.error}"
     if not snapshot.inspection.supported:
         yield "Remote control is off, or not supported by this transport."
-    if snapshot.inspection.error:
+    if snapshot.importing:
+        yield snapshot.importing
+    elif snapshot.inspection.error:
         yield f"The workers could not be asked: {snapshot.inspection.error}"
     for hostname in snapshot.inspection.silent:
         yield f"Worker {hostname!r} has not answered in time."

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from amqp import spec
 
-from celery_health.brokers.base import Broker, BrokerReading, Capabilities, Mark, QueueReading
+from celery_health.brokers.base import Broker, BrokerReading, Capabilities, Mark, QueueReading, unanswered
 from celery_health.connections.kombu import BoundedConnection
 from celery_health.connections.link import Link
 from celery_health.deadline import Deadline
@@ -62,8 +62,7 @@ class AmqpBroker(Broker):
         try:
             answers = self._link.run(lambda connection: self._ask(connection, names, suspects), deadline)
         except BrokerError as error:
-            latency = time.monotonic() - started
-            return BrokerReading(reachable=False, error=str(error), latency_seconds=latency)
+            return unanswered(error, time.monotonic() - started)
         for name, answer in answers.items():
             if not answer.exists or answer.error is not None:
                 self._refused[name] = (started + REFUSED_MEMORY_SECONDS, answer)

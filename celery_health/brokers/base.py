@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from celery_health.deadline import Deadline
+from celery_health.exceptions import BrokerError, LateError
 
 
 class Mark(StrEnum):
@@ -66,13 +67,27 @@ class BrokerReading:
     """One reading of the broker."""
 
     reachable: bool | None
-    """None when this transport cannot be asked without changing something."""
+    """None when this transport cannot be asked without changing something, or `late` says why not."""
     queues: dict[str, QueueReading] = field(default_factory=dict)
     error: str | None = None
     """Masked; set when not reachable."""
     server_time: float | None = None
     """The broker's own clock, unix seconds, where it has one to read."""
     latency_seconds: float | None = None
+    late: str | None = None
+    """Why this process itself was too late to know; nothing is said of the broker then."""
+
+    @property
+    def is_lacking(self) -> bool:
+        """Say whether no answer came where one was to come: the broker is away, or this process was late."""
+        return self.reachable is False or self.late is not None
+
+
+def unanswered(error: BrokerError, latency_seconds: float) -> BrokerReading:
+    """Return the reading of a broker that gave no answer: by `error`, which is masked."""
+    if isinstance(error, LateError):
+        return BrokerReading(reachable=None, late=str(error), latency_seconds=latency_seconds)
+    return BrokerReading(reachable=False, error=str(error), latency_seconds=latency_seconds)
 
 
 class Broker(ABC):

@@ -11,15 +11,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from celery_health.brokers.base import Broker, BrokerReading, Capabilities, Mark, QueueReading
+from celery_health.brokers.base import Broker, BrokerReading, Capabilities, Mark, QueueReading, unanswered
 from celery_health.brokers.redis_asking import Asked, Fetched, Head, bindings, fetch
 from celery_health.brokers.redis_clients import named_clients
 from celery_health.connections.kombu import unconnected
-from celery_health.connections.redis import RedisLink
+from celery_health.connections.redis import RedisLink, is_timeout
 from celery_health.connections.redis_keys import RedisKeys
 from celery_health.connections.urls import masked_url
 from celery_health.deadline import Deadline
-from celery_health.exceptions import BrokerError
+from celery_health.exceptions import BrokerError, LateBrokerError
 from celery_health.text.masking import describe_error, mask
 
 if TYPE_CHECKING:
@@ -78,8 +78,7 @@ class RedisBroker(Broker):
         try:
             fetched = self._run(lambda redis: fetch(redis, names, skip), deadline)
         except BrokerError as error:
-            latency = time.monotonic() - started
-            return BrokerReading(reachable=False, error=str(error), latency_seconds=latency)
+            return unanswered(error, time.monotonic() - started)
         latency = time.monotonic() - started
         return BrokerReading(
             reachable=True,
@@ -151,6 +150,8 @@ class RedisBroker(Broker):
             return operation(Asked(self._link, self._keys, deadline.within(self._limit_seconds)))
         except Exception as error:
             # "from None": a traceback that is logged prints its causes, and their messages are not masked.
+            if is_timeout(error) and (late := deadline.own_delay()):
+                raise LateBrokerError(f"This process {late}.") from None
             raise BrokerError(describe_error(error, self._link.secrets)) from None
 
     @cached_property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, cast
 
 from kombu import Connection
@@ -50,6 +51,10 @@ class BoundedConnection(Connection):
         except DeadlineExceeded as error:
             raise TimeoutError(str(error)) from None
 
+    def waiting(self, at_most: float) -> AbstractContextManager[None]:
+        """Count the block as waiting for the broker, where that is part of a deadline."""
+        return contextlib.nullcontext() if self._deadline is None else self._deadline.timing.waiting(at_most)
+
     def create_transport(self) -> Any:
         """Return kombu's transport for the current URL, its sockets bounded."""
         transport: Any = cast(Any, super()).create_transport()
@@ -74,7 +79,9 @@ def _bounded_amqp(connection_class: Any, owner: Allowance) -> Any:
     class BoundedAmqp(connection_class):  # type: ignore[misc]
         def blocking_read(self, timeout: float | None = None) -> Any:
             left = owner.seconds_left()
-            return super().blocking_read(left if timeout is None else min(timeout, left))
+            seconds = left if timeout is None else min(timeout, left)
+            with owner.waiting(seconds):
+                return super().blocking_read(seconds)
 
         def collect(self) -> None:
             # Over TLS, py-amqp would wait for the broker's own farewell, with a timeout from long ago.
@@ -111,8 +118,10 @@ def establish(connection: BoundedConnection, deadline: Deadline) -> None:
     def attempt(within: Deadline) -> None:
         connection.allow(within)
         try:
-            _bound_options(kombu, connection.seconds_left())
-            kombu.ensure_connection(max_retries=0, reraise_as_library_errors=False)
+            seconds = connection.seconds_left()
+            _bound_options(kombu, seconds)
+            with connection.waiting(seconds):
+                kombu.ensure_connection(max_retries=0, reraise_as_library_errors=False)
         except Exception:
             discard(connection)
             raise

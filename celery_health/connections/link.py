@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from celery_health.connections.kombu import BoundedConnection, discard, establish, unconnected
+from celery_health.connections.redis import is_timeout
 from celery_health.connections.urls import masked_url, secrets_of
 from celery_health.deadline import REUSED_SHARE, Deadline
-from celery_health.exceptions import BrokerError
+from celery_health.exceptions import BrokerError, LateBrokerError
 from celery_health.text.masking import describe_error
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Link:
 
         Raises:
             BrokerError: it failed on a new connection, or the time is up; the message is masked.
+            LateBrokerError: the time is up, and this process used it up itself.
         """
         self._forget_after_fork()
         deadline = deadline.within(self._limit_seconds)
@@ -53,12 +55,12 @@ class Link:
                 return self._attempt(operation, deadline.within(deadline.remaining() * REUSED_SHARE))
             except Exception as error:
                 if deadline.expired:
-                    raise self.error(error) from None
+                    raise self._failed(error, deadline) from None
         try:
             return self._attempt(operation, deadline)
         except Exception as error:
             # "from None": a traceback that is logged prints its causes, and their messages are not masked.
-            raise self.error(error) from None
+            raise self._failed(error, deadline) from None
 
     def _attempt(self, operation: Callable[[BoundedConnection], T], deadline: Deadline) -> T:
         if not self._is_open:
@@ -71,6 +73,10 @@ class Link:
             self._is_open = False
             discard(self._connection)
             raise
+
+    def _failed(self, error: Exception, deadline: Deadline) -> BrokerError:
+        late = deadline.own_delay() if is_timeout(error) else None
+        return LateBrokerError(f"This process {late}.") if late else self.error(error)
 
     def error(self, error: Exception) -> BrokerError:
         """Return `error` as one line without passwords."""

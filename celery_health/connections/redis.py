@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,13 @@ from celery_health.exceptions import DeadlineExceeded
 
 #: A command's name and its arguments.
 Command = Sequence[str | bytes | int]
+
+
+def is_timeout(error: BaseException | None) -> bool:
+    """Say whether time ran out, by the word of a socket, of redis-py or of py-amqp."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    # redis-py's error of that name is not Python's, and need not be imported to know it.
+    return "TimeoutError" in names
 
 
 def is_redis(connection: Connection) -> bool:
@@ -140,6 +148,14 @@ class RedisLink:
             raise TimeoutError(str(error)) from None
         return left if self._step_seconds is None else min(left, self._step_seconds)
 
+    def waiting(self, at_most: float) -> AbstractContextManager[None]:
+        """Count the block as waiting for the server."""
+        return self._deadline.timing.waiting(at_most)
+
+    def own_delay(self) -> str | None:
+        """Return why the last call ran out of time by this process itself; None where it did not."""
+        return self._deadline.own_delay()
+
     def _exchange(self, commands: Sequence[Command]) -> list[Any]:
         from redis.exceptions import ReadOnlyError, ResponseError
 
@@ -170,6 +186,10 @@ class RedisLink:
 
     def _connect(self, deadline: Deadline) -> None:
         self._deadline = deadline
+        with self.waiting(deadline.remaining()):
+            self._establish()
+
+    def _establish(self) -> None:
         channel_class = bounded_channel(self._source.get_transport_cls().Channel, self)
         channel = bare_channel(self._source, channel_class)
         try:
@@ -238,8 +258,9 @@ def bounded(connection_class: Any, owner: Allowance) -> Any:
 
     class Bounded(connection_class):  # type: ignore[misc]
         def _connect(self) -> Any:
-            self.socket_timeout = self.socket_connect_timeout = self._seconds_left()
-            return super()._connect()
+            self.socket_timeout = self.socket_connect_timeout = seconds = self._seconds_left()
+            with owner.waiting(seconds):
+                return super()._connect()
 
         def _seconds_left(self) -> float:
             try:
@@ -248,18 +269,19 @@ def bounded(connection_class: Any, owner: Allowance) -> Any:
                 self.disconnect()
                 raise RedisTimeoutError(str(error)) from None
 
-        def _bound(self) -> None:
+        def _bound(self) -> float:
             seconds = self._seconds_left()
             if self._sock is not None:
                 self._sock.settimeout(seconds)
+            return seconds
 
         def send_packed_command(self, *args: Any, **kwargs: Any) -> Any:
-            self._bound()
-            return super().send_packed_command(*args, **kwargs)
+            with owner.waiting(self._bound()):
+                return super().send_packed_command(*args, **kwargs)
 
         def read_response(self, *args: Any, **kwargs: Any) -> Any:
-            self._bound()
-            return super().read_response(*args, **kwargs)
+            with owner.waiting(self._bound()):
+                return super().read_response(*args, **kwargs)
 
     return Bounded
 

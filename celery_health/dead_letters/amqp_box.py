@@ -15,6 +15,7 @@ from amqp import Message, NotFound
 from amqp.exceptions import AMQPError, MessageNacked
 
 from celery_health.brokers.amqp import AmqpBroker
+from celery_health.brokers.base import BrokerReading
 from celery_health.conf import Settings
 from celery_health.connections.kombu import BoundedConnection, discard, establish, unconnected
 from celery_health.connections.link import Link
@@ -22,7 +23,7 @@ from celery_health.connections.urls import secrets_of
 from celery_health.dead_letters.amqp_writing import NOT_SENT, AmqpWriting
 from celery_health.dead_letters.boxes import Batch, Box, Sending, Stop, Stored, UnwritableError, Visit, Walk
 from celery_health.deadline import Deadline
-from celery_health.exceptions import BrokerError, DeadlineExceeded
+from celery_health.exceptions import BrokerError, DeadlineExceeded, LateBrokerError
 from celery_health.text.masking import describe_error
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class AmqpBox(Box):
         """Return the number of letters of `queues`: RabbitMQ cannot be asked which others there are."""
         reading = self._counter.read([self.dead(queue) for queue in queues], deadline)
         if not reading.reachable:
-            raise BrokerError(reading.error or "The broker does not answer.")
+            raise _unread(reading)
         return {queue: reading.queues[self.dead(queue)].ready for queue in queues}
 
     def known_sizes(self, queues: Sequence[str], deadline: Deadline) -> dict[str, int | None]:
@@ -81,7 +82,7 @@ class AmqpBox(Box):
         asked = {self.dead(queue): queue for queue in queues if self.dead(queue) not in self._missing}
         reading = self._counter.read(list(asked), deadline)
         if not reading.reachable:
-            raise BrokerError(reading.error or "The broker does not answer.")
+            raise _unread(reading)
         for name in asked:
             if not reading.queues[name].exists:
                 self._missing[name] = now + MISSING_MEMORY_SECONDS
@@ -155,6 +156,12 @@ class AmqpBox(Box):
             raise BrokerError(describe_error(error, secrets_of(connection))) from None
         finally:
             discard(connection)
+
+
+def _unread(reading: BrokerReading) -> BrokerError:
+    if reading.late:
+        return LateBrokerError(reading.late)
+    return BrokerError(reading.error or "The broker does not answer.")
 
 
 def _channel(connection: BoundedConnection) -> Any:

@@ -20,7 +20,7 @@ from celery_health.dead_letters.reading import names, read_letter
 from celery_health.dead_letters.records import DeadLetter, Filter, Page, Requeued
 from celery_health.dead_letters.resending import RequeueInterruptedError, RequeueStopped, Resending
 from celery_health.deadline import Deadline
-from celery_health.exceptions import BrokerError, LetterNotFoundError, NotConsumedError
+from celery_health.exceptions import BrokerError, LateBrokerError, LetterNotFoundError, NotConsumedError
 from celery_health.reading import get_snapshot
 from celery_health.records import Snapshot
 from celery_health.text.commands import worker_command
@@ -226,6 +226,8 @@ def _check_positive(name: str, value: float | None) -> None:
 
 def _check_consumed(queue: str, settings: Settings) -> None:
     snapshot = get_snapshot(Deadline.after(settings.deadline))
+    if snapshot.broker.late:
+        raise LateBrokerError(snapshot.broker.late)
     if snapshot.broker.reachable is False:
         raise BrokerError(snapshot.broker.error or "The broker does not answer.")
     consumers = _consumers(snapshot, queue)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 from redis.exceptions import RedisError
 
 from celery_health.conf import Settings
-from celery_health.connections.redis import RedisLink
+from celery_health.connections.redis import RedisLink, is_timeout
 from celery_health.connections.redis_keys import RedisKeys
 from celery_health.connections.scripts import Script
 from celery_health.dead_letters import scripts
@@ -25,7 +25,7 @@ from celery_health.dead_letters.boxes import Batch, Box, Sending, Stop, Stored, 
 from celery_health.dead_letters.capture import Captured
 from celery_health.dead_letters.envelope import HEADER, encode_reason
 from celery_health.deadline import Deadline
-from celery_health.exceptions import BrokerError
+from celery_health.exceptions import BrokerError, LateBrokerError
 from celery_health.text.masking import describe_error
 
 if TYPE_CHECKING:
@@ -166,6 +166,8 @@ class RedisBox(Box):
 
     def _fail(self, error: Exception) -> NoReturn:
         # "from None": a traceback that is logged prints its causes, and their messages are not masked.
+        if is_timeout(error) and (late := self._link.own_delay()):
+            raise LateBrokerError(f"This process {late}.") from None
         raise BrokerError(describe_error(error, self._link.secrets)) from None
 
 

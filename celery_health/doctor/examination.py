@@ -63,6 +63,8 @@ def _unanswered(evidence: Evidence) -> str | None:
     snapshot = evidence.live.snapshot
     if snapshot.app.always_eager:
         return None
+    if snapshot.broker.late:
+        return f"Whether the broker answers is not known. {snapshot.broker.late}"
     if snapshot.broker.reachable is False:
         told = "workers are known by their records alone" if evidence.workers else "no worker can be asked"
         return f"The broker does not answer, and {told}."

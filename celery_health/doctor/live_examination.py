@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from typing import TYPE_CHECKING, Final
 
 from django.db import connections
@@ -17,7 +16,9 @@ from celery_health.doctor.examination import report_of
 from celery_health.doctor.findings import DoctorReport
 from celery_health.doctor.look import gather_live
 from celery_health.doctor.static import gather_static
+from celery_health.reading import prepare
 from celery_health.reading.flight import Run, SharedFlight
+from celery_health.reading.preparation import IMPORT_SECONDS
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -34,16 +35,19 @@ def examine_live(deadline: Deadline | None = None, *, waits_for_imports: bool = 
     """Return what code, settings and the running system show, a second old at most, within `deadline`.
 
     What does not answer is a note in the report. Without `deadline`, `LIVE_SECONDS` are allowed; a command
-    `waits_for_imports`, which then are no part of them.
+    `waits_for_imports`, for at most `IMPORT_SECONDS`, which then are no part of them.
 
     Raises:
         ConfigurationError: no app is configured, a setting is wrong, or a task module cannot be imported.
-        DeadlineExceeded: importing, or something that was asked, takes longer.
+        DeadlineExceeded: something that was asked takes longer.
+        LateDeadlineError: importing does, or this process is late itself.
     """
     settings = get_settings()
     examiner = _examiner_of(find_app(settings), settings)
     if waits_for_imports:
-        examiner.static()
+        imports = Deadline.after(IMPORT_SECONDS)
+        prepare(IMPORT_SECONDS)
+        examiner.static_evidence.get(imports)
     return examiner.reports.get(deadline or Deadline.after(LIVE_SECONDS))[0]
 
 
@@ -54,21 +58,25 @@ class _Examiner:
         self.app = app
         self.settings = settings
         self.reports = SharedFlight(self._examine, name="celery-health-doctor", run_seconds=LIVE_SECONDS)
-        self._lock = threading.Lock()
-        self._static: tuple[float, Evidence] | None = None
+        #: It changes with the code, and that with the process.
+        self.static_evidence = SharedFlight(
+            self._gather_static,
+            name="celery-health-doctor-static",
+            run_seconds=IMPORT_SECONDS,
+            max_age_seconds=STATIC_SECONDS,
+        )
 
-    def static(self) -> Evidence:
-        """Return the static evidence: it changes with the code, and that with the process."""
-        with self._lock:
-            if self._static is None or time.monotonic() - self._static[0] >= STATIC_SECONDS:
-                self._static = time.monotonic(), gather_static(self.app, self.settings)
-            return self._static[1]
+    def _gather_static(self, run: Run) -> Evidence:
+        with run.deadline.timing.doing("importing the project's task modules"):
+            return gather_static(self.app, self.settings)
 
     def _examine(self, run: Run) -> DoctorReport:
         deadline = run.deadline
+        # So that it is said what took the time before those who wait have left.
+        static, _ = self.static_evidence.get(deadline.within(deadline.remaining() * LOOK_SHARE))
         try:
             evidence, notes = gather_live(
-                self.static(), self.settings, deadline.within(deadline.remaining() * LOOK_SHARE), self.app
+                static, self.settings, deadline.within(deadline.remaining() * LOOK_SHARE), self.app
             )
         finally:
             # This thread ends with the look, and its connections are nobody else's.

@@ -18,7 +18,11 @@ class BrokerReachable(Check):
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result."""
         broker = snapshot.broker
-        if broker.reachable is None and broker.error:
+        if broker.late:
+            yield self.result(
+                CheckStatus.UNKNOWN, f"Whether the broker at {broker.url} answers is not known. {broker.late}"
+            )
+        elif broker.reachable is None and broker.error:
             yield self.result(CheckStatus.UNSUPPORTED, broker.error)
         elif broker.reachable is None:
             yield self.result(CheckStatus.UNKNOWN, f"The broker at {broker.url} was not asked.")

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 from celery_health.conf import Settings
 from celery_health.health.base import Check
-from celery_health.health.needs import Need, queues_are_read, tasks_are_sent
+from celery_health.health.needs import Need, queues_are_read, tasks_are_sent, what_is_expected
 from celery_health.reading.schedules import schedule_entries
 from celery_health.records import (
     CheckResult,
@@ -46,7 +46,7 @@ class QueuesConsumed(Check):
         if results:
             yield from results
         # That a queue has no consumer is known without its depth; that none needs one is not.
-        elif lack := queues_are_read(snapshot):
+        elif lack := queues_are_read(snapshot) or what_is_expected(snapshot):
             yield self.lacks(lack)
         else:
             yield self.result(CheckStatus.PASS, "Every queue that needs a consumer has one.")

@@ -21,6 +21,8 @@ def reason(report: HealthReport) -> str:
         return printable(troubles[0].message) + (f" (and {plural(more, 'more problem')})" if more else "")
     if report.snapshot.app.always_eager:
         return "tasks run in the process that calls them (task_always_eager): no broker or worker is asked."
+    if late := report.snapshot.broker.late:
+        return printable(f"nothing is known of the broker. {late}")
     present = f"{_live(report.snapshot)}, {_waiting(report.snapshot.queues)}."
     gaps = gaps_of(report.checks)
     if gaps:

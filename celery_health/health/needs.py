@@ -58,23 +58,30 @@ def queues_are_readable(snapshot: Snapshot) -> Lack | None:
         return None
     if broker.reachable is None and broker.error:
         return _unsupported(broker.error, because=BROKER)
+    if broker.late:
+        return _unknown(f"No queue could be read. {broker.late}", because=BROKER)
     why = broker.error or ("the broker was not asked" if broker.reachable is None else "the broker is away")
     return _unknown(f"No queue could be read: {why}", because=BROKER)
+
+
+def what_is_expected(snapshot: Snapshot) -> Lack | None:
+    """Need the project's task modules to be imported: they say which queues are to be consumed."""
+    return _unknown(snapshot.importing) if snapshot.importing else None
 
 
 def letters_are_counted(snapshot: Snapshot) -> Lack | None:
     """Need a broker that could be asked for dead letters, where they are on."""
     letters = snapshot.dead_letters
-    if letters is None or snapshot.broker.reachable is not False:
+    if letters is None or not snapshot.broker.is_lacking:
         return None
-    return _unknown("Dead letters cannot be counted while the broker is away.", because=BROKER)
+    return _unknown(f"Dead letters cannot be counted{_while(snapshot)}", because=BROKER)
 
 
 def workers_are_known(snapshot: Snapshot) -> Lack | None:
     """Need a worker, or a broker over which workers can be asked."""
-    if snapshot.workers or snapshot.broker.reachable is not False:
+    if snapshot.workers or not snapshot.broker.is_lacking:
         return None
-    return _unknown("The workers cannot be asked while the broker is away.", because=BROKER)
+    return _unknown(f"The workers cannot be asked{_while(snapshot)}", because=BROKER)
 
 
 def a_worker_lives(message: str) -> Need:
@@ -133,11 +140,18 @@ def beats_are_seen(snapshot: Snapshot) -> Lack | None:
     return None if snapshot.store.reachable else _unread(snapshot, "Beats cannot be seen")
 
 
+def _while(snapshot: Snapshot) -> str:
+    late = snapshot.broker.late
+    return f". {late}" if late else " while the broker is away."
+
+
 def _unread(snapshot: Snapshot, what: str) -> Lack:
     store = snapshot.store
+    if store.late and not snapshot.broker.late:
+        return _unknown(f"{what}. {store.late}", because=STORE)
     if store.reachable is None:
         # Where both are away, only the broker is asked: it is what used the time up.
-        because = BROKER if snapshot.broker.reachable is False else STORE
+        because = BROKER if snapshot.broker.is_lacking else STORE
         return _unknown(f"{what}: the store was not asked.", because=because)
     return _unknown(f"{what} while the store is away: {store.error or 'no reason is known'}", because=STORE)
 

@@ -25,8 +25,12 @@ class StoreReachable(Check):
                 CheckStatus.UNSUPPORTED,
                 "No store: neither broker nor result backend is a Redis. Set STORE_URL to have one.",
             )
+        elif store.late and not snapshot.broker.late:
+            at = f" at {store.url}" if store.url else ""
+            why = f"Whether the store{at} answers is not known. {store.late}"
+            yield self.result(CheckStatus.UNKNOWN, why)
         elif store.reachable is None:
-            because = BROKER if snapshot.broker.reachable is False else None
+            because = BROKER if snapshot.broker.is_lacking else None
             yield self.result(CheckStatus.UNKNOWN, "The store was not asked.", because=because)
         elif store.reachable and store.refuses_writes:
             why = f"The store at {store.url} answers, and takes no reports: {store.refuses_writes}."

@@ -60,9 +60,11 @@ def judge(snapshot: Snapshot, settings: Settings, *, age_seconds: float = 0.0) -
             else result
             for result in found
         )
-    return HealthReport(
-        status=fold(results), checks=tuple(results), snapshot=snapshot, age_seconds=age_seconds
-    )
+    status = fold(results)
+    if status is Status.HEALTHY and snapshot.broker.late and settings.checks.get(BrokerReachable.id) != "off":
+        # Nothing was found wrong because nothing was looked at: that is no "healthy", and no fault either.
+        status = Status.DEGRADED
+    return HealthReport(status=status, checks=tuple(results), snapshot=snapshot, age_seconds=age_seconds)
 
 
 def _with_severity(results: Iterable[CheckResult], severity: str | None) -> Iterable[CheckResult]:

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from celery_health import counters
 from celery_health.counters import SUM, Cell, Family, decode
-from celery_health.exceptions import CeleryHealthError
+from celery_health.exceptions import CeleryHealthError, LateError
 from celery_health.metrics.dialects import Row, Source, rows_of
 from celery_health.metrics.exposition import Histogram, Labels, Shown, number, render
 from celery_health.metrics.gauges import Facts, facts_of
@@ -132,6 +132,9 @@ class CeleryHealthCollector(Collector):
             if reading is not None and (reading.epoch, reading.version) < self._seen:
                 self._reset_if_behind(*self._seen)
                 reading = self._reading()
+        except LateError as error:  # by this process itself, which says nothing of the store
+            logger.warning("No totals for the metrics: %s", error)
+            return None, None
         except CeleryHealthError as error:
             logger.warning("No totals for the metrics: %s", error)
             return None, False

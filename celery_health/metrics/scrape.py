@@ -90,6 +90,7 @@ class _Totals:
     """Reads the store of one app for the metrics, on connections of its own."""
 
     def __init__(self, reader: Reader) -> None:
+        self._reader = reader
         self._seconds = reader.settings.deadline * TOTALS_SHARE
         self._stores = Checkout(lambda: open_store(reader.app, reader.settings), _close)
         # Not to share readings, which the collector does, but to leave behind a call that hangs.
@@ -105,10 +106,13 @@ class _Totals:
         """Return the store with its totals; None without a store, and where no thread could be started.
 
         Raises:
+            LateError: this process was late itself.
             CeleryHealthError: it did not answer in time.
         """
         try:
-            return self._flight.get(Deadline.after(self._seconds))[0]
+            deadline = Deadline.after(self._seconds)
+            self._reader.prepare(deadline)
+            return self._flight.get(deadline)[0]
         except ThreadError as error:  # says nothing of the store
             logger.warning("No totals for the metrics: %s", error)
             return None

@@ -5,12 +5,21 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 from celery_health.celery_app import find_app
 from celery_health.conf import get_settings
 from celery_health.deadline import Deadline
-from celery_health.exceptions import BrokerError, DeadlineExceeded, StoreError, ThreadError
+from celery_health.exceptions import (
+    BrokerError,
+    DeadlineExceeded,
+    LateBrokerError,
+    LateError,
+    StoreError,
+    ThreadError,
+)
+from celery_health.reading.preparation import IMPORT_SECONDS
 from celery_health.reading.reader import Reader
 from celery_health.reading.task_rows import joined, processes_of, without_rows
 from celery_health.reading.task_totals import TaskTotals
@@ -40,10 +49,20 @@ def get_reader() -> Reader:
         return _reader
 
 
+def prepare(seconds: float = IMPORT_SECONDS) -> None:
+    """Import all that an answer needs, for at most so many seconds: what a command does before its deadline.
+
+    Raises:
+        ConfigurationError: no app is configured, or a setting is wrong.
+    """
+    with suppress(LateError):  # whoever reads says so
+        get_reader().prepare(Deadline.after(seconds), waits_for_tasks=True)
+
+
 def get_snapshot(deadline: Deadline | None = None) -> Snapshot:
     """Return what is true now, at most a second old; within `deadline`, else the ``DEADLINE`` setting.
 
-    A broker that does not answer is said so in the snapshot.
+    A broker that does not answer is said so in the snapshot; so is a process that is late itself.
 
     Raises:
         ConfigurationError: no app is configured, or a setting is wrong.
@@ -57,8 +76,9 @@ def get_reading(deadline: Deadline | None = None) -> tuple[Snapshot, float]:
     reader = get_reader()
     deadline = deadline or Deadline.after(reader.settings.deadline)
     try:
+        reader.prepare(deadline)
         return reader.snapshots.get(deadline)
-    except DeadlineExceeded as error:
+    except (DeadlineExceeded, LateError) as error:
         return reader.unread(reader.broker_state(error)), 0.0
 
 
@@ -103,9 +123,11 @@ def get_totals(deadline: Deadline | None = None) -> Mapping[str, TaskTotals] | N
         ConfigurationError: no app is configured, or a setting is wrong.
     """
     reader = get_reader()
+    deadline = deadline or Deadline.after(reader.settings.deadline)
     try:
-        return reader.totals.get(deadline or Deadline.after(reader.settings.deadline))[0]
-    except (DeadlineExceeded, ThreadError):
+        reader.prepare(deadline)
+        return reader.totals.get(deadline)[0]
+    except (DeadlineExceeded, LateError, ThreadError):
         return None
 
 
@@ -114,6 +136,7 @@ def check_broker(deadline: Deadline) -> None:
 
     Raises:
         BrokerError: the broker did not answer within `deadline`; the message is masked.
+        LateBrokerError: nor was it asked in time: this process was late itself.
         ConfigurationError: no app is configured, or a setting is wrong.
         ThreadError: this process cannot start a thread to ask in.
     """
@@ -121,7 +144,12 @@ def check_broker(deadline: Deadline) -> None:
     if reader.facts.always_eager:
         return
     try:
+        reader.prepare(deadline)
         reader.pings.get(deadline)
+    except LateBrokerError:
+        raise
+    except LateError as error:
+        raise LateBrokerError(str(error)) from error
     except DeadlineExceeded as error:
         raise BrokerError(str(error)) from error
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 from celery_health.deadline import Deadline
-from celery_health.exceptions import DeadlineExceeded, ThreadError
+from celery_health.exceptions import DeadlineExceeded, LateDeadlineError, ThreadError
 
 T = TypeVar("T")
 
@@ -99,6 +99,8 @@ class SharedFlight(Generic[T]):
 
         Raises:
             DeadlineExceeded: no value came within `deadline`; a run goes on, for a later call.
+            LateDeadlineError: the same, and who was asked may be well: another's run is under way, or this
+                process used the time up itself.
             ThreadError: this process could not start a thread to run in.
             Exception: whatever the function raised.
         """
@@ -107,13 +109,13 @@ class SharedFlight(Generic[T]):
                 landed = self._landed
                 if landed is not None and time.monotonic() - landed[0] < self._max_age_seconds:
                     return landed[1], time.monotonic() - landed[0]
-                run = self._join(deadline)
+                before, run = self._run, self._join(deadline)
             # Not past the end of the run: from then on another may be started in its place.
             if run is not None and run.done.wait(min(deadline.remaining(), run.deadline.remaining())):
                 if run.is_current:
                     return self._value(run)
             elif run is None or deadline.expired:
-                raise DeadlineExceeded(f"No answer within {deadline.budget_seconds:.3g} s.")
+                raise _overdue(run, deadline, is_joined=run is not None and run is before)
 
     def _value(self, run: _Flying[T]) -> tuple[T, float]:
         if run.error is not None:
@@ -159,6 +161,7 @@ class SharedFlight(Generic[T]):
         return run
 
     def _fly(self, run: _Flying[T]) -> None:
+        run.deadline.timing.begin()
         try:
             value = self._function(run)
         except BaseException as error:
@@ -175,6 +178,19 @@ class SharedFlight(Generic[T]):
         """Drop the kept value, so that the next call reads anew."""
         with self._lock:
             self._landed = None
+
+
+def _overdue(run: Run | None, deadline: Deadline, *, is_joined: bool) -> DeadlineExceeded:
+    """Return what to raise when `deadline` is past and `run` goes on; `is_joined`: another started it."""
+    none = f"No answer within {deadline.budget_seconds:.3g} s"
+    if run is None:
+        return DeadlineExceeded(f"{none}.")
+    if late := run.deadline.own_delay():
+        return LateDeadlineError(f"{none}: this process {late}.")
+    if is_joined and not run.deadline.expired:
+        seconds = time.monotonic() - run.deadline.timing.started_at
+        return LateDeadlineError(f"{none}: a reading is still under way (for {seconds:.1f} s). Ask again.")
+    return DeadlineExceeded(f"{none}.")
 
 
 _flights: weakref.WeakSet[SharedFlight[Any]] = weakref.WeakSet()

@@ -17,19 +17,21 @@ from celery_health.conf import Settings
 from celery_health.dead_letters.boxes import Box
 from celery_health.dead_letters.counting import LetterCount
 from celery_health.deadline import Deadline
+from celery_health.exceptions import CeleryHealthError, LateError
 from celery_health.reading.checkout import Checkout
 from celery_health.reading.consumption import ConsumerEvidence
 from celery_health.reading.expectation import expecting, queue_names
 from celery_health.reading.flight import Run, SharedFlight
 from celery_health.reading.live import LiveWorkers, Sighting
 from celery_health.reading.merging import merged, source_of
+from celery_health.reading.preparation import Preparation
 from celery_health.reading.queue_states import QueueSources, QueueStates
 from celery_health.reading.recorded import Recorded, RecordedWorkers
 from celery_health.reading.schedules import schedule_exists
 from celery_health.reading.sharing import shared_queues
 from celery_health.reading.task_totals import TaskTotals
 from celery_health.reading.vanished import Vanished
-from celery_health.records import BrokerState, InspectionState, QueueState, Snapshot
+from celery_health.records import BrokerState, InspectionState, QueueState, Snapshot, StoreState
 from celery_health.store import RowsReading
 from celery_health.text.masking import mask
 from celery_health.topology import Topology, TopologyCache
@@ -90,6 +92,7 @@ class Reader:
         self._lines = Checkout(self._open_lines, _Lines.close)
         # Totals and tasks one by one are read on demand, beside the readings.
         self._counted = Checkout(lambda: RecordedWorkers(app, settings), RecordedWorkers.close)
+        self._preparation = Preparation(self._import, name="celery-health-imports")
         seconds = settings.deadline
         self.pings = SharedFlight(self._ping, name="celery-health-ready", run_seconds=seconds)
         self.snapshots = SharedFlight(self._read_in, name="celery-health-reader", run_seconds=seconds)
@@ -99,6 +102,32 @@ class Reader:
     def _has_no_store(self) -> bool:
         # A store keeps where tasks were sent to, by whatever code.
         return not RecordedWorkers(self.app, self.settings).unasked().configured
+
+    def prepare(self, deadline: Deadline, *, waits_for_tasks: bool = False) -> None:
+        """Import what a reading needs, from the first call on, and return when that is done.
+
+        Args:
+            deadline: for waiting; importing goes on.
+            waits_for_tasks: wait for the project's task modules, too. Without that they are imported as well,
+                and a reading says what is not known before.
+
+        Raises:
+            LateError: it is not done within `deadline`.
+        """
+        if self.facts.always_eager:
+            return
+        self._preparation.wait(deadline)
+        if waits_for_tasks:
+            self.topology.get(deadline.remaining())
+
+    def _import(self) -> None:
+        # Last: what is imported at the same time slows this down.
+        try:
+            lines = self._open_lines()
+            lines.recorded.unasked()
+            lines.close()
+        finally:
+            self.topology.get(0.0)
 
     def _open_lines(self) -> _Lines:
         return _Lines(
@@ -140,6 +169,7 @@ class Reader:
     def _read(self, run: Run, lines: _Lines) -> Snapshot:
         deadline = _share(run.deadline, READING_SHARE)
         imported = self.topology.get(deadline.remaining() * TOPOLOGY_SHARE)
+        importing = self._importing() if imported is None else None
         topology = imported or Topology()
         recorded = lines.recorded.read(_share(deadline, STORE_SHARE))
         topology = expecting(topology, recorded.beats, self.settings)
@@ -150,7 +180,12 @@ class Reader:
         broker = lines.broker
         reading = _without_empty(broker.read(names, deadline), unknown)
         recorded = self._without_vanished(run, broker, reading, recorded, deadline)
-        sighting = self._look(run, broker, reading, recorded, topology, deadline)
+        # Before the project's tasks are known, workers without celery_health are nobody's.
+        sighting = (
+            _unlooked(importing)
+            if importing
+            else self._look(run, broker, reading, recorded, topology, deadline)
+        )
         workers = merged(recorded.workers, sighting.workers)
         now = time.monotonic()
         sources = QueueSources(
@@ -170,11 +205,11 @@ class Reader:
             if any(worker.state.is_live for worker in workers):
                 self._live_worker_at = now
             # Of a broker that did not answer nothing is new, and what was watched is not forgotten.
-            queues = () if reading.reachable is False else self._queues.update(sources, topology)
+            queues = () if reading.is_lacking else self._queues.update(sources, topology)
         if self._deserves_second_look(queues, deadline):
             time.sleep(SECOND_LOOK_SECONDS)
             again = _without_empty(broker.read(names, deadline), unknown)
-            if again.reachable is not False:
+            if not again.is_lacking:
                 with run.updating():
                     sources = replace(sources, reading=again, now=time.monotonic())
                     queues = self._queues.update(sources, topology)
@@ -186,7 +221,7 @@ class Reader:
             store=recorded.store,
             inspection=sighting.state,
             workers=workers,
-            queues=tuple(_unread(known, reading.error)) if reading.reachable is False else queues,
+            queues=tuple(_unread(known, reading.error or reading.late)) if reading.is_lacking else queues,
             shared_queues=shared_queues(
                 workers,
                 sighting.foreign,
@@ -204,6 +239,7 @@ class Reader:
             dead_letters_lack=self._letters.lack(letters),
             live_worker_seen_seconds=None if self._live_worker_at is None else now - self._live_worker_at,
             notes=(*recorded.notes, *_notes(recorded, reading)),
+            importing=importing,
             source=source_of(workers),
         )
 
@@ -240,7 +276,7 @@ class Reader:
         deadline: Deadline,
     ) -> Sighting:
         """Ask the workers that keep no record; nobody where the broker is away, or knows no names."""
-        if reading.reachable is False:
+        if reading.is_lacking:
             return Sighting(state=InspectionState())
         live = {worker.hostname for worker in recorded.workers if worker.state.is_live}
         if live and not broker.capabilities.supports_roster:
@@ -262,14 +298,23 @@ class Reader:
             for queue in queues
         )
 
-    def broker_state(self, error: Exception) -> BrokerState:
-        """Return the state of a broker that kept us waiting past the deadline."""
+    def _importing(self) -> str | None:
+        """Return that the project's task modules are still being imported; None when they are not."""
+        seconds = self.topology.importing_seconds
+        if seconds is None:
+            return None
+        return f"This process is still importing the project's task modules (for {seconds:.1f} s)."
+
+    def broker_state(self, error: CeleryHealthError) -> BrokerState:
+        """Return the state of a broker of which no reading came: it is away, or this process was late."""
         connection = self.app.connection_for_read()
+        is_late = isinstance(error, LateError)
         return BrokerState(
             transport=str(connection.transport_cls),
             url=mask(connection.as_uri()),
-            reachable=False,
-            error=str(error),
+            reachable=None if is_late else False,
+            error=None if is_late else str(error),
+            late=str(error) if is_late else None,
         )
 
     def unread(self, broker: BrokerState) -> Snapshot:
@@ -280,12 +325,17 @@ class Reader:
             taken_at=datetime.now(UTC),
             app=self.facts,
             broker=broker,
-            store=Recorded().store if self.facts.always_eager else self._unasked.unasked(),
+            store=Recorded().store if self.facts.always_eager else self._unasked_store(broker),
             inspection=InspectionState(),
-            queues=() if self.facts.always_eager else tuple(_unread(names, broker.error)),
+            queues=() if self.facts.always_eager else tuple(_unread(names, broker.error or broker.late)),
             dead_letters=letters,
             dead_letters_lack=self._letters.lack(letters),
         )
+
+    def _unasked_store(self, broker: BrokerState) -> StoreState:
+        if broker.late and not self._preparation.is_done:  # to know more, a client would be imported
+            return StoreState(configured=True, late=broker.late)
+        return replace(self._unasked.unasked(), late=broker.late)
 
     def _queue_names(self, topology: Topology, recorded: Recorded) -> list[str]:
         names = [
@@ -304,6 +354,10 @@ class Reader:
 def _share(deadline: Deadline, share: float) -> Deadline:
     """Return the deadline that leaves so much of what remains of `deadline`."""
     return deadline.within(deadline.remaining() * share)
+
+
+def _unlooked(why: str) -> Sighting:
+    return Sighting(state=InspectionState(error=why), unasked=why)
 
 
 def _without_empty(reading: BrokerReading, unknown: AbstractSet[str]) -> BrokerReading:
@@ -337,6 +391,7 @@ def _broker_state(broker: Broker, reading: BrokerReading) -> BrokerState:
         url=broker.url,
         reachable=reading.reachable,
         error=reading.error,
+        late=reading.late,
         latency_seconds=reading.latency_seconds,
     )
 

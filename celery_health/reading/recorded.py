@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from celery_health.conf import Settings
 from celery_health.counters import OTHER, SENT, decode
 from celery_health.deadline import Deadline
-from celery_health.exceptions import CeleryHealthError
+from celery_health.exceptions import CeleryHealthError, LateError
 from celery_health.reading.beat_reports import beat_of
 from celery_health.reading.built_workers import BuiltWorkers
 from celery_health.reading.processes import shown
@@ -96,6 +96,8 @@ class RecordedWorkers:
         minutes = max(1, math.ceil(self._settings.limits.recent_seconds / 60))
         try:
             reading = store.read(deadline, ring_minutes=minutes)
+        except LateError as error:
+            return Recorded(store=StoreState(configured=True, late=str(error), url=store.url))
         except CeleryHealthError as error:
             return Recorded(
                 store=StoreState(configured=True, reachable=False, error=str(error), url=store.url)

@@ -38,6 +38,13 @@ class BrokerState:
     """Masked text, when it did not answer or cannot be asked."""
     latency_seconds: float | None = None
     """Wall time of the one read."""
+    late: str | None = None
+    """Why this process itself was too late to know; `reachable` is None then. A whole sentence."""
+
+    @property
+    def is_lacking(self) -> bool:
+        """Say whether no answer came where one was to come: it is away, or this process was late."""
+        return self.reachable is False or self.late is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +59,8 @@ class StoreState:
     """Masked."""
     refuses_writes: str | None = None
     """Why it takes no reports though it answers, and what to do; None when it does not say so."""
+    late: str | None = None
+    """Why this process itself was too late to know; `reachable` is None then. A whole sentence."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,6 +147,8 @@ class Snapshot:
     """Since this process last saw a live worker; None when it never did."""
     is_one_shot: bool = False
     """Read by a process that looks once and ends: it will never have watched anything."""
+    importing: str | None = None
+    """Why it is not known yet which queues are expected, and who is ours; None when it is."""
     source: Source = Source.INSPECTION
     notes: tuple[str, ...] = ()
     """What the reading could not look at, or skipped: whole sentences."""

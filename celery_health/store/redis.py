@@ -9,10 +9,10 @@ from time import monotonic
 from types import MappingProxyType
 from typing import Any, Final
 
-from celery_health.connections.redis import RedisLink
+from celery_health.connections.redis import RedisLink, is_timeout
 from celery_health.connections.scripts import Script
 from celery_health.deadline import Deadline
-from celery_health.exceptions import StoreError
+from celery_health.exceptions import LateStoreError, StoreError
 from celery_health.store import keys as limits
 from celery_health.store import parts, skipped
 from celery_health.store.base import (
@@ -83,7 +83,7 @@ class RedisStore(Store):
                 self._pace.step_seconds,
             )
         except StoreError as error:
-            if _is_timeout(error.__cause__):
+            if is_timeout(error.__cause__):
                 self._pace.timed_out()
             raise
         self._pace.took(monotonic() - started)
@@ -171,6 +171,8 @@ class RedisStore(Store):
             raise self._failed(error) from error
 
     def _failed(self, error: BaseException) -> StoreError:
+        if is_timeout(error) and (late := self._link.own_delay()):
+            return LateStoreError(f"This process {late}.")
         text = self._describe(error)
         if any(sign in text.lower() for sign in _FORBIDDEN):
             commands = " ".join(f"+{command}" for command in limits.COMMANDS)
@@ -242,12 +244,6 @@ def _counts_of(reply: Reply) -> tuple[dict[str, int] | None, Any] | None:
 
 def _sorted(records: Iterable[StoredRecord]) -> tuple[StoredRecord, ...]:
     return tuple(sorted(records, key=lambda record: record.name))
-
-
-def _is_timeout(error: BaseException | None) -> bool:
-    from redis.exceptions import TimeoutError as RedisTimeoutError
-
-    return isinstance(error, TimeoutError | RedisTimeoutError)
 
 
 def _arguments(publication: Publication) -> tuple[str | bytes | int, ...]:

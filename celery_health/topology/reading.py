@@ -112,8 +112,17 @@ class TopologyCache:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._read_at = float("-inf")
+        self._started_at: float | None = None
         self._topology: Topology | None = None
         self.error: str | None = None
+
+    @property
+    def importing_seconds(self) -> float | None:
+        """Return for how long the first import of the task modules has been running; None when none is."""
+        started_at = self._started_at
+        if started_at is None or self._topology is not None or self._read_at != float("-inf"):
+            return None
+        return time.monotonic() - started_at
 
     def get(self, wait_seconds: float) -> Topology | None:
         """Return the topology, waiting at most so long for the first; None when it is not there yet."""
@@ -130,6 +139,7 @@ class TopologyCache:
         thread = threading.Thread(target=self._read, name="celery-health-topology", daemon=True)
         try:
             thread.start()
+            self._started_at = self._started_at or time.monotonic()
         except RuntimeError as error:  # no more threads: the next call tries again
             self.error = describe_error(error)
             return None

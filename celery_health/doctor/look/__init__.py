@@ -62,7 +62,9 @@ def _notes_of(snapshot: Snapshot) -> list[str]:
     if snapshot.app.always_eager:
         return ["workers and broker: task_always_eager is on, and tasks run in the process that calls them."]
     notes = []
-    if not snapshot.broker.reachable:
+    if snapshot.broker.late:
+        notes.append(f"the broker at {snapshot.broker.url}, and workers: {snapshot.broker.late}")
+    elif not snapshot.broker.reachable:
         notes.append(f"the broker at {snapshot.broker.url}: {snapshot.broker.error or 'it was not asked'}")
     elif not any(worker.state.is_live for worker in snapshot.workers):
         notes.append("what workers register and consume: no worker is known to live.")
@@ -70,6 +72,9 @@ def _notes_of(snapshot: Snapshot) -> list[str]:
         notes.append("what every worker registers: some do not say.")
     if not snapshot.store.configured:
         notes.append("beat's records and counts of tasks: no store is configured (STORE_URL).")
+    elif snapshot.store.late:
+        if not snapshot.broker.late:
+            notes.append(f"the store: {snapshot.store.late}")
     elif not snapshot.store.reachable:
         notes.append(f"the store at {snapshot.store.url}: {snapshot.store.error or 'it was not asked'}")
     return notes

@@ -20,6 +20,7 @@ from celery_health.exceptions import LetterNotFoundError, NotConsumedError
 from celery_health.management.letters_text import letter_lines, page_lines, requeued_lines, sizes_lines
 from celery_health.management.subcommands.base import UsageError
 from celery_health.management.terminal import Terminal
+from celery_health.reading import prepare
 from celery_health.text.printable import printable
 
 HELP: Final = "List what failed for good, show why, send it again, or purge it."
@@ -74,6 +75,7 @@ def add_arguments(parser: CommandParser) -> None:
 def run(terminal: Terminal, options: Mapping[str, Any]) -> int:
     """Do it, and return the exit status: 1 when something that was asked for was not done."""
     action = _action(options)
+    prepare()
     try:
         return _ACTIONS[action](terminal, options)
     except (LetterNotFoundError, NotConsumedError) as error:

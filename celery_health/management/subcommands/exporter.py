@@ -14,6 +14,7 @@ from celery_health.management.server import open_server, serve
 from celery_health.management.subcommands.base import UsageError
 from celery_health.management.terminal import Terminal
 from celery_health.metrics.scrape import answer, get_collector
+from celery_health.reading import prepare
 from celery_health.text.masking import describe_error
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ def run(terminal: Terminal, options: Mapping[str, Any]) -> int:
     port = _port(options["port"])
     host = str(options["host"])
     get_collector()  # Wrong settings are to end this process now, not to fail each scrape.
+    prepare(0.0)  # What a scrape needs is imported meanwhile; nobody waits for that here.
     try:
         server = open_server(host, port, application)
     except (OSError, UnicodeError) as error:

@@ -16,11 +16,13 @@ from celery_health.health import get_report, report_body, with_tasks
 from celery_health.management.rendering import headline, render
 from celery_health.management.subcommands.base import UsageError
 from celery_health.management.terminal import Terminal
+from celery_health.reading import prepare
 from celery_health.records import HealthReport, Status
 
 HELP: Final = "Say whether Celery works: the verdict, the reasons, and what to do."
 OK: Final = 0
 BAD: Final = 1
+UNKNOWN: Final = 2
 DEFAULT_INTERVAL_SECONDS: Final = 2.0
 #: A reading is shared for a second, so that asking more often tells nothing; one a day is a cron job.
 _INTERVALS: Final = (0.1, 86400.0)
@@ -52,10 +54,17 @@ def run(terminal: Terminal, options: Mapping[str, Any]) -> int:
     """Print the verdict, once or again and again, and return the exit status."""
     timeout = _seconds("--timeout", options["timeout"], _TIMEOUTS)
     interval = _seconds("--watch", options["watch"], _INTERVALS)
+    # What an answer needs is imported first: that is no time in which anybody did not answer.
+    prepare()
     while True:
         started = time.monotonic()
-        deadline = Deadline.after(get_settings().deadline if timeout is None else timeout)
+        seconds = get_settings().deadline if timeout is None else timeout
+        deadline = Deadline.after(seconds)
         report = get_report(deadline, is_one_shot=interval is None)
+        if interval is None and report.snapshot.broker.late:
+            # It was not kept waiting, it was late itself: once more, since it will not ask again.
+            deadline = Deadline.after(seconds)
+            report = get_report(deadline, is_one_shot=True)
         if _lists_tasks(options):
             report = with_tasks(report, deadline)
         _show(report, terminal, options, interval)
@@ -65,7 +74,12 @@ def run(terminal: Terminal, options: Mapping[str, Any]) -> int:
 
 
 def exit_status(report: HealthReport, *, strict: bool) -> int:
-    """Return 0 for healthy and degraded, 1 for unhealthy; with `strict` 1 for degraded as well."""
+    """Return 0 for healthy and degraded, 1 for unhealthy; with `strict` 1 for degraded as well.
+
+    Where this process was too late to know anything of the broker, `strict` is a 2: no fault of Celery's.
+    """
+    if strict and report.status is Status.DEGRADED and report.snapshot.broker.late:
+        return UNKNOWN
     good = (Status.HEALTHY,) if strict else (Status.HEALTHY, Status.DEGRADED)
     return OK if report.status in good else BAD
 

@@ -1,0 +1,130 @@
+"""Where the time of one deadline goes: into waiting for a broker or a store, or by in this process itself.
+
+A time-out says that time ran out, and not whose fault that is. A peer that was asked and said nothing for a
+good part of the time is silent. Where the time went by before it was asked, because this process was still
+importing, or got no processor, nothing is proven of anybody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+#: A peer that was silent for this part of the time is silent, whatever else the time went into.
+PROOF_SHARE: Final = 0.25
+#: So much of the time went by here before anybody says that this process was late.
+OWN_SHARE: Final = 0.5
+
+
+class Spent(NamedTuple):
+    """Seconds of one thread, and of all its process."""
+
+    delayed: float | None
+    """Ready to run, and no processor was free; None where the system does not tell."""
+    of_process: float
+    """All threads together, on a processor: the others may have kept this one from running (the GIL)."""
+
+
+def spent_by(thread_id: int) -> Spent:
+    """Return what a thread of this process has spent; by Linux' ``schedstat``, where there is one."""
+    delayed = None
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        told = Path(f"/proc/self/task/{thread_id}/schedstat").read_bytes().split()
+        delayed = int(told[1]) / 1e9
+    return Spent(delayed, time.process_time())
+
+
+class Timing:
+    """What became of the time since it was made. One thread works; any other may look."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        spent: Callable[[int], Spent] = spent_by,
+    ) -> None:
+        self.started_at = clock()
+        self._clock = clock
+        self._spent = spent
+        self._thread_id: int | None = None
+        self._before = Spent(None, 0.0)
+        self._waited = 0.0
+        """Over the waits that have ended."""
+        self._waiting: tuple[float, float] | None = None
+        """Since when (by the clock) somebody is waited for, and at most how long."""
+        self._silent = 0.0
+        """How long the peer that was waited for last had said nothing when that wait was given up."""
+        self._doing: str | None = None
+
+    def begin(self) -> None:
+        """Note that the work is done in the thread that calls: what it spends from now on counts."""
+        thread_id = threading.get_native_id()
+        self._before = self._spent(thread_id)
+        self._thread_id = thread_id
+
+    @contextmanager
+    def waiting(self, at_most: float) -> Iterator[None]:
+        """Count what happens in the block as waiting for a peer, which may take `at_most` seconds."""
+        outer, began = self._waiting, self._clock()
+        if outer is None:
+            self._waiting = began, at_most
+        try:
+            yield
+        except BaseException:
+            # A wait that woke up late because nobody ran it proves no more than it was told to wait.
+            self._silent = max(self._silent, min(at_most, self._clock() - began))
+            raise
+        else:
+            self._silent = 0.0
+        finally:
+            if outer is None:
+                self._waited += self._clock() - began
+                self._waiting = None
+
+    @contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Count the block as this process's own work: ``"importing the project's task modules"``."""
+        self._doing = what
+        yield
+        self._doing = None  # not after an error: then it was not done
+
+    def own_delay(self) -> str | None:
+        """Return why this process is late, where it is that by itself: what follows "this process ".
+
+        None where the time went into waiting for others.
+        """
+        now, waiting = self._clock(), self._waiting
+        elapsed = now - self.started_at
+        waited, silent = self._waited, self._silent
+        if waiting is not None:
+            waited += now - waiting[0]
+            silent = max(silent, min(now - waiting[0], waiting[1]))
+        if self._doing is not None:
+            return f"is still {self._doing} (for {elapsed:.1f} s)"
+        if silent >= PROOF_SHARE * elapsed:
+            return None
+        delayed, busy = self._spent_since()
+        own = elapsed - waited + min(waited, delayed)
+        if max(own, busy) < OWN_SHARE * elapsed:
+            return None
+        of_all = f"of {elapsed:.1f} s"
+        if delayed >= own / 2 and delayed > 0:
+            return f"got too little processor time (it waited {delayed:.1f} {of_all} for a processor)"
+        if busy >= own / 2:
+            return f"was too busy itself ({min(busy, elapsed):.1f} {of_all} went into its own work)"
+        return f"was late itself ({own:.1f} {of_all} went by before it had asked)"
+
+    def _spent_since(self) -> tuple[float, float]:
+        """Return how long the thread waited for a processor, and how long this process had one."""
+        if self._thread_id is None:
+            return 0.0, 0.0
+        before, now = self._before, self._spent(self._thread_id)
+        delayed = 0.0
+        if before.delayed is not None and now.delayed is not None:
+            delayed = max(0.0, now.delayed - before.delayed)
+        return delayed, now.of_process - before.of_process
