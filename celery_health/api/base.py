@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Final
 
+from django.apps import apps
 from django.db import transaction
 from django.http import Http404
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
@@ -56,7 +57,9 @@ class ForgivingNegotiation(DefaultContentNegotiation):
 
 
 def _browsable_renderers() -> Iterator[type[BaseRenderer]]:
-    """Yield the project's browsable API: nothing where it has switched that off."""
+    """Yield the project's browsable API: nothing where it has switched that off, or has not installed it."""
+    if apps.apps_ready and not apps.is_installed("rest_framework"):
+        return  # its templates are not found; all else of it does without
     renderers: Any = api_settings.DEFAULT_RENDERER_CLASSES
     for renderer in renderers:
         if issubclass(renderer, BrowsableAPIRenderer) and renderer.format == BrowsableAPIRenderer.format:
