@@ -41,6 +41,8 @@ class TaskFacts:
     """The ``kombu.Queue`` that its options bring along."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Of its attributes those that say how it is sent (``queue``, ``priority``, ...), as plain values."""
+    route: Mapping[str, Any] = field(default_factory=dict)
+    """What its route alone gives it, as plain values; empty for tasks without `options`."""
     call_error: str | None = None
     """Why each call of it raises."""
     expires_seconds: float | None = None

@@ -57,6 +57,16 @@ class Resolver:
         """
         return self.destination(self._router.route({}, name, task_type=self._app.tasks.get(name)))
 
+    def route_options(self, name: str) -> Mapping[str, Any]:
+        """Return what the routes alone say of a task, as it is written; nothing where none speaks of it.
+
+        Raises:
+            Exception: whatever a router of the project raises.
+        """
+        task = self._app.tasks.get(name)
+        found = self._router.lookup_route(name, (), {}, {}, task) if self._router.routes else None
+        return self._router.expand_destination(found) if found else {}
+
     def destination(self, routed: Mapping[str, Any]) -> Destination:
         """Return what ``AMQP.send_task_message`` makes of the router's answer (celery/app/amqp.py)."""
         queue, exchange, key = routed.get("queue"), routed.get("exchange"), routed.get("routing_key")

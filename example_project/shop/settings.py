@@ -69,6 +69,8 @@ USE_TZ = True
 # Celery ----------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = broker.URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# Celery 6 will have it on: what is acknowledged late is then cancelled, as the broker hands it out again.
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_TIME_LIMIT = 120

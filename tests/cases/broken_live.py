@@ -111,7 +111,7 @@ def a_worker_was_started_with_a_misspelt_q(p: Project) -> None:
     p.queue("reports", ready=35)
 
 
-@broken("E104:queue:default", fix="celery -A shop worker -Q celery,default")
+@broken("E104:queue:default", "I319:setting:task_routes", fix="celery -A shop worker -Q celery,default")
 def an_installed_app_chose_a_queue_that_no_worker_consumes(p: Project) -> None:
     p.tasks("shop.clean")
     p.distribution("acme_orders", tasks=TO_DEFAULT)
@@ -248,7 +248,7 @@ def another_project_consumes_a_queue_of_a_route(p: Project) -> None:
 @broken(SHARED, fix='CELERY_TASK_DEFAULT_QUEUE = "shop", and restart')
 def another_project_shares_the_queue_and_a_library(p: Project) -> None:
     p.configure(CELERY_BROKER_URL="redis://broker.invalid/0", CELERY_TASK_TIME_LIMIT=60)
-    p.conf(broker_transport_options={"socket_timeout": 5})
+    p.conf(broker_transport_options={"socket_timeout": 5}, broker_connection_retry_on_startup=True)
     p.tasks("shop.clean", "shop.mail", "shop.pay", "library.tidy")
     p.worker("w1@host")
     p.stranger("crm@host", "crm.sync", "crm.call", "crm.tidy", "library.tidy")

@@ -103,7 +103,10 @@ def a_route_has_one_topic_queue_and_the_key_of_another(p: Project) -> None:
     )
 
 
-@broken("W127:route:shop.mail", fix="app.conf.task_annotations = {'shop.mail': {'queue': 'mails'}}")
+@broken(
+    "W127:route:shop.mail",
+    fix="app.conf.task_annotations = {'shop.mail': {'queue': 'mails'}}",
+)
 def a_route_of_a_task_that_has_a_queue_of_its_own(p: Project) -> None:
     p.tasks("shop.mail", queue="post")
     p.conf(task_routes={"shop.mail": {"queue": "mails"}})
@@ -177,3 +180,71 @@ def an_entry_has_a_hard_limit_below_the_soft_one_of_the_app(p: Project) -> None:
     p.tasks("shop.render")
     p.conf(task_soft_time_limit=45)
     p.beat("shop.render", "render", options={"time_limit": 30})
+
+
+# Celery 6 ----------------------------------------------------------------------------------------------
+
+
+@broken(
+    "I319:setting:task_routes", fix="app.conf.task_routes = {'shop.mail': {'queue': 'mails', 'priority': 3}}"
+)
+def a_task_has_queue_and_priority_as_attributes(p: Project) -> None:
+    p.tasks("shop.mail", queue="mails", priority=3)
+    p.tasks("shop.clean")
+
+
+@broken(
+    "I319:setting:task_routes",
+    fix="app.conf.task_routes |= {'shop.mail': {'compression': 'gzip', 'queue': 'mails'}}",
+)
+def a_task_has_a_queue_that_its_route_does_not_say(p: Project) -> None:
+    p.tasks("shop.mail", queue="mails")
+    p.tasks("shop.clean")
+    p.conf(task_routes={"shop.*": {"compression": "gzip"}})
+
+
+@broken(
+    "I319:setting:task_routes",
+    fix="app.conf.task_routes = ({'shop.mail': {'queue': 'mails'}}, *app.conf.task_routes)",
+)
+def a_task_has_another_queue_than_a_router_gives_it(p: Project) -> None:
+    def router(name: str, *args: object, **kwargs: object) -> dict[str, str]:
+        return {"queue": "rest"}
+
+    p.tasks("shop.mail", queue="mails")
+    p.conf(task_routes=[router])
+
+
+@broken("I319:setting:task_routes", fix=", with the Queue of 'mails' in task_queues")
+def a_task_brings_its_queue_along(p: Project) -> None:
+    p.tasks("shop.mail", queue=Queue("mails", MEDIA, routing_key="mails.#"))
+
+
+@broken(
+    "I319:setting:broker_connection_retry_on_startup",
+    "I319:setting:worker_cancel_long_running_tasks_on_connection_loss",
+    fix="CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = False",
+)
+def defaults_that_will_change_are_left(p: Project) -> None:
+    p.configure(
+        CELERY_BROKER_URL="redis://broker.invalid/0",
+        CELERY_BROKER_TRANSPORT_OPTIONS={"socket_timeout": 5},
+        CELERY_BROKER_CONNECTION_RETRY=False,
+        CELERY_TASK_TIME_LIMIT=60,
+    )
+    p.tasks("shop.render", acks_late=True, reject_on_worker_lost=True)
+
+
+@broken(
+    "I319:setting:BROKER_CONNECTION_RETRY_ON_STARTUP",
+    fix="Rename BROKER_CONNECTION_RETRY_ON_STARTUP to CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP, BROKER_",
+)
+def settings_have_the_names_of_celery_3(p: Project) -> None:
+    p.configure(
+        namespace=None,
+        BROKER_URL="redis://broker.invalid/0",
+        BROKER_TRANSPORT_OPTIONS={"socket_timeout": 5},
+        BROKER_CONNECTION_RETRY_ON_STARTUP=True,
+        CELERYD_TASK_TIME_LIMIT=60,
+    )
+    p.tasks("shop.clean")

@@ -225,7 +225,7 @@ def a_route_misspells_a_declared_queue(p: Project) -> None:
     )
 
 
-@broken("W104:queue:emails", fix="Write 'email'.")
+@broken("W104:queue:emails", "I319:setting:task_routes", fix="Write 'email'.")
 def a_task_misspells_a_declared_queue(p: Project) -> None:
     p.tasks("shop.clean")
     p.tasks("shop.mail", queue="emails")
@@ -351,7 +351,7 @@ def a_quorum_queue_is_published_to_without_confirmation(p: Project) -> None:
     p.conf(task_queues=[Queue("celery", queue_arguments={"x-queue-type": "quorum"})])
 
 
-@broken("W215:queue:celery", fix="Queue('celery', max_priority=10)")
+@broken("W215:queue:celery", "I319:setting:task_routes", fix="Queue('celery', max_priority=10)")
 def priorities_go_into_a_queue_without_any(p: Project) -> None:
     p.broker("amqp://broker.invalid//")
     p.tasks("shop.clean")
@@ -374,11 +374,12 @@ DECENT: dict[str, Any] = {
     "CELERY_BROKER_URL": "redis://broker.invalid/0",
     "CELERY_TASK_TIME_LIMIT": 60,
     "CELERY_BROKER_TRANSPORT_OPTIONS": {"socket_timeout": 5},
+    "CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP": True,
 }
 
 
 @broken(
-    "W116:setting:CELERY_BROKER_TRANSPORT_OPTIONS",
+    "W116:setting:CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP",
     "I304:setting:task_time_limit",
     fix='app.config_from_object("django.conf:settings", namespace="CELERY")',
 )

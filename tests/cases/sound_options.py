@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from celery import Celery
 from kombu import Exchange, Queue
 
 from tests.cases.support import Project, sound
@@ -50,6 +51,7 @@ def a_routing_key_alone_on_a_topic_exchange(p: Project) -> None:
 
 @sound("destination-ignored")
 def a_task_whose_queue_goes_before_a_pattern(p: Project) -> None:
+    p.health["SILENCED"] = ["I319"]  # which task attributes have, whatever they say
     p.tasks("shop.mail", queue="mails")
     p.tasks("shop.letter", queue="mails")
     p.conf(task_routes={"shop.*": {"queue": "rest"}, "shop.letter": {"queue": "mails"}})
@@ -89,3 +91,41 @@ def limits_that_no_pool_keeps(p: Project) -> None:
     p.tasks("shop.clean")
     p.conf(task_soft_time_limit=60)
     p.worker(pool="threads")
+
+
+# Celery 6 ----------------------------------------------------------------------------------------------
+
+
+@sound("celery-6-changes")
+def task_attributes_that_the_routes_say_as_well(p: Project) -> None:
+    def router(name: str, *args: object, **kwargs: object) -> dict[str, object] | None:
+        return {"queue": "night"} if name == "shop.sweep" else None
+
+    p.tasks("shop.mail", queue="mails", priority=3)
+    p.tasks("shop.letter", queue="mails")
+    p.tasks("shop.sweep", queue="night")
+    p.tasks("shop.clean")
+    p.conf(
+        task_default_priority=5,
+        task_routes=(router, {"shop.mail": {"queue": "mails", "priority": 3}, "shop.*": {"queue": "mails"}}),
+    )
+
+
+@sound("celery-6-changes")
+def all_that_celery_6_changes_is_set(p: Project) -> None:
+    p.tasks("shop.render", acks_late=True, reject_on_worker_lost=True)
+    p.conf(
+        broker_connection_retry_on_startup=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+    )
+
+
+@sound("celery-6-changes")
+def no_task_is_acknowledged_late(p: Project) -> None:
+    p.app = Celery("shop", broker="redis://broker.invalid/0", set_as_current=False)
+    p.conf(
+        task_time_limit=60,
+        broker_transport_options={"socket_timeout": 5},
+        broker_connection_retry_on_startup=True,
+    )
+    p.tasks("shop.clean")

@@ -38,7 +38,12 @@ class Project:
         self.folder = folder
         self.monkeypatch = monkeypatch
         self.app = Celery("shop", broker="redis://broker.invalid/0", set_as_current=False)
-        self.app.conf.update(task_time_limit=60, broker_transport_options={"socket_timeout": 5})
+        self.app.conf.update(
+            task_time_limit=60,
+            broker_transport_options={"socket_timeout": 5},
+            broker_connection_retry_on_startup=True,
+            worker_cancel_long_running_tasks_on_connection_loss=True,
+        )
         self.settings = SimpleNamespace(DEBUG=False, TIME_ZONE="UTC", USE_TZ=True)
         self.health: dict[str, Any] = {}
         self._at_end: list[Callable[[], object]] = []

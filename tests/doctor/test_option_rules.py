@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ from typing import Any
 import celery
 import pytest
 from celery import Celery
+from kombu import Queue
 
 from celery_health.doctor.findings import Finding
 from celery_health.doctor.rules.option_misspelt import KNOWN_OPTIONS
 from celery_health.doctor.rules.options_refused import REFUSED_OF_ROUTES
 from celery_health.doctor.static.options import call_error, task_error
 from celery_health.topology import Resolver
-from tests.cases import broken_options
+from tests.cases import broken_live, broken_options, broken_static  # noqa: F401 - in the order of all tests
 from tests.cases.support import BROKEN, Case, Project, a_project
 
 pytestmark = pytest.mark.filterwarnings("ignore:(?s).*task attribute")
@@ -177,9 +179,11 @@ def test_limits__of_task_and_app_together(
 def paste(project: Project, finding: Finding) -> None:
     """Do what the fix says, in a project whose tasks nobody has used yet: they take options once."""
     fix, name = finding.fix, finding.subject.name
-    line = re.match(r"app\.conf\.(\w+) = (\{.*?\}\}|\d+)", fix)
+    line = re.match(r"(?:app\.conf\.|CELERY_)(\w+) \|?= (.*)", fix)
     if line:
-        project.conf(**{line[1]: ast.literal_eval(line[2])})
+        paste_line(project, re.split(r", or | to have |, with the ", line[0])[0])
+    elif fix.startswith("Rename"):
+        rename(project, re.findall(r"(\w+) to (\w+)", fix))
     elif finding.subject.kind == "task" and (line := re.match(r"expires=(\d+) on the task", fix)):
         project.conf(task_annotations={name: {"expires": int(line[1])}})
     elif finding.subject.kind == "beat_entry":
@@ -195,17 +199,79 @@ def paste(project: Project, finding: Finding) -> None:
         project.conf(task_routes={**(routes if isinstance(routes, dict) else {}), name: route})
 
 
+def paste_line(project: Project, line: str) -> None:
+    """Run one line of settings, or of the module that makes the app."""
+    names: dict[str, Any] = {"app": project.app, **vars(project.settings)}
+    exec(line, names)
+    if line.startswith("CELERY_"):
+        option = line.partition(" ")[0]
+        project.conf(**{option.removeprefix("CELERY_").lower(): names[option]})
+
+
+def rename(project: Project, names: list[tuple[str, str]]) -> None:
+    """Give settings new names, and the app the namespace."""
+    settings = vars(project.settings)
+    tasks = project.app.tasks
+    project.configure(**{new: settings.pop(old) for old, new in names})
+    project.tasks(*(name for name in tasks if not name.startswith("celery.")))
+
+
 @pytest.mark.parametrize(
     "case",
     [case for case in BROKEN if case.build.__module__ == broken_options.__name__],
-    ids=lambda c: c.name,
+    ids=lambda case: case.name,
 )
 def test_fix__leaves_nothing_to_say(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with a_project(tmp_path, monkeypatch) as project:
         case.build(project)
-        (finding,) = project.report().findings
+        findings = project.report().findings
     with a_project(tmp_path, monkeypatch) as project:
         case.build(project)
-        paste(project, finding)
+        if case.name == "a_task_brings_its_queue_along":
+            queue = Queue("mails", broken_options.MEDIA, routing_key="mails.#")
+            project.conf(task_queues=[Queue("celery"), queue])
+        for finding in findings:
+            paste(project, finding)
 
         assert project.report().findings == ()
+
+
+#: What Celery 6 takes no notice of.
+ATTRIBUTES: list[dict[str, Any]] = [
+    {"queue": "mails"},
+    {"queue": "mails", "priority": 0},
+    {"exchange": "media", "routing_key": "video.cut", "delivery_mode": 1},
+    {"exchange": "media"},
+]
+ROUTES_THERE: list[Any] = [
+    None,
+    {"shop.*": {"queue": "rest", "compression": "gzip"}},
+    ({"shop.*": "rest"}, [("other.*", "other")]),
+    [lambda name, *args, **kwargs: {"queue": "rest", "routing_key": "x"}],
+]
+
+
+@pytest.mark.parametrize("routes", ROUTES_THERE, ids=["none", "dict", "list", "code"])
+@pytest.mark.parametrize("attributes", ATTRIBUTES, ids=lambda attributes: "-".join(attributes))
+def test_celery_6__the_line_keeps_where_tasks_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attributes: dict[str, Any], routes: Any
+) -> None:
+    with a_project(tmp_path, monkeypatch) as project:
+        project.tasks("shop.mail", **attributes)
+        project.conf(task_routes=deepcopy(routes))
+        (finding,) = (one for one in project.report().findings if one.code == "I319")
+        today = sent_with(project)
+    with a_project(tmp_path, monkeypatch) as project:
+        project.tasks("shop.mail")  # without attributes, as Celery 6 has it
+        project.conf(task_routes=deepcopy(routes))
+        paste(project, finding)
+
+        assert sent_with(project) == today
+
+
+def sent_with(project: Project) -> dict[str, object]:
+    """Return the options with which the project's router has its task sent."""
+    amqp: Any = project.app.amqp
+    task: Any = project.app.tasks["shop.mail"]
+    found = amqp.router.route(dict(task._get_exec_options()), "shop.mail", task_type=task)
+    return {name: getattr(value, "name", value) for name, value in found.items() if value is not None}

@@ -135,13 +135,10 @@ class DestinationIgnored(Rule):
 
     def _outdone(self, evidence: Evidence, route: RouteFacts) -> Iterator[Finding]:
         """Yield a finding for a route whose queue the tasks' own queues go before."""
-        queue = route.options.get("queue")
-        own = {
-            name: evidence.tasks[name].options.get("queue") for name in route.wins if name in evidence.tasks
-        }
-        # A pattern may stand there for tasks to come.
-        if route.is_pattern or not queue or not own or not all(own.values()) or queue in own.values():
+        own = outdone_by(evidence, route)
+        if not own:
             return
+        queue = route.options["queue"]
         queues = sorted({str(name) for name in own.values()})
         changes = annotations_added(evidence, {name: {"queue": queue} for name in own})
         yield self.finding(
@@ -193,6 +190,16 @@ def _entry_origin(entry: EntryFacts, task: TaskFacts | None, route: RouteFacts |
     if entry.options.keys() & {"exchange", "routing_key"} and "queue" not in entry.options:
         queue = None  # who writes a key for one entry means it, whatever queue the task has otherwise
     return _Origin(kind=Kind.BEAT_ENTRY, name=entry.name, queue=queue)
+
+
+def outdone_by(evidence: Evidence, route: RouteFacts) -> Mapping[str, str]:
+    """Return the tasks of `route` and their own queues, where they go before its queue; none where one is."""
+    queue = route.options.get("queue")
+    own = {name: evidence.tasks[name].options.get("queue") for name in route.wins if name in evidence.tasks}
+    # A pattern may stand there for tasks to come.
+    if route.is_pattern or not queue or not own or not all(own.values()) or queue in own.values():
+        return {}
+    return {name: str(queue) for name, queue in own.items()}
 
 
 class _Queues:

@@ -67,7 +67,7 @@ class SoftLimitUnreached(Rule):
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _is_useless(task: TaskFacts) -> bool:

@@ -92,7 +92,7 @@ def _old_names(
     """Yield the names from before Celery 4 whose value counts, and is no default, and the options meant."""
     for name in names:
         key = _option(name, namespace)
-        if key is None or name not in _TO_NEW_KEY or name == f"{namespace}_{key.upper()}":
+        if key is None or name not in _TO_NEW_KEY or namespace and f"{namespace}_{key.upper()}" in names:
             continue
         value = getattr(settings, name)
         if key in conf.maps[0] or _equal(value, _DEFAULTS[key]):

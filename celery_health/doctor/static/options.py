@@ -26,7 +26,7 @@ def plain(options: Mapping[Any, Any]) -> dict[str, Any]:
     return {
         option: value
         for option, value in named.items()
-        if isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
+        if isinstance(value, str | int | float) and value != ""
     }
 
 

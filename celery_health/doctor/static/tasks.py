@@ -10,7 +10,7 @@ from celery import Task as CeleryTask
 from kombu import Queue
 
 from celery_health.doctor.facts import TaskFacts
-from celery_health.doctor.static.options import sending_attributes, task_error
+from celery_health.doctor.static.options import plain, sending_attributes, task_error
 from celery_health.doctor.static.queues import queue_facts
 from celery_health.monitoring import options_of
 from celery_health.text.masking import describe_error
@@ -38,6 +38,7 @@ class _Defaults(NamedTuple):
     hard: Any
     soft: Any
     priority: Any
+    resolver: Resolver | None
 
 
 def task_facts(app: Celery, resolver: Resolver | None, ownership: Ownership) -> dict[str, TaskFacts]:
@@ -45,7 +46,10 @@ def task_facts(app: Celery, resolver: Resolver | None, ownership: Ownership) -> 
     conf: Any = app.conf
     # Read once: each reading goes through all of Django's settings.
     defaults = _Defaults(
-        hard=conf.task_time_limit, soft=conf.task_soft_time_limit, priority=conf.task_default_priority
+        hard=conf.task_time_limit,
+        soft=conf.task_soft_time_limit,
+        priority=conf.task_default_priority,
+        resolver=resolver,
     )
     expectations = None if resolver is None else Expectations(app, resolver)
     carrying = carriers(app, ownership)
@@ -108,6 +112,7 @@ def _facts(
     destination, error = sent
     options = options_of(task)
     queue = getattr(task, "queue", None)
+    sending = sending_attributes(task, defaults.priority)
     return TaskFacts(
         name=name,
         module=type(task).__module__,
@@ -126,7 +131,8 @@ def _facts(
         longest_retry_seconds=_longest_retry(task),
         expected_seconds=None if options is None else options.expected_seconds,
         queue_declaration=queue_facts(app, queue, f"task {name!r}") if isinstance(queue, Queue) else None,
-        options=sending_attributes(task, defaults.priority),
+        options=sending,
+        route=_route(defaults.resolver, name) if sending else {},
         call_error=task_error(task),
         expires_seconds=_seconds(task.expires),
     )
@@ -136,6 +142,14 @@ def is_editable(module: str) -> bool:
     """Say whether a module's file is the project's to change: it lies outside installed packages."""
     path = getattr(sys.modules.get(module), "__file__", None)
     return path is None or is_own_path(path)
+
+
+def _route(resolver: Resolver | None, name: str) -> Mapping[str, Any]:
+    """Return what the app's routers give a task, whatever its own options are."""
+    try:
+        return {} if resolver is None else plain(resolver.route_options(name))
+    except Exception:  # a project's router may raise anything; where the task goes says so
+        return {}
 
 
 def _longest_retry(task: Any) -> float | None:
