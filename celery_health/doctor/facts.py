@@ -205,6 +205,8 @@ class ConfFacts:
     """``broker_connection_retry_on_startup`` is set, to whatever."""
     is_cancel_on_loss_set: bool = False
     """``worker_cancel_long_running_tasks_on_connection_loss`` is set, to whatever."""
+    has_transport_options: bool = False
+    """``broker_transport_options`` is set."""
     form_of_routes: str = ""
     """``dict`` or ``list``; empty without ``task_routes``."""
     has_annotations: bool = False
@@ -224,6 +226,8 @@ class IgnoredSetting:
     """The option of Celery that it means."""
     right_name: str
     """The name under which this app would read it."""
+    also_changes: tuple[str, ...] = ()
+    """Other options that would change by that name."""
     is_assigned: bool = False
     """Assigned on ``app.conf`` (``app.conf.x = ...``), not in Django's settings."""
 
@@ -240,6 +244,14 @@ class DjangoFacts:
     reads_django_settings: bool = True
     """The app takes its configuration from them."""
     ignored: tuple[IgnoredSetting, ...] = ()
+    reads_nothing: bool = False
+    """The app takes its configuration from nowhere: it has what was assigned on it."""
+    assigned: frozenset[str] = frozenset()
+    """Options that were assigned on ``app.conf``, and count."""
+    lost_with_namespace: Mapping[str, str] = field(default_factory=dict)
+    """Names that count, and would not under the namespace ``CELERY`` → the names they would need there."""
+    is_namespace_harmless: bool = True
+    """With that namespace and those names, what has no effect now would have it, and nothing else change."""
     ignored_routes: tuple[str, ...] = ()
     """Registered tasks that routes which have no effect would send somewhere."""
     old_names: Mapping[str, str] = field(default_factory=dict)

@@ -14,7 +14,8 @@ MOST_ENTRIES: Final = 20
 def setting_name(evidence: Evidence, option: str) -> str:
     """Return the name under which the app reads `option`: ``CELERY_TASK_ROUTES``, or the app's own."""
     django = evidence.django
-    if django.reads_django_settings and django.namespace:
+    # What is assigned on the app goes before what stands in the settings.
+    if django.reads_django_settings and django.namespace and option not in django.assigned:
         return f"{django.namespace}_{option.upper()}"
     return f"app.conf.{option}"
 
@@ -22,6 +23,14 @@ def setting_name(evidence: Evidence, option: str) -> str:
 def assigned(evidence: Evidence, option: str, value: Any) -> str:
     """Return the line that sets `option`."""
     return f"{setting_name(evidence, option)} = {value!r}"
+
+
+def transport_option_added(evidence: Evidence, key: str, value: Any) -> str:
+    """Return the line that sets one of ``broker_transport_options`` beside those that are there."""
+    name = setting_name(evidence, "broker_transport_options")
+    if evidence.conf.has_transport_options:
+        return f"{name}[{key!r}] = {value!r}"
+    return f"{name} = {{{key!r}: {value!r}}}"
 
 
 def routes_added(evidence: Evidence, routes: Mapping[str, Mapping[str, Any]]) -> str:

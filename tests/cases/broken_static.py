@@ -101,7 +101,7 @@ def crontabs_run_in_utc_and_nobody_chose_that(p: Project) -> None:
     p.beat("shop.clean", "nightly", crontab(hour=3, minute=30))
 
 
-@broken("I306:setting:timezone", fix="CELERY_TIMEZONE = TIME_ZONE")
+@broken("I306:setting:timezone", fix="app.conf.timezone = 'Europe/Lisbon', if")
 def crontabs_run_in_a_zone_that_was_chosen(p: Project) -> None:
     p.settings.TIME_ZONE = "Europe/Lisbon"
     p.conf(timezone="Asia/Tokyo")
@@ -344,7 +344,7 @@ def a_message_ttl_on_redis(p: Project) -> None:
     p.conf(task_queues=[Queue("celery"), Queue("mails", routing_key="mails", message_ttl=60)])
 
 
-@broken("W214:setting:broker_transport_options", fix="{'confirm_publish': True}")
+@broken("W214:setting:broker_transport_options", fix="broker_transport_options['confirm_publish'] = True")
 def a_quorum_queue_is_published_to_without_confirmation(p: Project) -> None:
     p.broker("amqp://broker.invalid//")
     p.tasks("shop.mail")
@@ -378,19 +378,61 @@ DECENT: dict[str, Any] = {
 }
 
 
+#: The same, by names from before Celery 4.
+OLD: dict[str, Any] = {
+    "BROKER_URL": "redis://broker.invalid/0",
+    "CELERYD_TASK_TIME_LIMIT": 60,
+    "BROKER_TRANSPORT_OPTIONS": {"socket_timeout": 5},
+}
+NIGHTLY = {"clean": {"task": "shop.clean", "schedule": 60}}
+NAMESPACE = 'app.config_from_object("django.conf:settings", namespace="CELERY")'
+
+
 @broken(
     "W116:setting:CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP",
     "I304:setting:task_time_limit",
-    fix='app.config_from_object("django.conf:settings", namespace="CELERY")',
+    fix=NAMESPACE,
 )
 def the_namespace_is_forgotten(p: Project) -> None:
     p.configure(namespace=None, **DECENT)
     p.tasks("shop.clean")
 
 
-@broken("W116:setting:CELERY_TASK_ALWAYS_EAGER", fix="have it read Django's settings with a namespace")
-def the_app_reads_another_module_than_djangos_settings(p: Project) -> None:
+@broken("W116:setting:CELERY_TASK_ALWAYS_EAGER", fix=NAMESPACE)
+def the_app_reads_no_settings_at_all(p: Project) -> None:
     p.settings.CELERY_TASK_ALWAYS_EAGER = True
+    p.tasks("shop.clean")
+
+
+@broken("W116:setting:CELERY_TASK_ALWAYS_EAGER", fix="app.conf.task_always_eager = ...")
+def the_app_reads_another_module_than_djangos_settings(p: Project) -> None:
+    p.app.config_from_object({"worker_concurrency": 2})
+    p.settings.CELERY_TASK_ALWAYS_EAGER = True
+    p.tasks("shop.clean")
+
+
+# Celery 5.5 and 5.6 would not read BROKER_URL under a namespace.
+@broken(
+    "W116:setting:CELERY_BEAT_SCHEDULE",
+    fix="Rename it to CELERYBEAT_SCHEDULE: with a namespace, Celery would read",
+)
+def a_new_name_stands_among_old_ones(p: Project) -> None:
+    p.configure(namespace=None, CELERY_BEAT_SCHEDULE=NIGHTLY, **OLD)
+    p.tasks("shop.clean")
+
+
+@broken(
+    "W116:setting:CELERY_BEAT_SCHEDULE",
+    fix=f"{NAMESPACE}, and rename CELERYD_TASK_TIME_LIMIT to CELERY_TASK_TIME_LIMIT, which",
+)
+def an_old_name_stands_among_new_ones(p: Project) -> None:
+    p.configure(
+        namespace=None,
+        CELERYD_TASK_TIME_LIMIT=60,
+        CELERY_BROKER_TRANSPORT_OPTIONS={"socket_timeout": 5},
+        CELERY_BEAT_SCHEDULE=NIGHTLY,
+        CELERY_BROKER_URL="redis://broker.invalid/0",
+    )
     p.tasks("shop.clean")
 
 

@@ -13,6 +13,7 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.spelling import assigned
 
 
 class AlwaysEager(Rule):
@@ -32,5 +33,5 @@ class AlwaysEager(Rule):
                 "task_always_eager",
                 "task_always_eager is on, and DEBUG is off: tasks run inside requests, without any worker.",
                 evidence={"debug": django.debug},
-                fix="task_always_eager = False, except in the settings of tests.",
+                fix=f"{assigned(evidence, 'task_always_eager', False)}, except in the settings of tests.",
             )

@@ -14,6 +14,7 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.spelling import setting_name
 from celery_health.doctor.wording import listed
 
 
@@ -33,5 +34,6 @@ class ChordWithoutBackend(Rule):
                 "result_backend",
                 f"{listed(users)} uses chord, and no result_backend is set: starting a chord raises.",
                 evidence={"modules": list(users)},
-                fix="Set result_backend to 'redis://...' or 'django-db' (django-celery-results); not to 'rpc://'.",
+                fix=f"Set {setting_name(evidence, 'result_backend')} to 'redis://...' or 'django-db' "
+                "(django-celery-results); not to 'rpc://'.",
             )

@@ -12,6 +12,7 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.spelling import assigned
 
 
 class NoTimeLimits(Rule):
@@ -32,5 +33,6 @@ class NoTimeLimits(Rule):
                 "task_time_limit",
                 "Neither the app nor any task has a time limit: a task that hangs keeps its process.",
                 evidence={"tasks": len(own)},
-                fix="task_time_limit = 600 and task_soft_time_limit = 540, or time_limit= on single tasks.",
+                fix=f"{assigned(evidence, 'task_time_limit', 600)}; "
+                f"{assigned(evidence, 'task_soft_time_limit', 540)}, or time_limit= on single tasks.",
             )

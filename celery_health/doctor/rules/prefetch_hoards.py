@@ -15,6 +15,7 @@ from typing import ClassVar, Final
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import LIVE, Rule
+from celery_health.doctor.spelling import assigned
 from celery_health.doctor.wording import listed
 from celery_health.records import Worker, WorkerState
 
@@ -50,8 +51,8 @@ class PrefetchHoards(Rule):
                             "idle": idle,
                             "prefetch_multiplier": evidence.conf.prefetch_multiplier,
                         },
-                        fix="worker_prefetch_multiplier = 1 (and task_acks_late = True where tasks may "
-                        "run twice), "
+                        fix=f"{assigned(evidence, 'worker_prefetch_multiplier', 1)} (and "
+                        f"{assigned(evidence, 'task_acks_late', True)} where tasks may run twice), "
                         "or a queue of their own for long tasks.",
                     )
                     break

@@ -13,6 +13,7 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.spelling import transport_option_added
 from celery_health.doctor.wording import listed
 
 
@@ -33,5 +34,5 @@ class QuorumUnconfirmed(Rule):
                 f"{listed(quorum)} is a quorum queue, and publishers do not wait for confirmation: "
                 "a message that the broker does not take is lost without an error.",
                 evidence={"queues": quorum},
-                fix="broker_transport_options = {'confirm_publish': True}",
+                fix=transport_option_added(evidence, "confirm_publish", True),
             )

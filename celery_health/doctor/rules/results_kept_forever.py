@@ -13,6 +13,7 @@ from typing import ClassVar, Final
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.spelling import assigned
 
 _IN_MEMORY: Final = frozenset({"redis", "rediss", "sentinel", "cache", "memcache", "memcached"})
 
@@ -37,5 +38,6 @@ class ResultsKeptForever(Rule):
                     "result_backend": conf.result_backend,
                     "result_expires": conf.result_expires_seconds,
                 },
-                fix="result_expires = 86400, or task_ignore_result = True where nobody reads results.",
+                fix=f"{assigned(evidence, 'result_expires', 86400)}, or "
+                f"{assigned(evidence, 'task_ignore_result', True)} where nobody reads results.",
             )

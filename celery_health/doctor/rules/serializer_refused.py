@@ -13,6 +13,7 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.spelling import assigned
 
 
 class SerializerRefused(Rule):
@@ -74,5 +75,15 @@ class SerializerRefused(Rule):
                 subject,
                 f"{whose} uses serializer '{serializer}', which {accept} does not hold: {loss}.",
                 evidence=facts,
-                fix=f"{accept} = {sorted({*accepted, serializer})}",
+                fix=_fix(
+                    evidence, kind, subject, assigned(evidence, accept, sorted({*accepted, serializer}))
+                ),
             )
+
+
+def _fix(evidence: Evidence, kind: Kind, subject: str, accept: str) -> str:
+    """Return what has messages read; pickle is not accepted without a thought (`pickle_accepted`)."""
+    if "pickle" not in accept or subject == "result_serializer":
+        return accept
+    json = "serializer='json' on the task" if kind is Kind.TASK else assigned(evidence, subject, "json")
+    return f"{json}, or, if nobody else can write to the broker, {accept}"

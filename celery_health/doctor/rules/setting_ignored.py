@@ -6,18 +6,24 @@ Celery 5.5 and 5.6 ignore; or ``app.conf.x = ...`` is assigned where ``CELERY_X`
 
 Names prove nothing, since they differ by version: what counts is that ``app.conf`` holds another value than
 the setting, and that this value is Celery's own default, so that nobody else set it either.
+
+The fix was tried on a configuration like this one: what has no effect gets it, and no other option changes.
+Among old names that do have effect (``BROKER_URL``) that is the old name, since Celery 5.5 and 5.6 read those
+no more once there is a namespace.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.facts import IgnoredSetting
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
 from celery_health.doctor.wording import listed
+
+_NAMESPACE: Final = 'app.config_from_object("django.conf:settings", namespace="CELERY")'
 
 
 class SettingIgnored(Rule):
@@ -37,8 +43,11 @@ class SettingIgnored(Rule):
                 names[0],
                 f"{listed(names)} {'has' if len(names) == 1 else 'have'} no effect: "
                 "the Celery app is configured without a namespace.",
-                evidence={"settings": names},
-                fix='app.config_from_object("django.conf:settings", namespace="CELERY")',
+                evidence={
+                    "settings": names,
+                    "lost_with_namespace": dict(evidence.django.lost_with_namespace),
+                },
+                fix=_for_forgotten(evidence, forgotten),
             )
         for setting in evidence.django.ignored:
             if setting not in forgotten:
@@ -50,10 +59,13 @@ class SettingIgnored(Rule):
             fix = f"Set {setting.right_name} instead."
         elif evidence.django.reads_django_settings:
             why = "Celery does not read that name here"
-            fix = f"Rename it to {setting.right_name}."
+            fix = f"{_renamed([setting])}."
         else:
             why = "the Celery app does not read Django's settings"
-            fix = "Move it to what the app does read, or have it read Django's settings with a namespace."
+            harmless = evidence.django.reads_nothing and evidence.django.is_namespace_harmless
+            fix = (
+                _NAMESPACE if harmless else f"Move it to what the app does read: app.conf.{setting.key} = ..."
+            )
         return self.finding(
             Kind.SETTING,
             setting.name,
@@ -67,3 +79,26 @@ def _wants_namespace(evidence: Evidence, setting: IgnoredSetting) -> bool:
     django = evidence.django
     is_new_name = setting.name == f"CELERY_{setting.key.upper()}"
     return django.reads_django_settings and not django.namespace and not setting.is_assigned and is_new_name
+
+
+def _for_forgotten(evidence: Evidence, forgotten: list[IgnoredSetting]) -> str:
+    """Return the change that leaves what counts now as it is: the smaller one, where there are two."""
+    lost, is_harmless = evidence.django.lost_with_namespace, evidence.django.is_namespace_harmless
+    can_rename = all(setting.right_name != setting.name for setting in forgotten)
+    if is_harmless and not lost:
+        return _NAMESPACE
+    if can_rename and (len(forgotten) <= len(lost) or not is_harmless):
+        why = f": with a namespace, Celery would read {listed(sorted(lost))} no more" if lost else ""
+        return f"{_renamed(forgotten)}{why}."
+    others = " and ".join(f"{old} to {new}" for old, new in sorted(lost.items()))
+    return f"{_NAMESPACE}, and rename {others}, which have effect now without one."
+
+
+def _renamed(settings: list[IgnoredSetting]) -> str:
+    first = settings[0]
+    if len(settings) == 1:
+        text = f"Rename it to {first.right_name}"
+    else:
+        text = "Rename " + " and ".join(f"{one.name} to {one.right_name}" for one in settings)
+    changed = sorted({option for setting in settings for option in setting.also_changes})
+    return f"{text} (that changes {listed(changed)} too)" if changed else text

@@ -12,6 +12,7 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.spelling import transport_option_added
 
 
 class SocketTimeoutMissing(Rule):
@@ -29,5 +30,5 @@ class SocketTimeoutMissing(Rule):
                 "broker_transport_options",
                 "The connection to the broker has no socket_timeout: a worker whose connection died silently "
                 "may wait for ever.",
-                fix="broker_transport_options = {'socket_timeout': 5}",
+                fix=transport_option_added(evidence, "socket_timeout", 5),
             )

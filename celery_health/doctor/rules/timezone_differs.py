@@ -12,6 +12,7 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
 from celery_health.doctor.rules.timezone_unchosen import zone_bound_entries
+from celery_health.doctor.spelling import assigned
 from celery_health.doctor.wording import listed
 
 
@@ -33,5 +34,5 @@ class TimezoneDiffers(Rule):
                 f"Celery's timezone is {evidence.conf.timezone}, Django's TIME_ZONE {zone}: "
                 f"{listed(entries)} come by Celery's.",
                 evidence={"celery": evidence.conf.timezone, "django": zone, "entries": entries},
-                fix="CELERY_TIMEZONE = TIME_ZONE, if crontabs are meant in the zone of the site.",
+                fix=f"{assigned(evidence, 'timezone', zone)}, if crontabs are meant in the zone of the site.",
             )

@@ -17,6 +17,7 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.facts import CrontabFacts
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.spelling import assigned
 from celery_health.doctor.wording import listed
 
 
@@ -38,7 +39,7 @@ class TimezoneUnchosen(Rule):
                 f"Crontabs run in {evidence.conf.timezone}, and Django's TIME_ZONE is {zone}: "
                 f"{listed(entries)} come at another hour than written.",
                 evidence={"celery": evidence.conf.timezone, "django": zone, "entries": entries},
-                fix=f"app.conf.timezone = '{zone}'",
+                fix=assigned(evidence, "timezone", zone),
             )
 
 

@@ -17,6 +17,7 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.facts import TaskFacts
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import BOTH, Rule
+from celery_health.doctor.spelling import transport_option_added
 
 
 class VisibilityTimeout(Rule):
@@ -40,7 +41,8 @@ class VisibilityTimeout(Rule):
                     f"{why} for {seconds:g} s, and the visibility timeout is {timeout:g} s: "
                     "the message is handed out again meanwhile, and the task runs twice.",
                     evidence={"held_seconds": seconds, "visibility_timeout": timeout},
-                    fix=f"broker_transport_options['visibility_timeout'] = {int(seconds * 2)}, everywhere.",
+                    fix=f"{transport_option_added(evidence, 'visibility_timeout', int(seconds * 2))}, "
+                    "in every process.",
                 )
 
     def _holds(self, evidence: Evidence) -> Iterator[tuple[Kind, str, float, str]]:

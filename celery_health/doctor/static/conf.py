@@ -60,6 +60,7 @@ def conf_facts(app: Celery, django_zone: str | None) -> ConfFacts:
         connection_retry=bool(conf.broker_connection_retry),
         is_startup_retry_set=conf.broker_connection_retry_on_startup is not None,
         is_cancel_on_loss_set=_is_set(conf, "worker_cancel_long_running_tasks_on_connection_loss"),
+        has_transport_options=bool(options),
         form_of_routes=_form_of_routes(conf.task_routes),
         has_annotations=bool(conf.task_annotations),
         most_tasks_per_child=conf.worker_max_tasks_per_child,

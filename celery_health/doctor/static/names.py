@@ -10,6 +10,7 @@ from celery.app import defaults
 from django.conf import LazySettings
 
 from celery_health.doctor.facts import DjangoFacts, IgnoredSetting
+from celery_health.doctor.static.trials import tried
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -34,12 +35,16 @@ def django_facts(app: Celery, settings: Any) -> DjangoFacts:
     overridden = getattr(settings, "is_overridden", None)
     if overridden is not None and not overridden("TIME_ZONE"):
         zone = None  # Django's own default is nobody's wish
-    return DjangoFacts(
+    facts = DjangoFacts(
         debug=bool(getattr(settings, "DEBUG", False)),
         time_zone=zone,
         is_testing=_is_testing(),
         namespace=namespace,
         reads_django_settings=_is_django(source) or source is settings,
+        assigned=frozenset(
+            key for key, value in conf.maps[0].items() if key in _DEFAULTS and value is conf[key]
+        ),
+        reads_nothing=not source,
         ignored=(*_ignored(conf, settings, names, namespace), *_assigned_in_vain(conf)),
         old_names=dict(_old_names(conf, settings, names, namespace)),
         masked_entries=dict(_masked_entries(conf, settings, names, namespace)),
@@ -49,6 +54,7 @@ def django_facts(app: Celery, settings: Any) -> DjangoFacts:
         if namespace
         else "the configuration's beat schedule",
     )
+    return tried(app, settings, facts)
 
 
 def _is_django(source: Any) -> bool:

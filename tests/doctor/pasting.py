@@ -1,0 +1,99 @@
+"""Paste a printed fix into the project of a case, as a person does: by what is printed alone."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from celery_health.doctor.findings import Finding
+from tests.cases.support import Project
+
+_RENAMED: Final = re.compile(r"\b(?P<old>[A-Z][A-Z0-9_]+) to (?P<new>[A-Z][A-Z0-9_]+)")
+_NAMESPACE: Final = 'app.config_from_object("django.conf:settings", namespace="CELERY")'
+#: Where the code of a fix may end: what follows is for people.
+_END: Final = re.compile(r"$|\.?$|, |; | \(|: ")
+
+
+def paste(project: Project, finding: Finding) -> bool:
+    """Change the project as the fix says; False where it says nothing that can be pasted.
+
+    Settings of Django's are changed there, and the app reads them anew.
+    """
+    # Of one that only follows from another, the own words.
+    fix = finding.fix.rpartition("if this is still found: ")[2]
+    before = dict(effective(project))
+    if "Rename " in fix or _NAMESPACE in fix:
+        _rename(project, finding, fix)
+    elif code := _code(fix):
+        _run(project, code)
+    else:
+        return False
+    _start_again(project, before)
+    return True
+
+
+def _run(project: Project, code: str) -> None:
+    app, settings = project.app, vars(project.settings)
+    exec(code, {"app": app, "__builtins__": {}}, settings)
+    settings.pop("app", None)
+    if "app." not in code:
+        read_settings(project, app.namespace)
+
+
+def _rename(project: Project, finding: Finding, fix: str) -> None:
+    settings = vars(project.settings)
+    pairs = _RENAMED.findall(fix.partition(":")[0] if fix.startswith("Rename") else fix)
+    if alone := re.search(r"Rename it to ([A-Z0-9_]+)", fix):
+        pairs = [(finding.subject.name, alone[1])]
+    for old, new in pairs:
+        settings[new] = settings.pop(old)
+    read_settings(project, "CELERY" if _NAMESPACE in fix else project.app.namespace)
+
+
+def read_settings(project: Project, namespace: str | None) -> None:
+    """Have the app of a case read its settings, as `config_from_object` does."""
+    assigned = dict(project.app.conf.maps[0])
+    project.app.config_from_object(project.settings, force=True, namespace=namespace)
+    project.app.conf.update(assigned)
+    _forget(project)
+
+
+def _forget(project: Project) -> None:
+    """Have the app make anew what it made of its configuration."""
+    for made in ("amqp", "annotations", "timezone"):
+        project.app.__dict__.pop(made, None)
+
+
+def _start_again(project: Project, before: dict[str, Any]) -> None:
+    """Have all be as in a process that starts with this configuration."""
+    _forget(project)
+    now = dict(effective(project))
+    for task in project.app.tasks.values():
+        cls: Any = type(task)
+        for attribute, option in cls.from_config:
+            if getattr(cls, attribute, None) == before.get(option):
+                setattr(cls, attribute, now.get(option))
+        cls.annotate()
+
+
+def _code(fix: str) -> str | None:
+    """Return the longest start of a fix that is Python, and sets something."""
+    for end in sorted({found.start() for found in _END.finditer(fix)}, reverse=True):
+        try:
+            body = ast.parse(fix[:end].strip()).body
+        except SyntaxError:
+            continue
+        if body and all(isinstance(one, ast.Assign | ast.AugAssign) for one in body):
+            return fix[:end].strip()
+    return None
+
+
+def effective(project: Project) -> Iterator[tuple[str, Any]]:
+    """Yield every option of the app."""
+    from celery.app.defaults import DEFAULTS
+
+    conf: Any = project.app.conf
+    for option in DEFAULTS:
+        yield option, conf[option]

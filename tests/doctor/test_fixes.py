@@ -1,0 +1,112 @@
+"""A fix that is printed works when it is pasted: the finding goes, nothing else comes or changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from celery.app import defaults
+
+from celery_health.doctor.findings import DoctorReport, Finding, Kind
+from tests.cases import broken_live, broken_options, broken_static  # noqa: F401 - they fill the list
+from tests.cases.support import BROKEN, Case, Project, a_project
+from tests.doctor.pasting import effective, paste, read_settings
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:(?s).*task attribute"),
+    pytest.mark.filterwarnings("ignore:(?s).*already registered to a different callable"),
+]
+
+STATIC = [
+    case for case in BROKEN if case.build.__module__ in (broken_static.__name__, broken_options.__name__)
+]
+#: Findings of settings that no line can put right: somebody has to choose.
+FOR_PEOPLE: Final = {
+    "W105": "which of the routes' forms is meant",
+    "W115": "which of two schedules is meant",
+    "W116": "a value, which is not shown",
+    "W117": "which serializer is meant, or installed",
+    "W210": "which backend there is",
+    "I303": "which tasks may run twice",
+    "I308": "which backend there is",
+    "I315": "which code is meant",
+}
+_TO_OLD: Final = defaults._TO_OLD_KEY  # type: ignore[attr-defined]
+
+
+def name(finding: Finding) -> str:
+    return f"{finding.code}:{finding.subject.kind}:{finding.subject.name}"
+
+
+def found(report: DoctorReport) -> set[str]:
+    return {name(finding) for finding in report.findings}
+
+
+# Where the options of a case stand -----------------------------------------------------------------------
+
+
+def in_code(project: Project) -> None:
+    """Leave them on ``app.conf``."""
+
+
+def in_settings(project: Project) -> None:
+    """Have them in Django's settings, under a namespace."""
+    _move(project, lambda option: f"CELERY_{option.upper()}", "CELERY")
+
+
+def by_old_names(project: Project) -> None:
+    """Have them in Django's settings, by the names from before Celery 4."""
+    _move(project, lambda option: str(_TO_OLD[option]), None)
+
+
+def _move(project: Project, spelt: Callable[[str], str], namespace: str | None) -> None:
+    if vars(project.settings).keys() & {"CELERY_BROKER_URL", "BROKER_URL", "JOBS_BROKER_URL"}:
+        pytest.skip("It has settings of its own.")
+    len(project.app.conf)  # reads it
+    assigned = project.app.conf.maps[0]
+    options = {option: assigned.pop(option) for option in list(assigned) if option in defaults.DEFAULTS}
+    vars(project.settings).update({spelt(option): value for option, value in options.items()})
+    project.app._preconf.clear()
+    read_settings(project, namespace)
+
+
+def _each() -> Iterator[tuple[Case, int, Callable[[Project], None]]]:
+    for case in STATIC:
+        for index in range(len(case.finds)):
+            is_setting = any(f":{Kind.SETTING}:" in find for find in case.finds)
+            for form in (in_code, in_settings, by_old_names) if is_setting else (in_code,):
+                yield case, index, form
+
+
+EACH = list(_each())
+
+
+@pytest.mark.parametrize(
+    ("case", "index", "form"),
+    EACH,
+    ids=[f"{case.name}-{index}-{form.__name__}" for case, index, form in EACH],
+)
+def test_fix__puts_right_what_was_found_and_changes_nothing_else(
+    case: Case, index: int, form: Callable[[Project], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_project(tmp_path, monkeypatch) as project:
+        case.build(project)
+        form(project)
+        report = project.report()
+        if form is not in_code and report.findings == ():
+            assert {find.partition(":")[0] for find in case.finds} <= {"W116", "W202"}
+            pytest.skip("Settings of Django's that Celery reads say it already.")
+        assert found(report) >= set(case.finds)
+        finding, options = report.findings[index], dict(effective(project))
+        if not paste(project, finding):
+            assert finding.subject.kind is not Kind.SETTING or finding.code in FOR_PEOPLE, finding.fix
+            pytest.skip("Its fix is for people: nothing to paste.")
+        after = project.report()
+        changed = [option for option, value in effective(project) if value != options[option]]
+
+    assert name(finding) not in found(after), finding.fix
+    assert found(after) <= found(report), finding.fix
+    said = f"{finding.fix} {finding.message} {finding.evidence}".lower()
+    assert [o for o in changed if o not in said and str(_TO_OLD[o]).lower() not in said] == []
