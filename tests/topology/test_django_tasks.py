@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from celery import Celery
+from celery import Celery, _state
 
 from celery_health.topology import Carrier, carriers, ownership_of, read_topology
 from tests.support.django_tasks import use_tasks
@@ -39,7 +39,11 @@ class Backend:
 
 
 @pytest.fixture
-def app() -> Iterator[Celery]:
+def app(monkeypatch: pytest.MonkeyPatch) -> Iterator[Celery]:
+    finalizers = _state._on_app_finalizers  # type: ignore[attr-defined]
+    # Shared tasks of other tests are none of this app's.
+    builtin = {one for one in finalizers if one.__module__ == "celery.app.builtins"}
+    monkeypatch.setattr(_state, "_on_app_finalizers", builtin)
     app = Celery("shop", broker="memory://", set_as_current=False)
     app.conf.task_default_queue = "main"
     app.task(backends.run_django_task.run, name=RUNNER, shared=False)
