@@ -161,6 +161,12 @@ def _lacks_it_too(cause: Finding, effect: Finding, evidence: Evidence) -> bool:
     return cause.subject.name in lacking or bool(set(lacking) & set(cause.evidence.get("workers", ())))
 
 
+def _lack_it_as_others(cause: Finding, effect: Finding, evidence: Evidence) -> bool:
+    """Say whether who lacks a task are workers of another project."""
+    lacking = set(effect.evidence.get("workers", ()))
+    return bool(lacking) and lacking <= set(cause.evidence["others"])
+
+
 def _is_of_that_option(cause: Finding, effect: Finding, evidence: Evidence) -> bool:
     return not _JUDGED[effect.rule].isdisjoint(_ignored_options(cause, evidence))
 
@@ -234,6 +240,7 @@ _LINKS: Final = (
     ),
     _Link("tasks-unimported", _UNKNOWN_NAMES | {"beat-task-unregistered"}, _is_of_its_tasks),
     _Link("task-name-taken", frozenset({"arguments-misfit"}), _is_of_its_tasks),
+    _Link("queue-shared", frozenset({"beat-task-unregistered"}), _lack_it_as_others),
     _Link("workers-disagree", _UNKNOWN_NAMES | {"beat-task-unregistered"}, _lacks_it_too),
     _Link("beat-task-unregistered", _UNKNOWN_NAMES, _is_of_its_tasks),
     _Link("beat-task-unregistered", frozenset({"route-matches-nothing"}), _would_match_it),

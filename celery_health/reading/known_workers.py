@@ -267,9 +267,10 @@ def is_ours_by(worker: Worker, topology: Topology) -> bool:
     queues, names = frozenset(worker.queues or ()), worker.registered or frozenset()
     if not topology.own_tasks:
         return not queues.isdisjoint(topology.known_queues)
-    # A library's tasks may be registered by both of two projects.
+    # Another project may have the same apps installed.
+    own = topology.project_tasks or topology.own_tasks
     return (
         not queues.isdisjoint(topology.expected)
-        and not names.isdisjoint(topology.own_tasks)
-        and not is_other_project(names, topology.own_tasks)
+        and not names.isdisjoint(own)
+        and not is_other_project(names, topology)
     )

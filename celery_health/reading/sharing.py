@@ -15,24 +15,21 @@ from celery_health.topology import Topology
 _BUILTIN = "celery."
 
 
-def names_of_tasks(registered: Iterable[str]) -> frozenset[str]:
-    """Return the names without those that every worker has."""
-    return frozenset(name for name in registered if not name.startswith(_BUILTIN))
+def is_other_project(registered: Iterable[str], topology: Topology) -> bool:
+    """Say whether these are the tasks of another project than ours, beyond doubt.
 
-
-def is_other_project(registered: Iterable[str], own: Collection[str]) -> bool:
-    """Say whether these are the tasks of another project than `own`, beyond doubt.
-
-    Most lie in packages that this project has no task in, and less than half of the smaller number are
-    known to both: so neither an earlier version, nor a worker for some of the tasks, nor a library that both
-    have installed makes another project. Names without a package tell nothing.
+    Most lie in packages that this project has no task in, and less than half of the smaller number are known
+    to both: so neither an earlier version nor a worker for some of the tasks makes another project. The tasks
+    of apps that are merely installed here tell nothing, nor do names without a package.
     """
-    theirs, ours = names_of_tasks(registered), names_of_tasks(own)
-    if not theirs or not ours:
+    own = topology.project_tasks or topology.own_tasks
+    installed = topology.own_tasks - own
+    theirs = {name for name in registered if not name.startswith(_BUILTIN) and name not in installed}
+    if not theirs or not own:
         return False
-    packages = {_package(name) for name in ours}
+    packages = {_package(name) for name in topology.own_tasks}
     strange = [name for name in theirs if "." in name and _package(name) not in packages]
-    return 2 * len(strange) >= len(theirs) and 2 * len(theirs & ours) < min(len(theirs), len(ours))
+    return 2 * len(strange) >= len(theirs) and 2 * len(theirs & own) < min(len(theirs), len(own))
 
 
 def _package(name: str) -> str:
@@ -65,7 +62,7 @@ def shared_queues(
         if worker.state.takes_messages:
             registered = worker.registered
             if registered not in known:
-                known[registered] = is_other_project(registered or (), topology.own_tasks)
+                known[registered] = is_other_project(registered or (), topology)
             if known[registered]:
                 others.append((worker, False))
             else:
@@ -104,7 +101,7 @@ def _sharer(worker: Worker, sent: Iterable[str], topology: Topology, *, is_forei
         lacks=tuple(name for name in sent if name not in registered),
         app_id=worker.app_id,
         is_foreign=is_foreign,
-        is_other_project=is_other_project(registered, topology.own_tasks),
+        is_other_project=is_other_project(registered, topology),
     )
 
 

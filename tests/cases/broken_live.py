@@ -261,6 +261,14 @@ def another_project_has_the_same_app_id(p: Project) -> None:
     p.worker("crm@host", registered=frozenset({"crm.sync", "crm.tidy"}))
 
 
+@broken(SHARED, "E101:beat_entry:often", fix=OWN_QUEUE)
+def another_project_has_the_same_app_id_and_takes_what_beat_sends(p: Project) -> None:
+    p.tasks("shop.clean", "shop.mail")
+    p.beat("shop.clean", "often")
+    p.worker("w1@host")
+    p.worker("crm@host", registered=frozenset({"crm.sync", "crm.tidy"}))
+
+
 @broken(SHARED, fix=OWN_QUEUE)
 def another_project_alone_consumes_the_queue(p: Project) -> None:
     p.tasks("shop.clean", "shop.mail")

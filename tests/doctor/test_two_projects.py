@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.doctor.shop import Shop
-from tests.support import Worker
+from tests.support import Worker, eventually
 
 pytestmark = pytest.mark.slow
 
@@ -18,6 +18,7 @@ Make = Callable[[str], Shop]
 BARE = """
 CELERY_TASK_QUEUES, CELERY_TASK_ROUTES, CELERY_BEAT_SCHEDULE = None, {}, {}
 CELERY_TASK_DEFAULT_PRIORITY = None
+CELERY_HEALTH |= {"DEADLINE": 10}
 """
 FIX = re.compile(
     r"Give this project a queue of its own, (?P<setting>.+), and restart web, beat and workers: "
@@ -51,6 +52,17 @@ def place(request: pytest.FixtureRequest) -> Place:
     return Place(broker_url=url, settings=f'CELERY_HEALTH |= {{"STORE_URL": "{store_url}"}}\n')
 
 
+def says_at_last(shop: Shop, beginning: str) -> None:
+    """Ask for the verdict until it begins so: a busy machine may keep a first answer from coming in time."""
+
+    def ask() -> str:
+        said = shop.manage("celery_health").stdout
+        assert said.startswith(beginning), said
+        return said
+
+    eventually(ask, 30, interval=0.2)
+
+
 def test_two_projects__on_one_queue_are_found_and_parted(
     make_shop: Make, place: Place, worker_factory: Callable[..., Worker]
 ) -> None:
@@ -67,8 +79,16 @@ def test_two_projects__on_one_queue_are_found_and_parted(
     assert finding["evidence"]["workers"] == [ours.hostname]
     assert "'crm.import_contacts' and 'crm.sync'" in finding["message"]
     assert "orders.tasks.release_expired_baskets" in finding["evidence"]["lost"]
-    verdict = shop.manage("celery_health")
-    assert f"Queue 'celery' is consumed by '{crm.hostname}' of another project" in verdict.stdout
+    why = f"DEGRADED: Queue 'celery' is consumed by '{crm.hostname}' of another project"
+    says_at_last(shop, why)
+
+    if apart := re.search(r"(\"global_keyprefix\": \S+) in broker_transport_options", finding["fix"]):
+        ours.stop()
+        options = f"CELERY_BROKER_TRANSPORT_OPTIONS = {{**CELERY_BROKER_TRANSPORT_OPTIONS, {apart[1]}}}"
+        shop.change(f"{before}{options}\n")
+        ours = shop.worker()
+        shop.doctor_finds([])
+        shop.change(before)
 
     # What the fix says, done: with a queue of its own.
     fix = FIX.fullmatch(finding["fix"])
@@ -77,6 +97,6 @@ def test_two_projects__on_one_queue_are_found_and_parted(
     shop.change(f"{before}{fix['setting']}\n")
     ours = shop.worker(queues=fix["queues"].split(","))
     shop.doctor_finds([])
-    assert "HEALTHY" in shop.manage("celery_health").stdout.split("\n")[0]
+    says_at_last(shop, "HEALTHY")
     ours.stop()
     assert "pidbox command error" not in crm.log

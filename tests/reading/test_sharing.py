@@ -9,13 +9,19 @@ from celery_health.records import Worker, WorkerState
 from celery_health.testing import make_worker
 from celery_health.topology import Topology
 
-OWN = ("shop.orders.pay", "shop.orders.ship", "shop.stock.count", "mails.send")
+PROJECT = ("shop.orders.pay", "shop.orders.ship", "shop.stock.count")
+#: Of apps that are installed: another project may have them too.
+INSTALLED = ("mails.send", "mails.tidy", "mails.count")
+OWN = Topology(own_tasks=frozenset((*PROJECT, *INSTALLED)), project_tasks=frozenset(PROJECT))
 
 PAIRS = [
     # Another project: no package in common.
     (("crm.sync", "crm.tidy"), True),
-    # A library that both have installed changes nothing.
-    (("crm.sync", "crm.tidy", "mails.send"), True),
+    # Apps that both have installed change nothing, however many.
+    (("crm.sync", "crm.tidy", *INSTALLED), True),
+    (("crm.sync", *INSTALLED), True),
+    # Those alone tell nothing.
+    (INSTALLED, False),
     # Celery's own tasks are everybody's.
     (("crm.sync", "celery.ping", "celery.chord"), True),
     # Only those: it registers nothing that could be another project's.
@@ -24,13 +30,15 @@ PAIRS = [
     # An earlier version, in which everything had other names.
     (("shop.tasks.pay", "shop.tasks.ship"), False),
     # A later one, with a package more.
-    ((*OWN, "coupons.issue", "coupons.expire"), False),
+    ((*PROJECT, "coupons.issue", "coupons.expire"), False),
     # A worker for some of the tasks.
     (("shop.stock.count",), False),
     # The same, which has other tasks besides: half of what could be common is.
     (("shop.stock.count", "gpu.render"), False),
     # Names without a package tell nothing.
     (("sync", "tidy"), False),
+    # Another project that shares less than half with this one.
+    (("shop.orders.pay", "crm.sync", "crm.tidy", "crm.call"), True),
 ]
 
 
@@ -40,7 +48,14 @@ def test_is_other_project__table(registered: tuple[str, ...], expected: bool) ->
 
 
 def test_is_other_project__without_tasks_of_ones_own_nothing_is_known() -> None:
-    assert not is_other_project(("crm.sync",), ())
+    assert not is_other_project(("crm.sync",), Topology())
+
+
+def test_is_other_project__an_installed_application_is_the_project_where_there_is_no_other() -> None:
+    topology = Topology(own_tasks=frozenset(PROJECT))
+
+    assert is_other_project(("crm.sync",), topology)
+    assert not is_other_project(PROJECT[:1], topology)
 
 
 TOPOLOGY = Topology(
