@@ -96,21 +96,28 @@ class Evidence:
         """Return queue → the tasks that go there: those that expect a consumer, and those that are seen.
 
         Seen are the names that wait in a queue and that are registered, here or by a worker of the project;
-        where messages wait, also the tasks that go there and expect nothing while they are not sent.
+        where nobody can look, those that the store counted as sent there. Where messages wait and neither is
+        known, it is the tasks that go there by their route, though they expect nothing while none is sent.
         """
-        held = self._held()
-        known = self.all_names
-        found: dict[str, set[str]] = {}
+        expecting: dict[str, set[str]] = {}
+        optional: dict[str, set[str]] = {}
         for task in self.tasks.values():
             for queue in task.destination.queues if task.destination else ():
-                if task.expects_consumer or queue in held:
-                    found.setdefault(queue, set()).add(task.name)
-        for queue, waiting in (self.live.waiting if self.live else {}).items():
-            seen = known.intersection(waiting.names)
-            if seen:
-                # They are the proof; of the others some may wait further behind.
-                found[queue] = {*found.get(queue, ()), *seen}
-        return {queue: tuple(sorted(names)) for queue, names in sorted(found.items())}
+                found = expecting if task.expects_consumer else optional
+                found.setdefault(queue, set()).add(task.name)
+        known = self.all_names
+        for queue in self._held():
+            names = known.intersection(self._seen(queue)) or optional.get(queue)
+            if names:
+                expecting.setdefault(queue, set()).update(names)
+        return {queue: tuple(sorted(names)) for queue, names in sorted(expecting.items())}
+
+    def _seen(self, queue: str) -> Collection[str]:
+        """Return the names that wait in a queue, or were sent there if nobody can look."""
+        if self.live is None:
+            return ()
+        waiting = self.live.waiting.get(queue)
+        return self.live.sent.get(queue, ()) if waiting is None else waiting.names
 
     def _held(self) -> frozenset[str]:
         """Return the queues that hold messages."""

@@ -87,6 +87,8 @@ class LiveEvidence:
     """Entries of the settings that beat keeps there and does not send: disabled, expired or done."""
     observed: Mapping[str, ObservedRuntime] = field(default_factory=dict)
     """Task name → how long its runs took; empty without a store."""
+    sent: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Queue → names that were ever sent there, as the store has counted; empty without one."""
     broker_fingerprint: str | None = None
     """Of the broker that this process sends to, as workers report theirs."""
     bindings: Mapping[str, tuple[BoundQueue, ...]] | None = None

@@ -270,7 +270,7 @@ def is_ours_by(worker: Worker, topology: Topology) -> bool:
     # Another project may have the same apps installed.
     own = topology.project_tasks or topology.own_tasks
     return (
-        not queues.isdisjoint(topology.expected)
+        not queues.isdisjoint({*topology.expected, *topology.own_queues})
         and not names.isdisjoint(own)
         and not is_other_project(names, topology)
     )

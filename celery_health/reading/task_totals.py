@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from celery_health.counters import DURATION_BUCKETS, RUNTIME, SUM, decode
+from celery_health.counters import DURATION_BUCKETS, OTHER, RUNTIME, SENT, SUM, decode
 from celery_health.records import ObservedRuntime
 
 
@@ -20,12 +20,15 @@ class TaskTotals:
     retried: int = 0
     runtime: ObservedRuntime | None = None
     """None while no run has ended."""
+    sent_to: frozenset[str] = frozenset()
+    """Queues where it was sent, as far as that was seen."""
 
 
 def totals_by_task(totals: Mapping[str, int]) -> Mapping[str, TaskTotals]:
     """Return task name → totals, over all queues and exceptions."""
     counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     cells: dict[str, list[int]] = {}
+    sent_to: dict[str, set[str]] = defaultdict(set)
     for field, value in totals.items():
         cell = decode(field)
         if cell is None or "name" not in cell.family.labels:
@@ -36,6 +39,8 @@ def totals_by_task(totals: Mapping[str, int]) -> Mapping[str, TaskTotals]:
                 cells.setdefault(name, [0] * (len(DURATION_BUCKETS) + 1))[int(cell.part)] += value
         elif cell.part is None:
             counts[name][cell.family.name] += value
+            if cell.family is SENT and cell.labels[1] not in ("", OTHER):
+                sent_to[name].add(cell.labels[1])
     return {
         name: TaskTotals(
             started=counts[name]["started"],
@@ -43,6 +48,7 @@ def totals_by_task(totals: Mapping[str, int]) -> Mapping[str, TaskTotals]:
             failed=counts[name]["failed"],
             retried=counts[name]["retried"],
             runtime=observed_runtime(cells[name]) if name in cells else None,
+            sent_to=frozenset(sent_to[name]),
         )
         for name in sorted({*counts, *cells})
     }

@@ -65,6 +65,8 @@ class Topology:
     """Names of the tasks of this project and of its installed apps."""
     project_tasks: frozenset[str] = frozenset()
     """Those of the project itself: another project may have the same apps installed."""
+    own_queues: frozenset[str] = frozenset()
+    """Queues where own tasks go, whether or not they expect a consumer, and the schedule."""
     optional_queues: frozenset[str] = frozenset()
     """Queues where registered tasks go that expect nothing: looked at, and told of when something waits."""
     known_queues: tuple[str, ...] = ()

@@ -34,6 +34,7 @@ def read_topology(app: Celery, *, with_urls: bool = False) -> Topology:
     owners = ownership.of_tasks(app) | {name: carrier.owner for name, carrier in carrying.items()}
     expected: dict[str, list[str]] = {}
     optional: set[str] = set()
+    unexpected: set[str] = set()
     unrouted: dict[str, str] = {}
 
     def expect(reason: str, name: str, options: Mapping[str, Any]) -> None:
@@ -56,7 +57,9 @@ def read_topology(app: Celery, *, with_urls: bool = False) -> Topology:
         if _expects(expectations, name, owner):
             expect(f"task:{name}", name, {})
         elif not name.startswith("celery."):
-            optional |= _optional_queues(resolver, name, {})
+            queues = _optional_queues(resolver, name, {})
+            optional |= queues
+            unexpected |= queues if owner is not Owner.OTHER else set()
     for entry, spec in configured_schedule(app).items():
         task = spec.get("task")
         if isinstance(task, str):
@@ -67,6 +70,7 @@ def read_topology(app: Celery, *, with_urls: bool = False) -> Topology:
         expected={queue: tuple(sorted(reasons)) for queue, reasons in expected.items()},
         own_tasks=frozenset(name for name, owner in owners.items() if owner is not Owner.OTHER),
         project_tasks=frozenset(name for name, owner in owners.items() if owner is Owner.PROJECT),
+        own_queues=frozenset(unexpected.union(expected)),
         optional_queues=frozenset(optional.difference(declared, expected)),
         known_queues=tuple(dict.fromkeys([*declared, *expected])),
         unrouted=unrouted,

@@ -163,6 +163,14 @@ def a_plain_worker_does_not_read_the_queue_of_djangos_tasks(p: Project) -> None:
     p.worker()
 
 
+@broken("E104:queue:elsewhere", fix="celery -A shop worker -Q elsewhere")
+def a_queue_that_nobody_can_look_into_was_sent_to(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.queue("elsewhere", ready=3)
+    p.live(sent={"elsewhere": frozenset({"shop.clean", "shop.gone"})})
+
+
 @broken("E106:task:shop.cut", fix="a routing key that 'video.*' takes")
 def the_broker_has_no_binding_for_a_key(p: Project) -> None:
     p.tasks("shop.cut", "shop.clean")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -13,6 +14,8 @@ import pytest
 from celery import Celery, _state
 from django.apps import apps
 
+from celery_health.reading.known_workers import is_ours_by
+from celery_health.testing import make_worker
 from celery_health.topology import Owner, ownership_of, read_topology
 
 # Celery 5.7 calls the attribute old; real packages use it all the same.
@@ -254,6 +257,20 @@ def test_expected__by_whose_task_it_is_and_who_chose_its_queue(
     assert topology.expected == ({queue: (f"task:{package}.tasks.run",)} if expects else {})
     # It is looked at all the same: something may wait there.
     assert queue in {*topology.known_queues, *topology.optional_queues}
+
+
+def test_own_queues__are_those_of_own_tasks_that_expect_nothing_too(env: Environment) -> None:
+    """By them a worker without celery_health is known to be one of ours."""
+    app = env.app()
+    for package in ("erp_orders", "toolbox"):
+        env.package(f"{package}.tasks", CHOSEN if package == "toolbox" else PLAIN)
+    env.installed("erp_orders")
+    topology = read_topology(app)
+    worker = make_worker(queues=("celery",), registered=frozenset(app.tasks))
+
+    assert (topology.expected, topology.own_queues) == ({}, {"celery"})
+    assert is_ours_by(worker, topology)
+    assert not is_ours_by(replace(worker, queues=("default",)), topology)
 
 
 def test_expected__a_schedule_expects_whatever_it_sends(env: Environment) -> None:

@@ -16,7 +16,7 @@ from celery_health.doctor.look.redbeat import redbeat_entries
 from celery_health.doctor.look.redis import look_at_backend, look_at_broker
 from celery_health.doctor.look.tables import SOURCE as TABLES
 from celery_health.doctor.look.tables import table_entries
-from celery_health.doctor.look.totals import observed_runtimes
+from celery_health.doctor.look.totals import counted_totals, names_sent, observed_runtimes
 from celery_health.reading import get_reading_with_tasks
 from celery_health.records import Snapshot
 from celery_health.worker import fingerprints
@@ -36,7 +36,8 @@ def gather_live(
     notes: list[str] = []
     snapshot, _ = get_reading_with_tasks(deadline.within(settings.deadline))
     notes += _notes_of(snapshot)
-    live = LiveEvidence(snapshot=snapshot, observed=observed_runtimes(settings, deadline))
+    totals = counted_totals(settings, deadline)
+    live = LiveEvidence(snapshot=snapshot, observed=observed_runtimes(totals), sent=names_sent(totals))
     if snapshot.app.always_eager:
         return replace(static, live=live), tuple(notes)
     configured = frozenset(entry.name for entry in static.entries)
