@@ -48,12 +48,12 @@ VARIANTS = {
     "the_visibility_timeout_is_shorter_than_a_task": Variant(
         settings='CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] = 60',
         finds="W204:task:orders.tasks.charge_card",
-        fix="broker_transport_options['visibility_timeout'] = 240",
+        fix="CELERY_BROKER_TRANSPORT_OPTIONS['visibility_timeout'] = 240",
     ),
     "tasks_are_written_as_nobody_reads_them": Variant(
         settings='CELERY_TASK_SERIALIZER = "yaml"',
         finds="W117:setting:task_serializer",
-        fix="accept_content",
+        fix="CELERY_ACCEPT_CONTENT = ['json', 'yaml']",
     ),
     "a_message_fits_no_binding": Variant(
         settings="""
@@ -82,7 +82,7 @@ VARIANTS = {
     "tests_left_eager_mode_on": Variant(
         settings="DEBUG = False\nCELERY_TASK_ALWAYS_EAGER = True",
         finds="W212:setting:task_always_eager",
-        fix="task_always_eager",
+        fix="CELERY_TASK_ALWAYS_EAGER = False",
     ),
 }
 
