@@ -47,7 +47,8 @@ def secrets_of(connection: Connection) -> tuple[str, ...]:
 
 
 def masked_url(connection: Connection) -> str:
-    """Return the broker's URL, or all of them joined by ``;``, without passwords."""
+    """Return the URL of the broker, or all joined by ``;``, with ``**`` for each password that there is."""
     kombu: Any = connection
-    urls = kombu.alt or [kombu.as_uri()]
+    # Asked to leave out the password, kombu 5.7 writes "**" also where there is none.
+    urls = kombu.alt or [kombu.as_uri(include_password=not kombu.password)]
     return ";".join(map(mask, urls))

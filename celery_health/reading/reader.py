@@ -14,6 +14,7 @@ from celery_health.brokers import open_broker
 from celery_health.brokers.base import Broker, BrokerReading
 from celery_health.celery_app import facts_of
 from celery_health.conf import Settings
+from celery_health.connections.urls import masked_url
 from celery_health.dead_letters.boxes import Box
 from celery_health.dead_letters.counting import LetterCount
 from celery_health.deadline import Deadline
@@ -33,7 +34,6 @@ from celery_health.reading.task_totals import TaskTotals
 from celery_health.reading.vanished import Vanished
 from celery_health.records import BrokerState, InspectionState, QueueState, Snapshot, StoreState
 from celery_health.store import RowsReading
-from celery_health.text.masking import mask
 from celery_health.topology import Topology, TopologyCache
 
 if TYPE_CHECKING:
@@ -311,7 +311,7 @@ class Reader:
         is_late = isinstance(error, LateError)
         return BrokerState(
             transport=str(connection.transport_cls),
-            url=mask(connection.as_uri()),
+            url=masked_url(connection),
             reachable=None if is_late else False,
             error=None if is_late else str(error),
             late=str(error) if is_late else None,

@@ -11,6 +11,7 @@ from kombu import Connection
 from celery_health.celery_app import app_id
 from celery_health.conf import SETTING, Settings, get_settings
 from celery_health.connections.redis import RedisLink, is_redis
+from celery_health.connections.urls import masked_url
 from celery_health.exceptions import ConfigurationError
 from celery_health.store.base import Store
 from celery_health.text.masking import describe_error, mask
@@ -113,7 +114,7 @@ def _broker(app: Celery) -> _Place | None:
     options = connection.transport_options or {}
     return _Place(
         connection=connection,
-        url=mask(connection.as_uri(include_password=True)),
+        url=masked_url(connection),
         key_prefix=str(options.get("global_keyprefix") or ""),
     )
 

@@ -9,8 +9,13 @@ from collections.abc import Iterable
 #: a bound, a hostile text would take a time that grows with its square.
 _URL_USER = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{0,40}://[^\s:/@]*:")
 _WORD = re.compile(r"\S+")
+#: Between URLs to fail over between; another ``;`` or ``,`` may belong to a password.
+_NEXT_URL = re.compile(r"([;,])(?=[a-zA-Z][a-zA-Z0-9+.-]{0,40}://)")
+#: A value ends at a ``;`` that another name or another URL follows.
 _QUERY_SECRETS = re.compile(
-    r"(?P<key>[?&;](?:password|passwd|pwd|secret|token|api_?key|access_?key)=)[^&;\s'\"]+", re.IGNORECASE
+    r"(?P<key>[?&;][\w.-]{0,40}(?:password|passwd|pwd|secret|token|api_?key|access_?key)[\w.-]{0,40}=)"
+    r"(?:[^&;\s'\"]|;(?![\w+.-]{1,40}(?:=|://)))+",
+    re.IGNORECASE,
 )
 MASK = "**"
 
@@ -32,14 +37,20 @@ def mask(text: object, secrets: Iterable[str | None] = ()) -> str:
 
 
 def _without_password(found: re.Match[str]) -> str:
-    """Return a word without the password of the URL that it holds.
+    """Return a word without the passwords of the URLs that it holds."""
+    return "".join(map(_url_without_password, _NEXT_URL.split(found[0])))
+
+
+def _url_without_password(text: str) -> str:
+    """Return a text without the password of the URL that it holds.
 
     The password may hold ``@`` or ``/`` too, when somebody forgot to quote it: all up to the last ``@`` goes.
     """
-    word = found[0]
-    end = word.rfind("@")
-    start = _URL_USER.search(word, 0, end) if end > 0 else None
-    return word if start is None else f"{word[: start.end()]}{MASK}{word[end:]}"
+    end = text.rfind("@")
+    start = _URL_USER.search(text, 0, end) if end > 0 else None
+    if start is None or start.end() == end:  # no password
+        return text
+    return f"{text[: start.end()]}{MASK}{text[end:]}"
 
 
 def describe_error(error: BaseException, secrets: Iterable[str | None] = ()) -> str:

@@ -27,6 +27,23 @@ from celery_health.text.masking import describe_error, mask
         ("sqs://host?secret=hunter2", "sqs://host?secret=**"),
         ("https://host/?api_key=hunter2;x=1", "https://host/?api_key=**;x=1"),
         ("https://host/?TOKEN=hunter2", "https://host/?TOKEN=**"),
+        (
+            "redis+socket:///run/redis.sock?password=hun;ter2&virtual_host=1",
+            "redis+socket:///run/redis.sock?password=**&virtual_host=1",
+        ),
+        ("sqs://host?aws_secret_access_key=hunter2;x=1", "sqs://host?aws_secret_access_key=**;x=1"),
+        (
+            "sentinel://a?sentinel_password=hunter2;sentinel://b",
+            "sentinel://a?sentinel_password=**;sentinel://b",
+        ),
+        # Several to fail over between.
+        ("sentinel://:hunter2@a:1;sentinel://:hunter2@b:2/0", "sentinel://:**@a:1;sentinel://:**@b:2/0"),
+        (
+            "amqp://u:hunter2@a//;amqp://b//;amqp://c:hunter2@d//",
+            "amqp://u:**@a//;amqp://b//;amqp://c:**@d//",
+        ),
+        ("redis://:hunter2@a,redis://shop@b", "redis://:**@a,redis://shop@b"),
+        ("redis://:hun;ter,2@a", "redis://:**@a"),
         # In a sentence, twice.
         (
             "Cannot reach redis://:hunter2@a:1/0, nor amqp://u:hunter2@b:2//.",
@@ -43,6 +60,12 @@ def test_mask__hides_passwords(text: str, shown: str) -> None:
     [
         "redis://host:6379/0",
         "redis://shop@host:6379/0",
+        # No password is none to hide.
+        "redis://:@host:6379/0",
+        "redis://shop:@host:6379/0",
+        "rediss://host/0?ssl_cert_reqs=none",
+        "redis+socket:///run/redis.sock?virtual_host=1",
+        "sentinel://a:1;sentinel://b:2/0",
         "Queue 'emails' holds 1204 tasks: mail ops@example.org at 10:30.",
         "",
         "memory://",

@@ -12,11 +12,12 @@ from redis.exceptions import ResponseError
 
 from celery_health.connections.redis import RedisLink, is_redis
 from celery_health.connections.redis_keys import RedisKeys
+from celery_health.connections.urls import masked_url, secrets_of
 from celery_health.deadline import Deadline
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.live import PIDBOX, LiveEvidence, RedisServer
 from celery_health.doctor.look.redis_parts import Look
-from celery_health.text.masking import describe_error, mask
+from celery_health.text.masking import describe_error
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -32,8 +33,8 @@ def look_at_broker(
 ) -> LiveEvidence:
     """Return `live` with what the broker shows; a part that it refuses is a note."""
     source = app.connection_for_read()
-    secrets = [source.password]
-    url = mask(source.as_uri(), secrets)
+    secrets = secrets_of(source)
+    url = masked_url(source)
     try:
         with closing(RedisLink(source)) as link:
             look = Look(link, RedisKeys(source), deadline.within(LOOK_SECONDS))
@@ -101,7 +102,7 @@ def look_at_backend(app: Celery, live: LiveEvidence, deadline: Deadline, notes: 
     source = Connection(url, ssl=conf.redis_backend_use_ssl)
     if not is_redis(source):
         return live
-    shown = mask(source.as_uri(), [source.password])
+    shown = masked_url(source)
     try:
         with closing(RedisLink(source)) as link:
             look = Look(link, RedisKeys(source), deadline.within(LOOK_SECONDS))
