@@ -105,6 +105,8 @@ def _project_login() -> str | None:
         return None
     try:
         address = resolve_url(django_settings.LOGIN_URL)
+        if not address.startswith(("/", "http://", "https://")):
+            return None  # a name that is not in these URLs, and that it takes for an address for its dot
         if address.startswith(get_script_prefix()):
             resolve("/" + urlsplit(address).path.removeprefix(get_script_prefix()))
     except (NoReverseMatch, Resolver404):

@@ -99,6 +99,7 @@ HOST: dict[str, str] = {
             "shop.hosts.by_host",
         )
         ROOT_URLCONF = "shop.urls"
+        LOGIN_URL = "control:login.form"
         DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}}}
         PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
         CELERY_BROKER_URL = "redis://127.0.0.1:1/0"

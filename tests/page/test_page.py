@@ -121,6 +121,10 @@ def test_page__without_an_admin_it_is_the_projects_login(
         # Nothing is there.
         ("/nowhere/", None),
         (None, None),
+        # The name of a URL that this process does not have: Django takes those with a dot for addresses.
+        ("control:auth.login", None),
+        ("accounts.login", None),
+        ("nowhere", None),
     ],
 )
 def test_page__the_way_to_the_login(
