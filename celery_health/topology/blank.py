@@ -31,6 +31,16 @@ class Publication:
     """Those that say where it goes; empty: the app's routes say it; None: not known."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DjangoTask:
+    """What a backend may read of one of Django's tasks."""
+
+    module_path: str
+    queue_name: str
+    fields: Mapping[str, Any]
+    """The fields of its dataclass."""
+
+
 class World(Protocol):
     """What a blank asks of the run that it belongs to."""
 
@@ -200,3 +210,26 @@ def _real(origin: Any) -> Any:
     if issubclass(type(origin), Proxy) and not isinstance(origin, ModuleType):
         return origin._get_current_object()
     return origin
+
+
+class TaskStand:
+    """Stands for the task: what it says of itself is real, all else is blank."""
+
+    def __init__(self, world: World, task: DjangoTask) -> None:
+        vars(self).update(_world=world, _task=task)
+        for name, value in task.fields.items():
+            vars(self)[name] = value if name == "run_after" else world.seen(value)
+        module, _, function = task.module_path.rpartition(".")
+        func = Blank(world, "func")
+        vars(func).update(__name__=function, __qualname__=function, __module__=module)
+        vars(self).update(queue_name=task.queue_name, module_path=task.module_path, name=function, func=func)
+
+    def __getattr__(self, name: str) -> Any:
+        return Blank(vars(self)["_world"], name)
+
+    def using(self, **changes: Any) -> TaskStand:
+        """Return it with other fields, as ``Task.using`` does."""
+        copy = object.__new__(TaskStand)
+        vars(copy).update(vars(self))
+        vars(copy).update({name: value for name, value in changes.items() if value is not None})
+        return copy

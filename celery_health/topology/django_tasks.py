@@ -13,12 +13,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from types import CellType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 import celery
 
-from celery_health.topology.blank import Publication
+from celery_health.topology.blank import DjangoTask, Publication
 from celery_health.topology.ownership import Owner, Ownership
-from celery_health.topology.rehearsal import DjangoTask, rehearse
+from celery_health.topology.rehearsal import rehearse
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -69,12 +70,17 @@ def further_queues(carriers: Mapping[str, Carrier]) -> frozenset[str]:
     return frozenset(queue for carrier in carriers.values() for queue in carrier.further_queues)
 
 
+#: What was learnt stays known: the topology is read again each minute, and code does not change.
+_known: WeakKeyDictionary[Celery, dict[Any, dict[Any, Publication | None]]] = WeakKeyDictionary()
+
+
 class _Backend:
     """A backend of ``TASKS``, and what its code shows of the way that it sends."""
 
     def __init__(self, app: Celery, alias: str, cls: type, params: Mapping[str, Any]) -> None:
         self.alias, self.cls, self._app, self._params = alias, cls, app, params
-        self._ways: dict[tuple[Any, ...], Publication | None] = {}
+        known = _known.setdefault(app, {})
+        self._ways = known.setdefault((cls, alias, repr(params)), {})
         self._further: frozenset[str] | None = None
 
     def way(self, task: DjangoTask) -> Publication | None:
@@ -137,7 +143,10 @@ def _defined(framework: ModuleType, backends: Mapping[str, _Backend]) -> list[An
         return []
     found: dict[int, Any] = {}
     for module in list(sys.modules.values()):
-        for value in list(getattr(module, "__dict__", {}).values()):
+        if not isinstance(module, ModuleType):
+            continue
+        # Not vars(): a module that is imported at first use would be imported by it.
+        for value in list(object.__getattribute__(module, "__dict__").values()):
             # By type(), since a lazy object would evaluate itself for isinstance().
             if issubclass(type(value), base) and value.backend in backends:
                 found[id(value)] = value

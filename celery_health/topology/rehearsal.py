@@ -14,21 +14,23 @@ import inspect
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import chain, cycle, repeat
-from types import CellType, FunctionType, MethodType, ModuleType
+from enum import Enum
+from itertools import cycle, repeat
+from types import CellType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 import celery
 from django.conf import settings as django_settings
 
-from celery_health.topology.blank import Blank, Publication
+from celery_health.topology.blank import Blank, DjangoTask, Publication, TaskStand
 
 if TYPE_CHECKING:
     from celery import Celery
 
 #: Calls and questions that one rehearsal may take: more is a loop that waits for something real.
 _MOST_STEPS: Final = 5000
+#: A longer list or dict is a registry: it is blank, not copied for each task.
+_MOST_ITEMS: Final = 100
 _PLAIN: Final = (type(None), bool, int, float, str, bytes)
 #: What is left of a backend when its own code is taken away: nothing of that runs.
 _BASES: Final = frozenset(
@@ -46,16 +48,6 @@ _COMPUTING: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DjangoTask:
-    """What a backend may read of one of Django's tasks."""
-
-    module_path: str
-    queue_name: str
-    fields: Mapping[str, Any]
-    """The fields of its dataclass."""
-
-
 def rehearse(
     app: Celery, backend: type, alias: str, params: Mapping[str, Any], task: DjangoTask
 ) -> Publication | None:
@@ -64,7 +56,7 @@ def rehearse(
     for answers in (repeat(True), repeat(False), cycle((True, False)), cycle((False, True))):
         world = _World(app, backend, answers)
         with suppress(Exception):  # code that is told nonsense may raise anything; what it published counts
-            world.backend(alias, params).enqueue(_TaskStand(world, task), (), {})
+            world.backend(alias, params).enqueue(TaskStand(world, task), (), {})
         seen += world.published
     if not seen:
         return None
@@ -103,11 +95,12 @@ class _World:
     def backend(self, alias: str, params: Mapping[str, Any]) -> Any:
         """Return a stand-in for the backend, as its constructor leaves it."""
         stand = _Stand(self, self._backend)
-        options = dict(params.get("OPTIONS") or {})
+        seen = self.seen(dict(params))
         # As BaseTaskBackend does (django/tasks/backends/base.py).
-        vars(stand).update(alias=alias, options=options, queues=set(params.get("QUEUES", ["default"])))
+        queues = set(params.get("QUEUES", ["default"]))
+        vars(stand).update(alias=alias, options=seen.get("OPTIONS", {}), queues=queues)
         with suppress(Exception):  # what it has not set is a blank
-            stand.__init__(alias, dict(params))  # type: ignore[misc]
+            stand.__init__(alias, self.seen(dict(params)))  # type: ignore[misc]
         return stand
 
     # What code sees ------------------------------------------------------------------------------------
@@ -115,12 +108,17 @@ class _World:
     def seen(self, value: Any) -> Any:
         """Return what stands for `value`: itself, if it is plain; a copy of own code; else a blank."""
         kind = type(value)  # a lazy object would evaluate itself for isinstance()
-        if kind in _PLAIN or kind in (Blank, _Stand, _TaskStand):
+        if kind in _PLAIN or kind in (Blank, _Stand, TaskStand):
             return value
-        if kind in (list, tuple, set, frozenset) and all(type(one) in _PLAIN for one in value):
+        if issubclass(kind, Enum) and issubclass(kind, str | int):
+            return self.seen(value.value)
+        if kind in (list, tuple, dict, MappingProxyType) and len(value) <= _MOST_ITEMS:
+            # Copies: what stands in there may act, and what code puts there is not for the real one.
+            if kind in (dict, MappingProxyType):
+                return {name: self.seen(one) for name, one in value.items() if type(name) in _PLAIN}
+            return kind(self.seen(one) for one in value)
+        if kind in (set, frozenset) and all(type(one) in _PLAIN for one in value):
             return kind(value)
-        if kind is dict and all(type(one) in _PLAIN for one in chain(value, value.values())):
-            return dict(value)
         if kind is FunctionType and self.is_own(inspect.unwrap(value)):
             return self.copy(value)
         origin = self.app if value is celery.current_app else value  # whichever that is in this thread
@@ -136,6 +134,8 @@ class _World:
         if origin is django_settings:
             value = self.seen(getattr(origin, name, None)) if name.isupper() else None
             return None if type(value) is Blank else value
+        if issubclass(kind, Enum) and name in ("name", "value"):
+            return self.seen(getattr(origin, name))
         if issubclass(kind, celery.Celery) and name == "conf":
             return Blank(self, name, origin=origin.conf)
         if origin is self.app.conf and type(value := getattr(origin, name, None)) in _PLAIN:
@@ -191,7 +191,7 @@ class _World:
 
     def _is_instance(self, one: Any, kinds: Any) -> bool:
         kinds = kinds if isinstance(kinds, tuple) else (kinds,)
-        if isinstance(one, Blank | _Stand | _TaskStand) or any(isinstance(kind, Blank) for kind in kinds):
+        if isinstance(one, Blank | _Stand | TaskStand) or any(isinstance(kind, Blank) for kind in kinds):
             # Of what it is, a plain value says enough: it is no instance of a class that is not known.
             return False if type(one) in _PLAIN else self.answer()
         return isinstance(one, kinds)
@@ -278,29 +278,6 @@ def _bound(world: _World, mro: tuple[type, ...], stand: Any, name: str) -> Any:
             return MethodType(world.copy(found), stand) if is_own else Blank(world, name)
         return world.seen(found)
     return Blank(world, name)
-
-
-class _TaskStand:
-    """Stands for the task: what it says of itself is real, all else is blank."""
-
-    def __init__(self, world: _World, task: DjangoTask) -> None:
-        vars(self).update(_world=world, _task=task)
-        for name, value in task.fields.items():
-            vars(self)[name] = value if name == "run_after" else world.seen(value)
-        module, _, function = task.module_path.rpartition(".")
-        func = Blank(world, "func")
-        vars(func).update(__name__=function, __qualname__=function, __module__=module)
-        vars(self).update(queue_name=task.queue_name, module_path=task.module_path, name=function, func=func)
-
-    def __getattr__(self, name: str) -> Any:
-        return Blank(vars(self)["_world"], name)
-
-    def using(self, **changes: Any) -> _TaskStand:
-        """Return it with other fields, as ``Task.using`` does."""
-        copy = object.__new__(_TaskStand)
-        vars(copy).update(vars(self))
-        vars(copy).update({name: value for name, value in changes.items() if value is not None})
-        return copy
 
 
 def _package(module: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ def celery_name(path: str) -> str:
 class Base:
     # Django's own since 6.0; what these tests need of it is little.
     task_class = import_string("django.tasks.Task") if django.VERSION >= (6, 0) else None
+
+    options: dict[str, Any]
 
     def __init__(self, alias: str, params: Any) -> None:
         self.lane = params.get("OPTIONS", {}).get("LANE")
@@ -131,6 +134,31 @@ class BySetting(Base):
 
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
         return run_django_task.apply_async(args, queue=getattr(settings, "DJANGO_TASKS_QUEUE", "none"))
+
+
+class ByTable(Base):
+    """Choose by a table in OPTIONS, and send by the app that stands there."""
+
+    def __init__(self, alias: str, params: Any) -> None:
+        super().__init__(alias, params)
+        self.app = params["OPTIONS"]["APP"]
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        lane = self.options["LANES"][task.queue_name]
+        return self.app.send_task(task.module_path, args, queue=lane["queue"])
+
+
+class Lane(Enum):
+    """Members with queues."""
+
+    SLOW = "slow"
+
+
+class ByMember(Base):
+    """Choose by an enumeration."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return run_django_task.apply_async(args, queue=Lane.SLOW.value)
 
 
 class ByDeclaration(Base):

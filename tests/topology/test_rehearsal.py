@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from celery_health.topology.rehearsal import DjangoTask, rehearse
+from celery_health.topology.blank import DjangoTask
+from celery_health.topology.rehearsal import rehearse
 from tests.topology import backends
 
 MAIL = DjangoTask(
@@ -39,6 +40,7 @@ WAYS: list[tuple[type, str | None, dict[str, Any] | None]] = [
     (backends.OnCommitLambda, RUNNER, {"queue": "default"}),
     (backends.BySignature, "tasks:shop.tasks.mail", {"queue": "default"}),
     (backends.ByLane, RUNNER, {"queue": "slow"}),
+    (backends.ByMember, RUNNER, {"queue": "slow"}),
     (backends.BySetting, RUNNER, {"queue": "from-settings"}),
     (backends.ByDeclaration, RUNNER, {"queue": backends.VIDEO}),
     (backends.ByService, "shop.tasks.mail", {"queue": "default"}),
@@ -88,6 +90,17 @@ def test_rehearse__goes_by_options_and_conf(
     way = rehearse(app, backends.ByLane, "default", params, task)
 
     assert way is not None and way.options == options
+
+
+def test_rehearse__never_uses_what_the_options_hold(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+    monkeypatch.setattr(app, "send_task", lambda *args, **options: sent.append(args))
+    params = {"OPTIONS": {"APP": app, "LANES": {"default": {"queue": "slow"}}}}
+
+    way = rehearse(app, backends.ByTable, "default", params, MAIL)
+
+    assert way is not None and (way.name, way.options) == ("shop.tasks.mail", {"queue": "slow"})
+    assert sent == []
 
 
 @pytest.mark.parametrize("backend", [backends.NotByCelery, backends.ForEver])
