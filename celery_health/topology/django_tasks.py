@@ -142,7 +142,8 @@ def _defined(framework: ModuleType, backends: Mapping[str, _Backend]) -> list[An
     if not isinstance(base, type):
         return []
     found: dict[int, Any] = {}
-    for module in list(sys.modules.values()):
+    modules: list[Any] = list(sys.modules.values())  # whatever somebody put there
+    for module in modules:
         if not isinstance(module, ModuleType):
             continue
         # Not vars(): a module that is imported at first use would be imported by it.
