@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import FunctionType, ModuleType
+from functools import partial
+from types import FunctionType, MethodType, ModuleType
 from typing import Any, Final, Protocol
 
 import celery
@@ -15,6 +17,8 @@ from kombu import Queue
 _PUBLISHING: Final = frozenset({"send_task", "apply_async", "delay", "asend_task", "aapply_async", "adelay"})
 #: Methods that make a signature, or change its options.
 _SIGNING: Final = frozenset({"signature", "subtask", "s", "si", "set", "clone", "Signature"})
+#: Functions that give what a path leads to.
+_IMPORTING: Final = frozenset({"import_string", "import_module"})
 #: Options that say where a message goes.
 _DESTINATION: Final = ("queue", "exchange", "exchange_type", "routing_key")
 #: What a blank is as text; also a keyword that nobody can tell.
@@ -95,29 +99,39 @@ class Blank:
         self._world.step()
         if self._name in _PUBLISHING:
             self._publish(args, kwargs)
-        elif args and isinstance(args[0], Blank) and args[0]._name in _PUBLISHING:
-            args[0]._publish(args[1:], kwargs)  # partial(task.apply_async, ...)
+        elif args and type(args[0]) is Blank and args[0]._name in _PUBLISHING:
+            args[0]._publish(args[1:], kwargs)  # submit(task.apply_async, ...)
         elif self._name in _SIGNING:
-            name = args[0] if args and isinstance(args[0], str) and self._name != "s" else self._task_name()
-            options = {**self._options, **kwargs} if self._name not in ("s", "si") else self._options
-            return Blank(self._world, name or "", parent=self, options={**options, "task": name})
+            return self._signature(args, kwargs)
+        elif self._name in _IMPORTING and args and type(args[0]) is str:
+            return Blank(self._world, "", origin=_imported(args[0]))
+        elif self._name == "get" and args and type(args[0]) is str and self._parent is not None:
+            return self._parent[args[0]]
         elif issubclass(type(self._origin), type) and self._world.is_own(self._origin):
             return self._world.stand_for(self._origin, args, kwargs)
-        for given in args:  # on_commit(lambda: ...)
-            if isinstance(given, FunctionType) and not given.__code__.co_argcount:
-                given()
+        elif "commit" in self._name and args and type(args[0]) in (FunctionType, MethodType, partial):
+            args[0]()
         return Blank(self._world, "", parent=self, options=self._options)
+
+    def _signature(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Blank:
+        takes_options = self._name not in ("s", "si")
+        name = args[0] if takes_options and args and isinstance(args[0], str) else self._task_called()
+        options = {**self._options, **kwargs} if takes_options else self._options
+        return Blank(self._world, name or "", parent=self, options={**options, "task": name})
 
     def _publish(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         given = {**self._options, **(kwargs if "delay" not in self._name else {})}
-        name = self._parent._task_name() if self._parent is not None else None
         if "send_task" in self._name:
             name = args[0] if args else kwargs.get("name")
-        name = given.get("task", name) if "send_task" not in self._name else name
+        else:
+            name = given.get("task") or self._task_called()
+        is_known = isinstance(name, str) and UNKNOWN not in name
         options = None if UNKNOWN in given else _destination(given)
-        self._world.published.append(
-            Publication(name=name if isinstance(name, str) and UNKNOWN not in name else None, options=options)
-        )
+        self._world.published.append(Publication(name=name if is_known else None, options=options))
+
+    def _task_called(self) -> str | None:
+        """Return the name of the Celery task of which this is a method."""
+        return None if self._parent is None else self._parent._task_name()
 
     def _task_name(self) -> str | None:
         """Return the name of the Celery task that this stands for, if that can be known."""
@@ -203,6 +217,14 @@ def _destination(given: Mapping[str, Any]) -> dict[str, Any] | None:
         if value is not None:
             options[name] = value
     return options
+
+
+def _imported(path: str) -> Any:
+    """Return what a dotted path leads to, in what is imported already."""
+    if path in sys.modules:
+        return sys.modules[path]
+    module, _, name = path.rpartition(".")
+    return vars(sys.modules[module]).get(name) if module in sys.modules else None
 
 
 def _real(origin: Any) -> Any:

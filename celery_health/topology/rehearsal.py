@@ -15,8 +15,16 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from enum import Enum
+from functools import partial
 from itertools import cycle, repeat
-from types import CellType, FunctionType, MappingProxyType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    FunctionType,
+    MappingProxyType,
+    MethodType,
+    ModuleType,
+)
 from typing import TYPE_CHECKING, Any, Final
 
 import celery
@@ -121,8 +129,11 @@ class _World:
             return kind(value)
         if kind is FunctionType and self.is_own(inspect.unwrap(value)):
             return self.copy(value)
+        if value is partial:  # it only holds what it is given
+            return value
         origin = self.app if value is celery.current_app else value  # whichever that is in this thread
-        return Blank(self, value.__name__ if issubclass(kind, type) else "", origin=origin)
+        has_name = issubclass(kind, type) or kind in (FunctionType, MethodType, BuiltinFunctionType)
+        return Blank(self, value.__name__ if has_name else "", origin=origin)
 
     def attribute(self, origin: Any, name: str) -> Any:
         """Return what stands for an attribute of something real, if reading it is known to do nothing."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import django
 import redis
-from celery import Celery, current_app
+from celery import Celery, current_app, signature
 from django.conf import settings
 from django.db import transaction
 from django.utils.module_loading import import_string
@@ -112,6 +112,49 @@ class OnCommitLambda(Base):
 
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
         transaction.on_commit(lambda: run_django_task.apply_async(args, kwargs, queue=task.queue_name))
+
+
+class OnCommitMethod(Base):
+    """The same, by a method of its own."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        transaction.on_commit(partial(self._send, task, args), using="default")
+
+    def _send(self, task: Any, args: Any) -> None:
+        run_django_task.apply_async(args, queue=task.queue_name)
+
+
+class ByPath(Base):
+    """Have the runner named in OPTIONS, or take it from the app's tasks."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        runner = import_string("tests.topology.backends.run_django_task")
+        return runner.si(task.module_path).set(queue=task.queue_name).apply_async()
+
+
+class ByTasks(Base):
+    """Take the runner from the app's tasks."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        runner = current_app.tasks.get("tests.topology.backends.run_django_task")
+        return runner.apply_async(args, queue=task.queue_name)
+
+
+class ByFunction(Base):
+    """Send by a function of Celery's."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return signature(task.module_path, args, queue=task.queue_name).apply_async()
+
+
+RUNNERS = {"default": run_django_task}
+
+
+class ByQueuesRunner(Base):
+    """Have a runner for each queue."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return RUNNERS[task.queue_name].apply_async(args, queue=f"{task.queue_name}-tasks")
 
 
 class BySignature(Base):

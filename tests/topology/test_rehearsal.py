@@ -38,6 +38,11 @@ WAYS: list[tuple[type, str | None, dict[str, Any] | None]] = [
     # The task's own wrapper: which that is, links say.
     (backends.OnCommit, None, {"queue": "default"}),
     (backends.OnCommitLambda, RUNNER, {"queue": "default"}),
+    (backends.OnCommitMethod, RUNNER, {"queue": "default"}),
+    (backends.ByPath, RUNNER, {"queue": "default"}),
+    (backends.ByTasks, RUNNER, {"queue": "default"}),
+    (backends.ByFunction, "shop.tasks.mail", {"queue": "default"}),
+    (backends.ByQueuesRunner, RUNNER, {"queue": "default-tasks"}),
     (backends.BySignature, "tasks:shop.tasks.mail", {"queue": "default"}),
     (backends.ByLane, RUNNER, {"queue": "slow"}),
     (backends.ByMember, RUNNER, {"queue": "slow"}),
