@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 import celery
+from celery.local import Proxy
 
 from celery_health.topology.blank import DjangoTask, Publication
 from celery_health.topology.ownership import Owner, Ownership
@@ -99,13 +100,18 @@ class _Backend:
             self._further = frozenset(queue for queue in queues if isinstance(queue, str))
         return self._further
 
-    def mentions_celery(self) -> bool:
-        """Say whether something in its module, or in its methods, is called by Celery's name."""
+    def mentioned(self) -> tuple[set[str], bool]:
+        """Return the Celery tasks that its methods name, and whether something is called by Celery's name."""
         words = set(vars(sys.modules.get(self.cls.__module__, sys)))
+        tasks: set[str] = set()
         for method in vars(self.cls).values():
             if isinstance(method, FunctionType):
-                words.update(method.__code__.co_names)
-        return any("celery" in word.lower() for word in words)
+                code = method.__code__
+                words.update(code.co_names)
+                values = (*code.co_consts, *(method.__globals__.get(name) for name in code.co_names))
+                names = (value if type(value) is str else _name_of(value) for value in values)
+                tasks.update(name for name in names if name in self._app.tasks)
+        return tasks, any("celery" in word.lower() for word in words)
 
 
 def _backends(app: Celery, framework: ModuleType) -> dict[str, _Backend]:
@@ -167,8 +173,9 @@ def _carriers(
         )
         linked, way = links.get(id(task.func), []), backend.way(seen)
         if way is None:
-            if backend.mentions_celery():
-                yield from ((name, Carrier(owner=owner)) for name in linked)
+            mentioned, is_of_celery = backend.mentioned()
+            unknown = mentioned.union(linked if mentioned or is_of_celery else ())
+            yield from ((name, Carrier(owner=owner)) for name in unknown)
             continue
         names = [way.name] if way.name is not None and way.name in app.tasks else linked
         sent.update(names)
@@ -251,6 +258,14 @@ def _wrapped(thing: Any, depth: int) -> Iterator[int]:
             inner = getattr(held, "func", None) if hasattr(type(held), "module_path") else held
             if isinstance(inner, FunctionType):
                 yield from _wrapped(inner, depth - 1)
+
+
+def _name_of(value: Any) -> str | None:
+    """Return the name of a Celery task; None of everything else."""
+    # By type(), since other lazy objects would evaluate themselves.
+    if issubclass(type(value), Proxy) and not isinstance(value, ModuleType):
+        value = value._get_current_object()
+    return str(value.name) if issubclass(type(value), celery.Task) else None
 
 
 def _content(cell: CellType) -> Any:

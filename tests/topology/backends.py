@@ -10,6 +10,7 @@ from typing import Any
 
 import django
 import redis
+from asgiref.sync import async_to_sync
 from celery import Celery, current_app, signature
 from django.conf import settings
 from django.db import transaction
@@ -263,6 +264,16 @@ class NotByCelery(Base):
 
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
         return redis.Redis().lpush(task.queue_name, task.module_path)
+
+
+class ByCoroutine(Base):
+    """Send in a coroutine."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return async_to_sync(self.aenqueue)(task, args, kwargs)
+
+    async def aenqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return run_django_task.apply_async(args, queue=task.queue_name)
 
 
 class ForEver(Base):

@@ -121,7 +121,7 @@ def test_carriers__a_closure_shows_what_a_wrapper_wraps(
     assert carrying(app)["whatever"].expected == ({"queue": "default"},)
 
 
-@pytest.mark.parametrize("backend", ["ByChance", "ByLookup", "ByForeignOptions"])
+@pytest.mark.parametrize("backend", ["ByChance", "ByLookup", "ByForeignOptions", "ByCoroutine"])
 def test_carriers__expect_nothing_where_nobody_can_know(
     app: Celery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
