@@ -182,6 +182,26 @@ def an_entry_has_a_hard_limit_below_the_soft_one_of_the_app(p: Project) -> None:
     p.beat("shop.render", "render", options={"time_limit": 30})
 
 
+@broken("W222:setting:task_time_limit", fix="Run these tasks on a worker with --pool prefork")
+def a_worker_of_threads_keeps_no_time_limit(p: Project) -> None:
+    p.tasks("shop.fetch", "shop.clean")
+    p.worker(pool="threads")
+
+
+@broken("W222:setting:task_soft_time_limit", fix="Set a hard limit besides, which gevent keeps")
+def gevent_keeps_no_soft_limit(p: Project) -> None:
+    p.tasks("shop.fetch", "shop.clean")
+    p.conf(task_time_limit=None, task_soft_time_limit=60)
+    p.worker(pool="gevent")
+
+
+@broken("W222:setting:worker_max_tasks_per_child", fix="Run workers with --pool prefork, or leave it out.")
+def eventlet_has_no_processes_to_replace(p: Project) -> None:
+    p.tasks("shop.fetch")
+    p.conf(task_time_limit=None, worker_max_tasks_per_child=100)
+    p.worker(pool="eventlet")
+
+
 # Celery 6 ----------------------------------------------------------------------------------------------
 
 

@@ -86,11 +86,27 @@ def what_belongs_to_a_call_stands_in_a_route_that_wins_nothing(p: Project) -> No
     p.conf(task_routes={"warehouse.*": {"queue": "warehouse", "expires": 60}})
 
 
-@sound("soft-limit-unreached")
-def limits_that_no_pool_keeps(p: Project) -> None:
+@sound("soft-limit-unreached", "limits-unkept")
+def limits_that_a_solo_worker_has_no_use_for(p: Project) -> None:
     p.tasks("shop.clean")
-    p.conf(task_soft_time_limit=60)
-    p.worker(pool="threads")
+    p.conf(task_soft_time_limit=60, worker_max_tasks_per_child=100)
+    p.worker(pool="solo")
+
+
+@sound("limits-unkept")
+def a_worker_of_threads_for_tasks_without_limits(p: Project) -> None:
+    p.tasks("shop.render", time_limit=600)
+    p.tasks("shop.fetch")
+    p.conf(task_time_limit=None, task_routes={"shop.fetch": {"queue": "io"}}, worker_max_tasks_per_child=100)
+    p.worker("w1@host")
+    p.worker("w2@host", queues=["io"], pool="threads")
+
+
+@sound("limits-unkept")
+def gevent_keeps_the_hard_limit(p: Project) -> None:
+    p.tasks("shop.fetch")
+    p.conf(task_soft_time_limit=50)
+    p.worker(pool="gevent")
 
 
 # Celery 6 ----------------------------------------------------------------------------------------------

@@ -218,7 +218,12 @@ def rename(project: Project, names: list[tuple[str, str]]) -> None:
 
 @pytest.mark.parametrize(
     "case",
-    [case for case in BROKEN if case.build.__module__ == broken_options.__name__],
+    [
+        case
+        for case in BROKEN
+        # W222 is put right on a worker's command line, by another pool.
+        if case.build.__module__ == broken_options.__name__ and "W222" not in case.finds[0]
+    ],
     ids=lambda case: case.name,
 )
 def test_fix__leaves_nothing_to_say(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from celery_health.doctor.rules.dead_letters_full import DeadLettersFull
 from celery_health.doctor.rules.delivery_ack_timeout import DeliveryAckTimeout
 from celery_health.doctor.rules.destination_ignored import DestinationIgnored
 from celery_health.doctor.rules.exchange_undeclared import ExchangeUndeclared
+from celery_health.doctor.rules.limits_unkept import LimitsUnkept
 from celery_health.doctor.rules.lost_with_worker import LostWithWorker
 from celery_health.doctor.rules.message_duplicated import MessageDuplicated
 from celery_health.doctor.rules.message_unbound import MessageUnbound
@@ -120,6 +121,7 @@ _RULES: Final[Sequence[Rule]] = (
     BeatsDoubled(),
     WorkersDoubled(),
     SoftLimitUnreached(),
+    LimitsUnkept(),
     # Hints.
     RouteMatchesNothing(),
     QueueUndeclared(),
