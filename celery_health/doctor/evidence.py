@@ -88,8 +88,9 @@ class Evidence:
 
     @property
     def own_queues(self) -> frozenset[str]:
-        """Return the queues where tasks go that expect a consumer: those of the project's workers."""
-        tasks = (task for task in self.tasks.values() if task.expects_consumer)
+        """Return the queues of the project's workers: where tasks go that expect a consumer, else any own."""
+        expecting = [task for task in self.tasks.values() if task.expects_consumer]
+        tasks = expecting or list(self.own_tasks)
         return frozenset(queue for task in tasks if task.destination for queue in task.destination.queues)
 
     def sent_to(self) -> dict[str, tuple[str, ...]]:

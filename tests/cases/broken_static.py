@@ -510,6 +510,13 @@ def a_setting_acknowledges_the_tasks_of_installed_apps_late(p: Project) -> None:
     p.installed("acme_orders")
 
 
+@broken("W102:route:toolbox.task.send", fix="Write 'toolbox.tasks.send'.")
+def a_route_means_a_task_of_a_library_that_is_scheduled(p: Project) -> None:
+    p.conf(task_routes={"toolbox.task.send": {"queue": "tools"}})
+    p.distribution("toolbox", tasks="from celery import shared_task\n\n@shared_task\ndef send(): ...\n")
+    p.beat("toolbox.tasks.send")
+
+
 @broken("I304:setting:task_time_limit", fix="task_time_limit = 600")
 def nothing_has_a_time_limit(p: Project) -> None:
     p.tasks("shop.render")

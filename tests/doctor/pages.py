@@ -97,6 +97,7 @@ def main() -> None:
     """Write the pages."""
     import django
 
+    sys.path.append(str(FOLDER.parents[1] / "example_project"))  # as pytest does
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.project.settings")
     django.setup()
     from tests.cases import broken_live, broken_options, broken_static  # noqa: F401 - they fill the list

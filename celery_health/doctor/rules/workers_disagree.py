@@ -4,7 +4,8 @@ Whichever of those messages it takes, it discards. It happens during deploys, an
 of one. Workers of [another project](#queue-shared) are not spoken of here.
 
 Every own task is sent, by the app's real router, to some queues; each live worker that consumes one of them
-must register it, one without celery_health or with another APP_ID too. A task that no consumer of its queue
+must register it, one without celery_health or with another APP_ID too. Workers that skip Django's checks
+(``CELERY_SKIP_CHECKS``) lack what only the project's views import. A task that no consumer of its queue
 registers, but workers of other queues do, is left alone: it may be sent with ``queue=``.
 """
 
@@ -17,6 +18,7 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import LIVE, Rule
 from celery_health.doctor.rules.queue_shared import lacked, shared_queues
+from celery_health.doctor.rules.tasks_unimported import how_to_import
 from celery_health.doctor.wording import listed
 from celery_health.records import SharedQueue, Sharer
 
@@ -99,6 +101,7 @@ class WorkersDisagree(Rule):
             "would "
             "discard them.",
             evidence={"tasks": tasks, "workers": workers},
-            fix=f"Restart {listed(workers)} with the code that this process has.",
+            fix=f"Restart {listed(workers)} with the code that this process has. If they have it, "
+            f"have them import it: {how_to_import(evidence, evidence.tasks[tasks[0]].module)}.",
             proven_live=True,
         )

@@ -22,6 +22,7 @@ from celery_health.topology import (
     Ownership,
     Resolver,
     carriers,
+    configured_schedule,
     is_own_path,
 )
 
@@ -53,6 +54,7 @@ def task_facts(app: Celery, resolver: Resolver | None, ownership: Ownership) -> 
     )
     expectations = None if resolver is None else Expectations(app, resolver)
     carrying = carriers(app, ownership)
+    scheduled = {entry.get("task") for entry in configured_schedule(app).values()}
     found = {}
     for name, owner in ownership.of_tasks(app).items():
         task = app.tasks[name]
@@ -63,7 +65,8 @@ def task_facts(app: Celery, resolver: Resolver | None, ownership: Ownership) -> 
         else:
             owner, expects = carrier.owner, bool(carrier.expected)
             sent = _carried(resolver, name, carrier)
-        if owner is Owner.OTHER:
+        is_used = carrier is None and (expects or name in scheduled) and not name.startswith("celery.")
+        if owner is Owner.OTHER and not is_used:
             found[name] = _others(name, task, sent, expects=expects)
         else:
             found[name] = _facts(app, name, task, sent, defaults, expects=expects)
