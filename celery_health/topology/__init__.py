@@ -15,6 +15,7 @@ from celery_health.topology.ownership import (
     root_package,
 )
 from celery_health.topology.reading import TopologyCache, read_topology
+from celery_health.topology.receivers import import_as_receivers_do
 from celery_health.topology.routing import Resolver, bindings_of
 from celery_health.topology.schedule import configured_schedule, entry_fields, entry_options
 
@@ -34,6 +35,7 @@ __all__ = [
     "entry_fields",
     "entry_options",
     "import_as_checks_do",
+    "import_as_receivers_do",
     "import_tasks",
     "is_library",
     "is_own_path",

@@ -502,7 +502,7 @@ def late_acknowledgement_alone_does_not_survive_a_killed_process(p: Project) -> 
 
 @broken(
     "I303:setting:task_reject_on_worker_lost",
-    fix="task_annotations = {'acme_orders.tasks.send': {'reject_on_worker_lost': True}}",
+    fix="app.conf.task_annotations = {'acme_orders.tasks.send': {'reject_on_worker_lost': True}}",
 )
 def a_setting_acknowledges_the_tasks_of_installed_apps_late(p: Project) -> None:
     p.conf(task_acks_late=True)

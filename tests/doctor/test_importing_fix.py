@@ -48,4 +48,4 @@ def test_how_to_import__a_line_and_a_setting_do_it(app: Any, module: str) -> Non
     import_tasks(app)
 
     assert {module, "had_by_fix"} <= sys.modules.keys()
-    assert fix.endswith(f"or add '{module}' to CELERY_IMPORTS")
+    assert fix.endswith(f"or add '{module}' to app.conf.imports")

@@ -100,6 +100,22 @@ class Back(AppConfig):
 """
 
 
+RECEIVER = """
+from celery.signals import worker_init
+
+@worker_init.connect
+def load(**kwargs):
+    from back import counting
+"""
+
+
+def test_worker_imports__what_a_receiver_imports_is_known(shop: Shop) -> None:
+    """Workers alone send the signal: it is seen in the receiver's code, which is not called."""
+    with_back(shop, views=f"{RECEIVER}\ndef stock(request): ...\n")
+
+    assert shop.doctor("--static").found == []
+
+
 def test_worker_imports__results_that_views_read_are_seen(shop: Shop) -> None:
     with_back(
         shop,

@@ -14,6 +14,7 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.spelling import annotations_added
 from celery_health.doctor.wording import listed
 
 
@@ -37,7 +38,8 @@ class LostWithWorker(Rule):
             installed = next((task.name for task in tasks if not task.is_editable), None)
             fix = "reject_on_worker_lost=True on those that may run twice"
             if installed is not None:
-                fix += f", or task_annotations = {{'{installed}': {{'reject_on_worker_lost': True}}}}"
+                line = annotations_added(evidence, {installed: {"reject_on_worker_lost": True}})
+                fix += f", or {line}"
             yield self.finding(
                 Kind.SETTING,
                 "task_reject_on_worker_lost",

@@ -18,6 +18,7 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.spelling import setting_name
 from celery_health.doctor.wording import listed
 
 
@@ -57,5 +58,5 @@ def how_to_import(evidence: Evidence, module: str) -> str:
         line = f"app.autodiscover_tasks(['{package}'])"
     else:
         line = f"app.autodiscover_tasks(['{package}'], related_name='{last}')"
-    setting = f"{evidence.django.namespace or 'CELERY'}_IMPORTS"
+    setting = setting_name(evidence, "imports")
     return f"{line} in the module that makes the Celery app, or add '{module}' to {setting}"

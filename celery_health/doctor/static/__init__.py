@@ -27,6 +27,7 @@ from celery_health.topology import (
     Ownership,
     Resolver,
     import_as_checks_do,
+    import_as_receivers_do,
     import_tasks,
     is_library,
     is_own_path,
@@ -42,7 +43,7 @@ def gather_static(app: Celery, settings: Settings, *, source: Any = None) -> Evi
     """Return what can be known of `app` without asking anybody.
 
     Where a task seems to be missing, the project's other system checks are run, as a worker's start runs
-    them: they may import it.
+    them, and what receivers of a worker's signals import is imported: either may bring it.
 
     `source` has the project's settings as attributes; None for Django's own.
 
@@ -59,6 +60,7 @@ def gather_static(app: Celery, settings: Settings, *, source: Any = None) -> Evi
         ) from error
     if is_something_missing(app):
         import_as_checks_do()
+        import_as_receivers_do()
     resolver, routes_error = _resolver(app)
     ownership = ownership_of(app)
     tasks = task_facts(app, resolver, ownership)
