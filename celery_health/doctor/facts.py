@@ -47,6 +47,8 @@ class TaskFacts:
     """Why each call of it raises."""
     expires_seconds: float | None = None
     """How long its messages are good for, by its own word."""
+    rate_limit_per_second: float | None = None
+    """How many of it one worker starts; None without a limit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

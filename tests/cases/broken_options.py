@@ -182,6 +182,23 @@ def an_entry_has_a_hard_limit_below_the_soft_one_of_the_app(p: Project) -> None:
     p.beat("shop.render", "render", options={"time_limit": 30})
 
 
+@broken(
+    "W205:beat_entry:ping", fix="Run it every 1800 s, raise the task's rate_limit, or give it 'expires': 300"
+)
+def an_entry_comes_more_often_than_its_rate_limit(p: Project) -> None:
+    p.tasks("shop.ping", rate_limit="1/h")
+    p.beat("shop.ping", "ping", 300)
+    p.worker("w1@host")
+    p.worker("w2@host")
+
+
+@broken("W215:queue:celery", fix="Give what is urgent a queue of its own")
+def priorities_on_a_transport_without_any(p: Project) -> None:
+    p.broker("sqs://broker.invalid")
+    p.tasks("shop.mail", "shop.alert")
+    p.conf(task_routes={"shop.alert": {"queue": "celery", "priority": 9}})
+
+
 @broken("W222:setting:task_time_limit", fix="Run these tasks on a worker with --pool prefork")
 def a_worker_of_threads_keeps_no_time_limit(p: Project) -> None:
     p.tasks("shop.fetch", "shop.clean")

@@ -414,6 +414,8 @@ def the_app_reads_another_module_than_djangos_settings(p: Project) -> None:
 # Celery 5.5 and 5.6 would not read BROKER_URL under a namespace.
 @broken(
     "W116:setting:CELERY_BEAT_SCHEDULE",
+    "I319:setting:BROKER_TRANSPORT_OPTIONS",
+    "I319:setting:broker_connection_retry_on_startup",
     fix="Rename it to CELERYBEAT_SCHEDULE: with a namespace, Celery would read",
 )
 def a_new_name_stands_among_old_ones(p: Project) -> None:
@@ -423,6 +425,8 @@ def a_new_name_stands_among_old_ones(p: Project) -> None:
 
 @broken(
     "W116:setting:CELERY_BEAT_SCHEDULE",
+    "I319:setting:CELERYD_TASK_TIME_LIMIT",
+    "I319:setting:broker_connection_retry_on_startup",
     fix=f"{NAMESPACE}, and rename CELERYD_TASK_TIME_LIMIT to CELERY_TASK_TIME_LIMIT, which",
 )
 def an_old_name_stands_among_new_ones(p: Project) -> None:

@@ -109,6 +109,22 @@ def gevent_keeps_the_hard_limit(p: Project) -> None:
     p.worker(pool="gevent")
 
 
+@sound("schedule-too-fast")
+def rate_limits_that_enough_workers_keep(p: Project) -> None:
+    p.tasks("shop.ping", "shop.poll", rate_limit="1/h")
+    p.beat("shop.ping", "ping", 1800)
+    p.beat("shop.poll", "poll", 60, options={"expires": 60})
+    p.worker("w1@host")
+    p.worker("w2@host")
+
+
+@sound("priority-ignored")
+def one_priority_on_a_transport_without_any(p: Project) -> None:
+    p.broker("sqs://broker.invalid")
+    p.tasks("shop.mail", "shop.alert")
+    p.conf(task_default_priority=5)
+
+
 # Celery 6 ----------------------------------------------------------------------------------------------
 
 

@@ -29,6 +29,7 @@ FOR_PEOPLE: Final = {
     "W116": "a value, which is not shown",
     "W117": "which serializer is meant, or installed",
     "W210": "which backend there is",
+    "W222": "which pool a worker is to have",
     "I303": "which tasks may run twice",
     "I308": "which backend there is",
     "I315": "which code is meant",
@@ -95,11 +96,14 @@ def test_fix__puts_right_what_was_found_and_changes_nothing_else(
         case.build(project)
         form(project)
         report = project.report()
-        if form is not in_code and report.findings == ():
+        told = {finding.code for finding in report.findings}
+        if form is not in_code and (not told or told == {"I319"} and "W202:setting:timezone" in case.finds):
             assert {find.partition(":")[0] for find in case.finds} <= {"W116", "W202"}
             pytest.skip("Settings of Django's that Celery reads say it already.")
         assert found(report) >= set(case.finds)
         finding, options = report.findings[index], dict(effective(project))
+        # Under new names these may come to count.
+        ignored = {setting.key for setting in project.evidence().django.ignored}
         if not paste(project, finding):
             assert finding.subject.kind is not Kind.SETTING or finding.code in FOR_PEOPLE, finding.fix
             pytest.skip("Its fix is for people: nothing to paste.")
@@ -109,4 +113,5 @@ def test_fix__puts_right_what_was_found_and_changes_nothing_else(
     assert name(finding) not in found(after), finding.fix
     assert found(after) <= found(report), finding.fix
     said = f"{finding.fix} {finding.message} {finding.evidence}".lower()
+    changed = [option for option in changed if option not in ignored]
     assert [o for o in changed if o not in said and str(_TO_OLD[o]).lower() not in said] == []

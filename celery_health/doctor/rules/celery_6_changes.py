@@ -92,8 +92,8 @@ class Celery6Changes(Rule):
                 f"With Celery 6, a worker that loses its connection to the broker will cancel what it "
                 f"acknowledges late, {listed(late)}: {option} is not set.",
                 evidence={"tasks": late},
-                fix=f"{assigned(evidence, option, False)} to have them run on as today, or True: the broker "
-                "hands them out again in any case.",
+                fix=f"{assigned(evidence, option, False)}, or True to have them cancelled: the broker hands "
+                "them out again in any case.",
             )
 
     def _old_names(self, evidence: Evidence) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
+from celery.utils.time import rate
 from dateutil.parser import isoparse  # type: ignore[import-untyped]
 from kombu import Exchange, Queue
 
@@ -36,6 +37,14 @@ def sending_attributes(task: Any, default_priority: object) -> dict[str, Any]:
     if found.get("priority") == default_priority:
         found.pop("priority", None)  # Celery gives the app's to those without
     return found
+
+
+def rate_limit(task: Any) -> float | None:
+    """Return how many of `task` one worker starts in a second; None without a limit, or where it is none."""
+    try:
+        return float(rate(task.rate_limit)) or None
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def task_error(task: Any) -> str | None:

@@ -10,7 +10,7 @@ from celery import Task as CeleryTask
 from kombu import Queue
 
 from celery_health.doctor.facts import TaskFacts
-from celery_health.doctor.static.options import plain, sending_attributes, task_error
+from celery_health.doctor.static.options import plain, rate_limit, sending_attributes, task_error
 from celery_health.doctor.static.queues import queue_facts
 from celery_health.monitoring import options_of
 from celery_health.text.masking import describe_error
@@ -39,6 +39,7 @@ class _Defaults(NamedTuple):
     hard: Any
     soft: Any
     priority: Any
+    is_rate_off: bool
     resolver: Resolver | None
 
 
@@ -50,6 +51,7 @@ def task_facts(app: Celery, resolver: Resolver | None, ownership: Ownership) -> 
         hard=conf.task_time_limit,
         soft=conf.task_soft_time_limit,
         priority=conf.task_default_priority,
+        is_rate_off=bool(conf.worker_disable_rate_limits),
         resolver=resolver,
     )
     expectations = None if resolver is None else Expectations(app, resolver)
@@ -138,6 +140,7 @@ def _facts(
         route=_route(defaults.resolver, name) if sending else {},
         call_error=task_error(task),
         expires_seconds=_seconds(task.expires),
+        rate_limit_per_second=None if defaults.is_rate_off else rate_limit(task),
     )
 
 
