@@ -17,6 +17,7 @@ from celery_health.doctor.facts import (
     TaskFacts,
 )
 from celery_health.doctor.live import LiveEvidence
+from celery_health.doctor.results import ResultFacts
 from celery_health.records import Worker, WorkerState
 from celery_health.topology import Binding
 
@@ -55,6 +56,7 @@ class Evidence:
     conf: ConfFacts = field(default_factory=ConfFacts)
     django: DjangoFacts = field(default_factory=DjangoFacts)
     code: CodeFacts = field(default_factory=CodeFacts)
+    results: ResultFacts = field(default_factory=ResultFacts)
     live: LiveEvidence | None = None
     """None: static knowledge only."""
 

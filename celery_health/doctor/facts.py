@@ -33,6 +33,8 @@ class TaskFacts:
     """The hard limit, its own or the app's; None without one."""
     soft_time_limit_seconds: float | None = None
     ignores_result: bool = False
+    keeps_errors: bool = False
+    """Of a task that ignores its result, errors are kept all the same."""
     longest_retry_seconds: float | None = None
     """The longest wait before a retry that its options ask for; None when it may retry by nothing of them."""
     expected_seconds: float | None = None

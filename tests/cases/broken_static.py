@@ -643,5 +643,29 @@ def results_are_read_and_nowhere_kept(p: Project) -> None:
     p.conf(imports=["quay.tasks"])
 
 
+@broken(
+    "W223:setting:result_backend", fix="Set app.conf.result_backend to a backend that all processes share"
+)
+def a_view_reads_a_result_and_nothing_keeps_it(p: Project) -> None:
+    p.package(
+        "pier",
+        tasks="from celery import shared_task\n@shared_task\ndef load(): ...",
+        views="from pier.tasks import load\ndef view(request):\n    return load.delay().get(timeout=3)",
+    )
+    p.app.set_current()
+    p.conf(imports=["pier.tasks", "pier.views"])
+
+
+@broken("W223:task:jetty.tasks.load", fix="{'jetty.tasks.load': {'ignore_result': False}}")
+def a_view_reads_a_result_that_its_task_ignores(p: Project) -> None:
+    p.package(
+        "jetty",
+        tasks="from celery import shared_task\n@shared_task(ignore_result=True)\ndef load(): ...",
+        views="from jetty.tasks import load\ndef view(id):\n    return load.AsyncResult(id).status",
+    )
+    p.app.set_current()
+    p.conf(imports=["jetty.tasks", "jetty.views"], result_backend="redis://broker.invalid/1")
+
+
 def import_package(name: str) -> None:
     __import__(name)

@@ -507,6 +507,10 @@ def a_queue_with_a_consumer_timeout_of_its_own(p: Project) -> None:
 
 @sound("results-kept-forever")
 def results_in_a_database_are_kept_for_the_record(p: Project) -> None:
+    from django.apps import apps
+
+    # A double: django-celery-results is not installed where this runs.
+    p.monkeypatch.setattr(apps, "is_installed", lambda name: name == "django_celery_results")
     p.tasks("shop.clean")
     p.conf(result_backend="django-db", result_expires=None)
 
@@ -616,3 +620,29 @@ def a_base_class_and_a_request_of_ones_own(p: Project) -> None:
         def on_failure(self, *args: Any, **kwargs: Any) -> None: ...
 
     p.tasks("shop.clean", base=Base)
+
+
+@sound("results-unkept")
+def results_are_read_where_they_are_kept_and_ignored_where_not(p: Project) -> None:
+    p.package(
+        "berth",
+        tasks="""
+            from celery import shared_task
+
+            @shared_task
+            def load(): ...
+
+            @shared_task(ignore_result=True)
+            def log(): ...
+        """,
+        views="""
+            from celery.result import AsyncResult
+            from berth.tasks import load, log
+
+            def view(request, id):
+                log.delay()
+                return load.delay().get(), AsyncResult(id).status, log.apply_async(ignore_result=False).get()
+        """,
+    )
+    p.app.set_current()
+    p.conf(imports=["berth.tasks", "berth.views"], result_backend="redis://broker.invalid/1")

@@ -46,6 +46,7 @@ from celery_health.doctor.rules.redis_evicts import RedisEvicts
 from celery_health.doctor.rules.reply_queues_leaked import ReplyQueuesLeaked
 from celery_health.doctor.rules.results_evicted import ResultsEvicted
 from celery_health.doctor.rules.results_kept_forever import ResultsKeptForever
+from celery_health.doctor.rules.results_unkept import ResultsUnkept
 from celery_health.doctor.rules.results_unreadable import ResultsUnreadable
 from celery_health.doctor.rules.route_matches_nothing import RouteMatchesNothing
 from celery_health.doctor.rules.route_misspelt import RouteMisspelt
@@ -122,6 +123,7 @@ _RULES: Final[Sequence[Rule]] = (
     WorkersDoubled(),
     SoftLimitUnreached(),
     LimitsUnkept(),
+    ResultsUnkept(),
     # Hints.
     RouteMatchesNothing(),
     QueueUndeclared(),

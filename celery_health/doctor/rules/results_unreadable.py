@@ -1,7 +1,8 @@
 """Results are asked for, and there is no result backend.
 
 A module of the project imports ``AsyncResult``, and ``result_backend`` is not set: reading a state or a
-result raises. Some import it for annotations alone: a hint.
+result raises. Some import it for annotations alone: a hint. Of modules that are seen to read one, another
+rule is certain (``results-unkept``).
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ class ResultsUnreadable(Rule):
 
     def find(self, evidence: Evidence) -> Iterable[Finding]:
         """Yield one finding at most."""
-        users = evidence.code.uses_async_result
+        certain = {read.place.partition(":")[0] for read in evidence.results.reads}
+        users = [name for name in evidence.code.uses_async_result if name not in certain]
         if users and evidence.conf.result_backend is None:
             yield self.finding(
                 Kind.SETTING,

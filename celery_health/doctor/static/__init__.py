@@ -19,6 +19,7 @@ from celery_health.doctor.static.entries import configured_entries
 from celery_health.doctor.static.modules import code_facts, is_something_missing
 from celery_health.doctor.static.names import django_facts
 from celery_health.doctor.static.queues import declared_queues
+from celery_health.doctor.static.results import result_facts
 from celery_health.doctor.static.routes import ignored_routes, route_facts
 from celery_health.doctor.static.tasks import task_facts
 from celery_health.exceptions import ConfigurationError
@@ -88,6 +89,7 @@ def gather_static(app: Celery, settings: Settings, *, source: Any = None) -> Evi
         conf=conf_facts(app, django.time_zone),
         django=django,
         code=code_facts(app, ownership, own_packages, unknown),
+        results=result_facts(app, tasks, own_packages),
     )
 
 

@@ -133,6 +133,7 @@ def _facts(
         time_limit_seconds=_seconds(task.time_limit or defaults.hard),
         soft_time_limit_seconds=_seconds(task.soft_time_limit or defaults.soft),
         ignores_result=bool(task.ignore_result),
+        keeps_errors=bool(task.store_errors_even_if_ignored),
         longest_retry_seconds=_longest_retry(task),
         expected_seconds=None if options is None else options.expected_seconds,
         queue_declaration=queue_facts(app, queue, f"task {name!r}") if isinstance(queue, Queue) else None,

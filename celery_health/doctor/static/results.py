@@ -1,0 +1,187 @@
+"""Where own code reads the results of tasks, and whether anything keeps them for it.
+
+Read off the source of modules that are imported already; only where something is amiss with the backend, or a
+task ignores its result, so that it costs nothing elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from importlib.util import find_spec, resolve_name
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+import celery
+from celery.local import Proxy
+from celery.result import ResultBase
+from django.apps import apps
+from django.conf import settings as django_settings
+
+from celery_health.doctor.facts import TaskFacts
+from celery_health.doctor.results import BackendFault, ResultFacts, ResultRead
+from celery_health.doctor.static.result_source import WrittenRead, reads_in
+from celery_health.topology import root_package
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+#: Modules beyond are not looked at, nor are longer files.
+MOST_MODULES: Final = 3000
+MOST_BYTES: Final = 1_000_000
+MOST_READS: Final = 50
+
+#: What makes a result, and what makes one where Celery is named too: most files have nothing of either.
+_MADE: Final = (b"AsyncResult", b"GroupResult", b".delay(", b".apply_async(", b".send_task(")
+_COMPOSED: Final = re.compile(rb"\b(?:chain|group|chord)\(")
+_DJANGO_RESULTS: Final = "django_celery_results"
+_CANVAS: Final = (celery.chain, celery.group, celery.chord)
+_PRIVATE_CACHES: Final = (".LocMemCache", ".DummyCache")
+
+
+def result_facts(app: Celery, tasks: Mapping[str, TaskFacts], own_packages: frozenset[str]) -> ResultFacts:
+    """Return what is wrong with the result backend, and the reads of results that may suffer from it."""
+    conf: Any = app.conf
+    if conf.task_always_eager:
+        return ResultFacts()
+    fault = _fault(app)
+    ignoring = any(task.is_own and task.ignores_result for task in tasks.values())
+    if fault is None and not ignoring:
+        return ResultFacts()
+    found = (read for name, module in _modules(own_packages) for read in _reads(name, module))
+    return ResultFacts(
+        fault=fault,
+        reads=tuple(read for _, read in zip(range(MOST_READS), found, strict=False)),
+    )
+
+
+# The backend ---------------------------------------------------------------------------------------------
+
+
+def _fault(app: Celery) -> BackendFault | None:
+    conf: Any = app.conf
+    url = str(conf.result_backend or "disabled")
+    if url.startswith("disabled"):
+        return BackendFault.MISSING
+    # Not if somebody else's backend has the name.
+    named = (getattr(app.loader, "override_backends", None) or {}).get(url)
+    if url in ("django-db", "django-cache") and not named and not apps.is_installed(_DJANGO_RESULTS):
+        return BackendFault.NO_APP if find_spec(_DJANGO_RESULTS) else BackendFault.NO_PACKAGE
+    if url.startswith("rpc"):
+        return BackendFault.REPLIES
+    return BackendFault.PRIVATE if _is_private(url, conf) else None
+
+
+def _is_private(url: str, conf: Any) -> bool:
+    """Say whether each process has results of its own."""
+    if url.startswith("cache+memory") or url in ("db+sqlite://", "db+sqlite:///:memory:"):
+        return True
+    if url == "cache":
+        return str(conf.cache_backend or "memory").startswith("memory")
+    if url == "django-cache":
+        caches = getattr(django_settings, "CACHES", {})
+        return str(caches.get(conf.cache_backend or "default", {}).get("BACKEND")).endswith(_PRIVATE_CACHES)
+    return False
+
+
+# Reads ---------------------------------------------------------------------------------------------------
+
+
+def _modules(packages: frozenset[str]) -> Iterator[tuple[str, ModuleType]]:
+    """Yield the imported modules of some packages, but for tests."""
+    tops = {package.partition(".")[0] for package in packages}
+    names = sorted(name for name in list(sys.modules) if name.partition(".")[0] in tops)
+    for name in names[:MOST_MODULES]:
+        module = sys.modules.get(name)
+        is_test = any(part in ("tests", "conftest") or part.startswith("test_") for part in name.split("."))
+        if isinstance(module, ModuleType) and not is_test and root_package(name) in packages:
+            yield name, module
+
+
+def _reads(name: str, module: ModuleType) -> Iterator[ResultRead]:
+    """Yield what a module reads of results that are proven to be Celery's."""
+    path = getattr(module, "__file__", None)
+    if not path or not path.endswith(".py"):
+        return
+    try:
+        status = os.stat(path)
+    except OSError:
+        return
+    for written in _written(path, status.st_mtime_ns, status.st_size):
+        made = _what(module, written)
+        if made is not None:
+            task, has_own_backend = made
+            yield ResultRead(
+                place=f"{name}:{written.line}",
+                text=written.text,
+                task=task,
+                is_by_id=written.is_by_id,
+                is_guarded=written.is_guarded,
+                asks_to_keep=written.asks_to_keep,
+                has_own_backend=has_own_backend,
+            )
+
+
+@lru_cache(maxsize=4096)
+def _written(path: str, changed: int, size: int) -> tuple[WrittenRead, ...]:
+    """Return the reads in a file, as they are written; a file that has not changed is read once."""
+    if size > MOST_BYTES:
+        return ()
+    try:
+        with open(path, "rb") as file:
+            source = file.read()
+    except OSError:
+        return ()
+    may_read = any(made in source for made in _MADE) or (b"celery" in source and _COMPOSED.search(source))
+    return tuple(reads_in(source)) if may_read else ()
+
+
+def _what(module: ModuleType, written: WrittenRead) -> tuple[str | None, bool] | None:
+    """Return the task whose result is read, None of any, and whether it has a backend of its own.
+
+    None where what makes the result is none of Celery's, or is not known.
+    """
+    found = _resolved(module, written)
+    if isinstance(found, celery.Task):
+        own = "backend" in vars(type(found))
+        return found.name, own
+    if isinstance(found, celery.Celery):
+        return written.sent_name, False
+    if isinstance(found, type) and issubclass(found, (ResultBase, *_CANVAS)):
+        return None, False
+    return None
+
+
+def _resolved(module: ModuleType, written: WrittenRead) -> Any:
+    """Return the object that a dotted name is in a module, without running anything of it."""
+    first, *rest = written.names
+    found: Any = vars(module).get(first)
+    if written.imported is not None:
+        # Imported within the function, and so perhaps not yet.
+        source, attribute = written.imported
+        try:
+            source = resolve_name(source, str(vars(module).get("__package__") or ""))
+        except ImportError:
+            return None
+        found = _inside(sys.modules.get(source), attribute, source) if attribute else sys.modules.get(source)
+    for name in rest:
+        found = _inside(found, name, getattr(found, "__name__", ""))
+    # By type(), since a lazy task would evaluate itself for isinstance().
+    return _evaluated(found) if issubclass(type(found), Proxy) else found
+
+
+def _evaluated(lazy: Any) -> Any:
+    """Return the task that a lazy one stands for; None where it is none of the app's that is current."""
+    try:
+        return lazy._get_current_object()
+    except Exception:  # NotRegistered, and whatever else is evaluated there
+        return None
+
+
+def _inside(found: Any, name: str, module: str) -> Any:
+    if isinstance(found, ModuleType):
+        return vars(found).get(name) or sys.modules.get(f"{module}.{name}")
+    return None
