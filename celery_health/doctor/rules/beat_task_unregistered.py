@@ -44,7 +44,8 @@ class BeatTaskUnregistered(Rule):
             knowing = [w for w in evidence.consumers(queues) if w.registered is not None]
             if entry.differs_in is not None:
                 # Not sent yet: beat has another one of this name until it starts again.
-                if entry.task not in evidence.all_names and is_ours(evidence, entry):
+                is_unknown = evidence.knows_all_names and entry.task not in evidence.all_names
+                if is_unknown and is_ours(evidence, entry):
                     yield self._unknown(evidence, entry, proven_live=False)
             elif knowing:
                 lacking = [w for w in knowing if entry.task not in (w.registered or ())]
