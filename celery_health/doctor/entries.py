@@ -29,6 +29,7 @@ def each_once(
     """
     copies = {entry.name: entry for entry in kept}
     names = {entry.name for entry in configured}
+    copied: dict[str, str] = {}
     once: list[EntryFacts] = []
     for entry in configured:
         copy = copies.get(entry.name)
@@ -37,12 +38,16 @@ def each_once(
                 once.append(entry)
         elif _says(entry) == _says(copy):
             once.append(replace(entry, copied_to=copy.source))
-            del copies[entry.name]
+            copied[entry.name] = copies.pop(entry.name).source
         else:
             is_other = (entry.task, entry.destination) != (copy.task, copy.destination)
             is_waiting = is_other and copy.source in read_from
             once.append(replace(entry, differs_in=copy.source if is_waiting else None))
-    once += [replace(entry, is_overwritten=entry.name in names) for entry in copies.values()]
+    for one in kept:
+        if copies.get(one.name) is one and one.name in names:
+            once.append(replace(one, is_overwritten=True))
+        elif one.name not in names or one.source != copied.get(one.name):
+            once.append(one)
     return tuple(once)
 
 

@@ -135,12 +135,13 @@ SYNCED = """
     INSTALLED_APPS += ["django_celery_beat"]
     CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
     CELERY_BEAT_SCHEDULE = {
-        "prices": {"task": "orders.tasks.refresh_price", "schedule": 60, "kwargs": {"supplier": "northwind"}},
-        "off": {"task": "orders.tasks.gone", "schedule": 60},
+        "prices": {"task": "orders.tasks.refresh_price", "schedule": 3600, "args": ("northwind",)},
+        "off": {"task": "orders.tasks.gone", "schedule": 3600},
     }
 """
 
 
+@pytest.mark.slow
 def test_entries__what_beat_synced_is_told_once_and_the_fix_works(
     make_shop: Callable[[str], Shop], redis_url: str
 ) -> None:
