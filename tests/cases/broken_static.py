@@ -232,7 +232,7 @@ def a_task_misspells_a_declared_queue(p: Project) -> None:
     p.conf(task_queues=[Queue("celery"), Queue("email", routing_key="email")])
 
 
-@broken("I302:queue:exports", fix="celery -A shop worker -Q exports")
+@broken("I302:queue:exports", fix="Queue('exports', routing_key='exports')")
 def a_route_names_a_queue_that_is_not_declared(p: Project) -> None:
     p.tasks("shop.export", "shop.clean")
     p.conf(

@@ -43,5 +43,5 @@ class MessageDuplicated(Rule):
                 f"Queue '{queue}' is declared bare, and so is bound like the default queue: messages of "
                 f"{listed(tasks)} land in both.",
                 evidence={"tasks": tasks, "default_queue": evidence.conf.default_queue},
-                fix=f"Give it a routing key of its own: Queue('{queue}', routing_key='{queue}').",
+                fix=f"Give it a routing key of its own: Queue({queue!r}, routing_key={queue!r}).",
             )

@@ -40,6 +40,7 @@ class QueueUndeclared(Rule):
                 f"Queue '{queue}' is not in task_queues ({listed(sorted(evidence.declared_queues))}): "
                 "a worker without -Q does not consume it.",
                 evidence={"sent_by": list(why), "declared": sorted(evidence.declared_queues)},
-                fix=f"Add Queue('{queue}') to task_queues, or start a worker for it: "
+                # Without a key it would be bound like the default queue, where that has a topic exchange.
+                fix=f"Add Queue({queue!r}, routing_key={queue!r}) to task_queues, or start a worker for it: "
                 f"{worker_command(evidence.app_name, [queue])}",
             )

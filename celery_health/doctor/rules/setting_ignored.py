@@ -91,7 +91,8 @@ def _for_forgotten(evidence: Evidence, forgotten: list[IgnoredSetting]) -> str:
         why = f": with a namespace, Celery would read {listed(sorted(lost))} no more" if lost else ""
         return f"{_renamed(forgotten)}{why}."
     others = " and ".join(f"{old} to {new}" for old, new in sorted(lost.items()))
-    return f"{_NAMESPACE}, and rename {others}, which have effect now without one."
+    has = "has" if len(lost) == 1 else "have"
+    return f"{_NAMESPACE}, and rename {others}, which {has} effect now without one."
 
 
 def _renamed(settings: list[IgnoredSetting]) -> str:

@@ -29,11 +29,14 @@ def tried(app: Celery, settings: Any, facts: DjangoFacts) -> DjangoFacts:
     if not facts.ignored:
         return facts
     trial = _Trial(app, settings, facts)
+    lost, is_harmless = trial.lost_with_namespace(), trial.is_namespace_harmless()
+    # A trial takes some milliseconds: none for each of many that a namespace alone puts right.
+    needs_names = bool(facts.namespace) or not is_harmless or len(facts.ignored) <= len(lost)
     return replace(
         facts,
-        ignored=tuple(trial.judged(setting) for setting in facts.ignored),
-        lost_with_namespace=trial.lost_with_namespace(),
-        is_namespace_harmless=trial.is_namespace_harmless(),
+        ignored=tuple(map(trial.judged, facts.ignored)) if needs_names else facts.ignored,
+        lost_with_namespace=lost,
+        is_namespace_harmless=is_harmless,
     )
 
 
