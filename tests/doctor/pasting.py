@@ -13,7 +13,7 @@ from tests.cases.support import Project
 _RENAMED: Final = re.compile(r"\b(?P<old>[A-Z][A-Z0-9_]+) to (?P<new>[A-Z][A-Z0-9_]+)")
 _NAMESPACE: Final = 'app.config_from_object("django.conf:settings", namespace="CELERY")'
 #: Where the code of a fix may end: what follows is for people.
-_END: Final = re.compile(r"$|\.?$|, |; | \(|: ")
+_END: Final = re.compile(r"$|\.?$|, |; | \(|: | to ")
 
 
 def paste(project: Project, finding: Finding) -> bool:
