@@ -110,7 +110,7 @@ class _Backend:
                 words.update(code.co_names)
                 values = (*code.co_consts, *(method.__globals__.get(name) for name in code.co_names))
                 names = (value if type(value) is str else _name_of(value) for value in values)
-                tasks.update(name for name in names if name in self._app.tasks)
+                tasks.update(name for name in names if name is not None and name in self._app.tasks)
         return tasks, any("celery" in word.lower() for word in words)
 
 
