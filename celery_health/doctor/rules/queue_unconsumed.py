@@ -1,7 +1,7 @@
 """Tasks go to a queue that nobody consumes.
 
 They wait there for ever, and their callers see them pending. It happens when a worker is started without
-``-Q`` for a queue that routes name, or when a name is mistyped on one side.
+``-Q`` for a queue that routes, or a backend of Django's tasks, name, or when a name is mistyped on one side.
 
 Live, every worker answered and none consumes a queue where the schedule or the routes of the project's own
 tasks lead; where no worker is left, none of those that were there did. (A binding proves nothing: the
