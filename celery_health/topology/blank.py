@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from types import FunctionType, MethodType, ModuleType
 from typing import Any, Final, Protocol
@@ -12,6 +11,8 @@ from typing import Any, Final, Protocol
 import celery
 from celery.local import Proxy
 from kombu import Queue
+
+from celery_health.topology.model import DjangoTask, Publication
 
 #: Methods of a Celery app, a task or a signature that publish, Celery's asynchronous fork's among them.
 _PUBLISHING: Final = frozenset({"send_task", "apply_async", "delay", "asend_task", "aapply_async", "adelay"})
@@ -23,26 +24,6 @@ _IMPORTING: Final = frozenset({"import_string", "import_module"})
 _DESTINATION: Final = ("queue", "exchange", "exchange_type", "routing_key")
 #: What a blank is as text; also a keyword that nobody can tell.
 UNKNOWN: Final = "\0unknown\0"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Publication:
-    """One message that a backend would publish."""
-
-    name: str | None
-    """The Celery task's name; None: not known."""
-    options: Mapping[str, Any] | None
-    """Those that say where it goes; empty: the app's routes say it; None: not known."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DjangoTask:
-    """What a backend may read of one of Django's tasks."""
-
-    module_path: str
-    queue_name: str
-    fields: Mapping[str, Any]
-    """The fields of its dataclass."""
 
 
 class World(Protocol):

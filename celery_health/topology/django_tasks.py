@@ -18,9 +18,8 @@ from weakref import WeakKeyDictionary
 import celery
 from celery.local import Proxy
 
-from celery_health.topology.blank import DjangoTask, Publication
+from celery_health.topology.model import DjangoTask, Publication
 from celery_health.topology.ownership import Owner, Ownership
-from celery_health.topology.rehearsal import rehearse
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -88,6 +87,9 @@ class _Backend:
         """Return the message that it sends for `task`; None when no way to Celery is seen."""
         key = task.module_path, task.queue_name, task.fields.get("priority"), task.fields.get("run_after")
         if key not in self._ways:
+            # Imported here: few projects have such a backend, and all read their topology.
+            from celery_health.topology.rehearsal import rehearse
+
             self._ways[key] = rehearse(self._app, self.cls, self.alias, self._params, task)
         return self._ways[key]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,3 +74,23 @@ class Topology:
     """Every queue that the app declares, expected or not."""
     unrouted: Mapping[str, str] = field(default_factory=dict)
     """Task or entry → why the app's router gave no queue for it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Publication:
+    """One message that a backend would publish."""
+
+    name: str | None
+    """The Celery task's name; None: not known."""
+    options: Mapping[str, Any] | None
+    """Those that say where it goes; empty: the app's routes say it; None: not known."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DjangoTask:
+    """What a backend may read of one of Django's tasks."""
+
+    module_path: str
+    queue_name: str
+    fields: Mapping[str, Any]
+    """The fields of its dataclass."""

@@ -30,7 +30,8 @@ from typing import TYPE_CHECKING, Any, Final
 import celery
 from django.conf import settings as django_settings
 
-from celery_health.topology.blank import Blank, DjangoTask, Publication, TaskStand
+from celery_health.topology.blank import Blank, TaskStand
+from celery_health.topology.model import DjangoTask, Publication
 
 if TYPE_CHECKING:
     from celery import Celery

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from celery_health.topology.blank import DjangoTask
+from celery_health.topology.model import DjangoTask
 from celery_health.topology.rehearsal import rehearse
 from tests.topology import backends
 
