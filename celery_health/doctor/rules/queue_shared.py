@@ -101,10 +101,9 @@ def _message(evidence: Evidence, queue: SharedQueue, others: list[Sharer], lost:
     known = frozenset[str]().union(*(worker.registered or () for worker in ours))
     missing = sorted(tasks_of_others(queue).difference(known))
     parts = [f"{them} {lack} {listed(lost, _SHOWN)} of this project"] if lost else []
-    here = "lacks" if len(queue.ours) == 1 else "lack"
-    parts += (
-        [f"{listed(queue.ours, _SHOWN)} {here} {listed(missing, _SHOWN)} of the other"] if missing else []
-    )
+    if missing:
+        lack = "lacks" if len(queue.ours) == 1 else "lack"
+        parts.append(f"{listed(queue.ours, _SHOWN)} {lack} {listed(missing, _SHOWN)} of the other")
     return (
         f"Workers of two projects consume queue '{queue.name}', and each discards what it takes of the "
         f"other's tasks: {'; '.join(parts)}."
@@ -128,14 +127,16 @@ def _fix(evidence: Evidence, queue: SharedQueue) -> str:
             f"Give this project a queue of its own: write '{own}' for '{queue.name}' in its settings, "
             f"routes and schedule, and {start}."
         )
+    if evidence.live and any(one.is_other_project and not one.is_foreign for one in queue.sharers):
+        both = evidence.live.snapshot.app.app_id
+        other = own if own != both else f"{own}-1"
+        fix += f" Both report under APP_ID '{both}': set CELERY_HEALTH = {{'APP_ID': '{other}'}} as well."
     if evidence.is_redis:
         prefix = f'"global_keyprefix": "{own}:" in broker_transport_options'
         return f"{fix} Or keep all queues apart: {prefix}, or another database in broker_url."
-    return (
-        f"{fix} Or keep all queues apart: a virtual host of its own in broker_url."
-        if evidence.is_amqp
-        else fix
-    )
+    if evidence.is_amqp:
+        return f"{fix} Or keep all queues apart: a virtual host of its own in broker_url."
+    return fix
 
 
 def _is_named(evidence: Evidence, queue: SharedQueue) -> bool:
@@ -156,5 +157,6 @@ def _own_name(evidence: Evidence) -> str:
     """Return a name for a queue that nobody uses yet."""
     snapshot = evidence.live.snapshot if evidence.live else None
     taken = {queue.name for queue in snapshot.queues} if snapshot else set()
-    app = re.sub(r"[^\w-]+", "-", evidence.app_name.partition(".")[0]).strip("-") or "own"
-    return next(name for name in (app, f"{app}-tasks", f"{app}-own-tasks") if name not in taken)
+    app = re.sub(r"[^\w-]+", "-", re.split("[.:]", evidence.app_name)[0]).strip("-") or "own"
+    free = (name for name in (app, f"{app}-tasks") if name not in taken)
+    return next(free, f"{app}-own-tasks")
