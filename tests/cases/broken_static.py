@@ -192,6 +192,14 @@ def an_entry_names_a_queue_that_may_not_be_created(p: Project) -> None:
     p.beat("shop.clean", "clean", options={"queue": "chores"})
 
 
+@broken("W105:beat_entry:clean", fix="Name a queue of task_queues ('duplicates_slow'?)")
+def an_entry_names_a_queue_that_is_nearly_two_others(p: Project) -> None:
+    p.tasks("shop.clean")
+    queues = [Queue(name, routing_key=name) for name in ("celery", "duplicates", "duplicates_slow")]
+    p.conf(task_create_missing_queues=False, task_queues=queues)
+    p.beat("shop.clean", "clean", options={"queue": "duplicates_slo"})
+
+
 @broken("W105:task:shop.clean", fix="fix the router that raises")
 def a_router_raises(p: Project) -> None:
     def router(name: str, *args: Any, **kwargs: Any) -> None:

@@ -9,6 +9,7 @@ The project's own router was asked; what it raised is the proof.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import ClassVar
@@ -16,6 +17,9 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
+
+#: A name in what Celery raises: "Queue 'x' missing from task_queues".
+_QUOTED = re.compile(r"'([^']+)'")
 
 
 class TaskUnroutable(Rule):
@@ -39,21 +43,29 @@ class TaskUnroutable(Rule):
             return
         for task in evidence.own_tasks:
             if task.routing_error is not None:
-                yield self._finding(evidence, Kind.TASK, task.name, task.name, task.routing_error)
+                sending = f"Sending '{task.name}' raises"
+                yield self._finding(evidence, Kind.TASK, task.name, task.name, sending, task.routing_error)
         for entry in evidence.all_entries:
             known = evidence.tasks.get(entry.task)
             if entry.routing_error is not None and (known is None or known.routing_error is None):
-                yield self._finding(evidence, Kind.BEAT_ENTRY, entry.name, entry.task, entry.routing_error)
+                # The task itself can be sent: it is the entry's options that lead nowhere.
+                sending = f"Beat cannot send entry '{entry.name}' ('{entry.task}'):"
+                yield self._finding(
+                    evidence, Kind.BEAT_ENTRY, entry.name, entry.task, sending, entry.routing_error
+                )
 
-    def _finding(self, evidence: Evidence, kind: Kind, subject: str, task: str, error: str) -> Finding:
+    def _finding(
+        self, evidence: Evidence, kind: Kind, subject: str, task: str, sending: str, error: str
+    ) -> Finding:
+        wrong = _QUOTED.findall(error)
         near = [
-            name for name in evidence.declared_queues if get_close_matches(name, error.split("'"), 1, 0.8)
+            found for name in wrong for found in get_close_matches(name, evidence.declared_queues, 1, 0.8)
         ]
         fix = f"Name a queue of task_queues ('{near[0]}'?)" if near else "Name a queue of task_queues"
         return self.finding(
             kind,
             subject,
-            f"Sending '{task}' raises {error}",
+            f"{sending} {error}",
             evidence={"task": task, "error": error, "declared": sorted(evidence.declared_queues)},
             fix=f"{fix}, or fix the router that raises."
             if "QueueNotFound" not in error
