@@ -40,6 +40,7 @@ bench: ## Measure the figures that DESIGN promises, each beside its floor
 
 soak: ## Run the long tests: minutes to hours
 	@bash .ci/services
+	@bash .ci/services pg_createcluster
 	@$(ENVIRONMENT) test
 	@$(BIN)/pytest -m soak --timeout 0 $(ARGS)
 
