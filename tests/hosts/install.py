@@ -71,7 +71,7 @@ def install(application: Application) -> Path:
 
 
 def add_headers(application: Application) -> None:
-    """Install Debian's packages without which something cannot be built; elsewhere pip will say what it misses."""
+    """Install what Debian has and building needs; elsewhere pip says what it misses."""
     if application.headers and Path("/etc/debian_version").exists() and os.geteuid() == 0:
         apt = ["apt-get", "-qq", "-y", "--no-install-recommends"]
         run(["apt-get", "-qq", "update"], "update the list of Debian's packages")
