@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -14,11 +13,18 @@ from celery_health.brokers import open_broker
 from celery_health.brokers.base import Broker, BrokerReading
 from celery_health.celery_app import facts_of
 from celery_health.conf import Settings
-from celery_health.connections.urls import masked_url
 from celery_health.dead_letters.boxes import Box
 from celery_health.dead_letters.counting import LetterCount
 from celery_health.deadline import Deadline
-from celery_health.exceptions import CeleryHealthError, LateError
+from celery_health.exceptions import CeleryHealthError
+from celery_health.reading.broker_states import (
+    answered,
+    notes_of,
+    unanswered,
+    unlooked,
+    unread_queues,
+    without_empty,
+)
 from celery_health.reading.checkout import Checkout
 from celery_health.reading.consumption import ConsumerEvidence
 from celery_health.reading.expectation import expecting, queue_names
@@ -178,11 +184,11 @@ class Reader:
         unknown = unknown.difference(known, self.settings.ignored_queues)
         names = sorted([*known, *unknown]) if unknown else known
         broker = lines.broker
-        reading = _without_empty(broker.read(names, deadline), unknown)
+        reading = without_empty(broker.read(names, deadline), unknown)
         recorded = self._without_vanished(run, broker, reading, recorded, deadline)
         # Before the project's tasks are known, workers without celery_health are nobody's.
         sighting = (
-            _unlooked(importing)
+            unlooked(importing)
             if importing
             else self._look(run, broker, reading, recorded, topology, deadline)
         )
@@ -208,7 +214,7 @@ class Reader:
             queues = () if reading.is_lacking else self._queues.update(sources, topology)
         if self._deserves_second_look(queues, deadline):
             time.sleep(SECOND_LOOK_SECONDS)
-            again = _without_empty(broker.read(names, deadline), unknown)
+            again = without_empty(broker.read(names, deadline), unknown)
             if not again.is_lacking:
                 with run.updating():
                     sources = replace(sources, reading=again, now=time.monotonic())
@@ -217,11 +223,11 @@ class Reader:
         return Snapshot(
             taken_at=datetime.now(UTC),
             app=self.facts,
-            broker=_broker_state(broker, reading),
+            broker=answered(broker, reading),
             store=recorded.store,
             inspection=sighting.state,
             workers=workers,
-            queues=tuple(_unread(known, reading.error or reading.late)) if reading.is_lacking else queues,
+            queues=unread_queues(known, reading) if reading.is_lacking else queues,
             shared_queues=shared_queues(
                 workers,
                 sighting.foreign,
@@ -238,7 +244,7 @@ class Reader:
             dead_letters=letters,
             dead_letters_lack=self._letters.lack(letters),
             live_worker_seen_seconds=None if self._live_worker_at is None else now - self._live_worker_at,
-            notes=(*recorded.notes, *_notes(recorded, reading)),
+            notes=(*recorded.notes, *notes_of(recorded, reading)),
             importing=importing,
             source=source_of(workers),
         )
@@ -307,15 +313,7 @@ class Reader:
 
     def broker_state(self, error: CeleryHealthError) -> BrokerState:
         """Return the state of a broker of which no reading came: it is away, or this process was late."""
-        connection = self.app.connection_for_read()
-        is_late = isinstance(error, LateError)
-        return BrokerState(
-            transport=str(connection.transport_cls),
-            url=masked_url(connection),
-            reachable=None if is_late else False,
-            error=None if is_late else str(error),
-            late=str(error) if is_late else None,
-        )
+        return unanswered(self.app, error)
 
     def unread(self, broker: BrokerState) -> Snapshot:
         """Return the snapshot of a broker that could not be, or need not be, asked."""
@@ -327,7 +325,7 @@ class Reader:
             broker=broker,
             store=Recorded().store if self.facts.always_eager else self._unasked_store(broker),
             inspection=InspectionState(),
-            queues=() if self.facts.always_eager else tuple(_unread(names, broker.error or broker.late)),
+            queues=() if self.facts.always_eager else unread_queues(names, broker),
             dead_letters=letters,
             dead_letters_lack=self._letters.lack(letters),
         )
@@ -356,45 +354,9 @@ def _share(deadline: Deadline, share: float) -> Deadline:
     return deadline.within(deadline.remaining() * share)
 
 
-def _unlooked(why: str) -> Sighting:
-    return Sighting(state=InspectionState(error=why), unasked=why)
-
-
-def _without_empty(reading: BrokerReading, unknown: AbstractSet[str]) -> BrokerReading:
-    """Leave out the empty ones of the queues where messages may come, or came once, and nobody has to be."""
-    empty = {name for name in unknown if (queue := reading.queues.get(name)) and queue.ready == 0}
-    if not empty:
-        return reading
-    return replace(reading, queues={name: one for name, one in reading.queues.items() if name not in empty})
-
-
 def _unexplained(reading: BrokerReading, recorded: Recorded) -> int:
     """Return how many consumers of one queue the broker counts at most that no live record explains."""
     known = Counter(name for one in recorded.workers if one.state.is_live for name in one.queues or ())
     return max(
         (one.consumers - known[one.name] for one in reading.queues.values() if one.consumers), default=0
     )
-
-
-def _notes(recorded: Recorded, reading: BrokerReading) -> tuple[str, ...]:
-    if recorded.store.configured or not reading.reachable:
-        return ()
-    return (
-        "Only the queues that this project knows are looked at: without a store (STORE_URL) nobody notes "
-        "where tasks are sent.",
-    )
-
-
-def _broker_state(broker: Broker, reading: BrokerReading) -> BrokerState:
-    return BrokerState(
-        transport=broker.transport,
-        url=broker.url,
-        reachable=reading.reachable,
-        error=reading.error,
-        late=reading.late,
-        latency_seconds=reading.latency_seconds,
-    )
-
-
-def _unread(names: list[str], error: str | None) -> list[QueueState]:
-    return [QueueState(name=name, error=error) for name in names]

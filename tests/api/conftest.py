@@ -18,7 +18,7 @@ from django.test import Client
 from celery_health.api.answers import _log_once
 from celery_health.deadline import Deadline
 from celery_health.doctor.findings import DoctorReport, Finding, Kind, Scope, Severity, Subject
-from celery_health.exceptions import BrokerError
+from celery_health.exceptions import BrokerError, LateBrokerError
 from celery_health.reading.task_totals import TaskTotals
 from celery_health.records import Snapshot
 from celery_health.testing import make_snapshot
@@ -85,6 +85,8 @@ class Celery:
     def check_broker(self, deadline: Deadline) -> None:
         if self.error is not None:
             raise self.error
+        if self.snapshot.broker.late:
+            raise LateBrokerError(self.snapshot.broker.late)
         if self.snapshot.broker.reachable is False:
             raise BrokerError(self.snapshot.broker.error or "")
 

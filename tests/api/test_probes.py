@@ -48,6 +48,27 @@ def test_live__needs_no_settings(client: Client) -> None:
         assert client.get(LIVE).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("who", "noted"),
+    [
+        ("always", "Whether the broker answers is not known. This process is still importing (for 1.9 s)."),
+        ("staff", "Whether the broker answers is not known."),
+    ],
+)
+@pytest.mark.parametrize("query", ["", "?strict=1"])
+def test_ready__a_process_that_is_late_itself_stays_ready(
+    client: Client, celery: Celery, who: str, noted: str, query: str
+) -> None:
+    late = "This process is still importing (for 1.9 s)."
+    broker = BrokerState(transport="redis", url="redis://db", late=late)
+    celery.snapshot = make_snapshot(workers=[], broker=broker)
+
+    with override_settings(CELERY_HEALTH={"HEALTH_DETAILS": who}):
+        response = client.get(READY + query)
+
+    assert (response.status_code, response.json()) == (200, {"status": "ready", "notes": [noted]})
+
+
 @pytest.mark.parametrize("method", ["get", "head"])
 def test_ready__broker_answers(client: Client, celery: Celery, method: str) -> None:
     response = getattr(client, method)(READY)

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from celery_health.deadline import Deadline
-from celery_health.exceptions import DeadlineExceeded, ThreadError
+from celery_health.exceptions import DeadlineExceeded, LateDeadlineError, LateError, ThreadError
 from celery_health.reading.flight import MAX_ABANDONED, Run, RunAbandonedError, SharedFlight
 
 
@@ -83,6 +83,45 @@ def test_flight__gives_up_at_the_deadline() -> None:
     work.gate.set()
 
     assert waited < 2
+
+
+def test_flight__one_who_joins_is_told_that_the_run_goes_on() -> None:
+    reached, gate = threading.Event(), threading.Event()
+
+    def work(run: Run) -> int:
+        with run.deadline.timing.waiting(5):
+            reached.set()
+            gate.wait(10)
+        return 1
+
+    flight = SharedFlight(work, name="test", run_seconds=5)
+    first = threading.Thread(target=flight.get, args=(Deadline.after(5),))
+    first.start()
+    reached.wait(10)
+    with pytest.raises(LateDeadlineError, match=r"0\.05 s: a reading is still under way \(for \d\.\d s\)"):
+        flight.get(Deadline.after(0.05))
+    gate.set()
+    first.join()
+
+
+def test_flight__one_who_started_it_is_told_who_kept_it_waiting() -> None:
+    asked, gate = threading.Event(), threading.Event()
+
+    def work(run: Run) -> None:
+        if not asked.is_set():
+            with run.deadline.timing.waiting(5):
+                asked.set()
+                gate.wait(10)
+        gate.wait(10)
+
+    flight = SharedFlight(work, name="test", run_seconds=0.1)
+    with pytest.raises(DeadlineExceeded) as silent:
+        flight.get(Deadline.after(0.1))
+    assert not isinstance(silent.value, LateError)
+    # Neither a processor nor a peer: what this run hangs in is not known, and so nobody is to blame.
+    with pytest.raises(LateDeadlineError, match=r"this process was late itself \(0\.\d of 0\.\d s went by"):
+        flight.get(Deadline.after(0.1))
+    gate.set()
 
 
 def test_flight__a_short_wait_does_not_give_up_a_long_run() -> None:
