@@ -132,6 +132,7 @@ class Reader:
             lines = self._open_lines()
             lines.recorded.unasked()
             lines.close()
+            "localhost".encode("idna")  # Python imports that codec when the first host is looked up
         finally:
             self.topology.get(0.0)
 
