@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from celery_health.exceptions import BrokerError, ConfigurationError, UnsupportedError
-from celery_health.management.subcommands.exporter import application
+from celery_health.management.scraping import application
 from tests.api.conftest import PREFIX, Celery
 
 #: What no stranger may see: it stands in the settings, or in the error of a broker.

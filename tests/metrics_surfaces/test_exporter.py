@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from celery_health.management.scraping import application
 from celery_health.management.server import CLIENT_SECONDS, open_server
-from celery_health.management.subcommands.exporter import application
 from tests.metrics_surfaces.conftest import Exporter
 from tests.metrics_surfaces.scraping import PROMETHEUS_ACCEPT, get, value
 from tests.support import Worker, eventually, free_port
@@ -131,7 +131,7 @@ def test_application__an_error_of_ours_is_an_answer(monkeypatch: pytest.MonkeyPa
     def broken(*headers: str) -> Any:
         raise RuntimeError("of ours")
 
-    monkeypatch.setattr("celery_health.management.subcommands.exporter.answer", broken)
+    monkeypatch.setattr("celery_health.management.scraping.answer", broken)
     with open_server("127.0.0.1", 0, application) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

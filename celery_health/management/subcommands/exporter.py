@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from django.core.management.base import CommandParser
 
-from celery_health.conf import details_are_public
-from celery_health.exceptions import CeleryHealthError
-from celery_health.management.server import open_server, serve
 from celery_health.management.subcommands.base import UsageError
 from celery_health.management.terminal import Terminal
-from celery_health.metrics.scrape import answer, get_collector
 from celery_health.reading import prepare
 from celery_health.text.masking import describe_error
-
-logger = logging.getLogger(__name__)
 
 HELP: Final = "Serve /metrics for Prometheus: the one target to scrape. Ends with SIGTERM or Ctrl-C."
 DEFAULT_HOST: Final = "0.0.0.0"
 DEFAULT_PORT: Final = 9808
-METRICS_PATH: Final = "/metrics"
-_FRONT: Final = (
-    b"<!doctype html><html lang=en><title>celery_health</title>"
-    b"<p>celery_health exporter: <a href=/metrics>/metrics</a>\n"
-)
-
-_Headers = list[tuple[str, str]]
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -46,6 +32,11 @@ def add_arguments(parser: CommandParser) -> None:
 
 def run(terminal: Terminal, options: Mapping[str, Any]) -> int:
     """Serve until told to end, and return the exit status."""
+    # Imported here: the verdict, which is asked more often, need not pay for the metrics and a server.
+    from celery_health.management.scraping import METRICS_PATH, application
+    from celery_health.management.server import open_server, serve
+    from celery_health.metrics.scrape import get_collector
+
     port = _port(options["port"])
     host = str(options["host"])
     get_collector()  # Wrong settings are to end this process now, not to fail each scrape.
@@ -61,42 +52,6 @@ def run(terminal: Terminal, options: Mapping[str, Any]) -> int:
     terminal.write_lines([f"Serving http://{shown}:{server.server_port}{METRICS_PATH}"])
     serve(server)
     return 0
-
-
-def application(environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Answer ``/metrics``, and ``/`` with the way there. WSGI; it never raises."""
-    status, headers, body = _answer(environ)
-    start_response(status, headers)
-    return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
-
-
-def _answer(environ: Mapping[str, Any]) -> tuple[str, _Headers, bytes]:
-    if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-        return _text("405 Method Not Allowed", "Only GET and HEAD.", ("Allow", "GET, HEAD"))
-    path = environ.get("PATH_INFO", "")
-    if path in ("", "/"):
-        return "200 OK", _headers("text/html; charset=utf-8", _FRONT), _FRONT
-    if path.rstrip("/") != METRICS_PATH:
-        return _text("404 Not Found", f"Only {METRICS_PATH} is here.")
-    try:
-        scrape = answer(environ.get("HTTP_ACCEPT", ""), environ.get("HTTP_ACCEPT_ENCODING", ""))
-    except CeleryHealthError as error:
-        logger.error("%s", error)
-        text = str(error) if details_are_public() else "The metrics could not be made; see the log."
-        return _text("500 Internal Server Error", text)
-    except Exception as error:
-        logger.error("The metrics could not be made: %s", describe_error(error), exc_info=True)
-        return _text("500 Internal Server Error", "The metrics could not be made; see the log.")
-    return "200 OK", list(scrape.headers.items()), scrape.body
-
-
-def _text(status: str, text: str, *more: tuple[str, str]) -> tuple[str, _Headers, bytes]:
-    body = f"{text}\n".encode("utf-8", "replace")
-    return status, [*_headers("text/plain; charset=utf-8", body), *more], body
-
-
-def _headers(content_type: str, body: bytes) -> _Headers:
-    return [("Content-Type", content_type), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
 
 
 def _port(value: object) -> int:
