@@ -115,7 +115,8 @@ class SharedFlight(Generic[T]):
                 if run.is_current:
                     return self._value(run)
             elif run is None or deadline.expired:
-                raise _overdue(run, deadline, is_joined=run is not None and run is before)
+                hung = run or self._abandoned[-1]
+                raise _overdue(hung, deadline, is_joined=run is not None and run is before)
 
     def _value(self, run: _Flying[T]) -> tuple[T, float]:
         if run.error is not None:
@@ -180,11 +181,9 @@ class SharedFlight(Generic[T]):
             self._landed = None
 
 
-def _overdue(run: Run | None, deadline: Deadline, *, is_joined: bool) -> DeadlineExceeded:
+def _overdue(run: Run, deadline: Deadline, *, is_joined: bool) -> DeadlineExceeded:
     """Return what to raise when `deadline` is past and `run` goes on; `is_joined`: another started it."""
     none = f"No answer within {deadline.budget_seconds:.3g} s"
-    if run is None:
-        return DeadlineExceeded(f"{none}.")
     if late := run.deadline.own_delay():
         return LateDeadlineError(f"{none}: this process {late}.")
     if is_joined and not run.deadline.expired:
