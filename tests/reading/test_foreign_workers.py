@@ -45,7 +45,6 @@ def test_ask__processes_that_know_nothing_leave_no_error_in_a_foreign_log(
         )
 
     # On a busy machine one or the other may come too late.
-    answers = [call() for _ in range(CALLS)]
-    assert any(answers)
+    assert sum(call() for _ in range(CALLS)) > 0
     assert "pidbox command error" not in foreign.log
     assert "pidbox command error" not in ours.log
