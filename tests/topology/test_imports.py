@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from celery import Celery, Task
+from celery import Celery, Task, _state
 
 from celery_health.monitoring import MonitoredTask
-from celery_health.topology import import_tasks
+from celery_health.topology import TopologyCache, import_tasks, imports, read_topology, unimportable
+
+# Celery 5.7 calls the attribute old; real projects use it all the same.
+pytestmark = pytest.mark.filterwarnings("ignore:(?s).*'queue' task attribute")
 
 CONF = {"task_acks_late": True, "task_time_limit": 60, "task_serializer": "pickle"}
 
@@ -91,3 +98,70 @@ def test_import_tasks__takes_a_task_class_with_options_that_celery_does_not_know
     app.task_cls = Own
     import_tasks(app)
     assert app.tasks["plain"].colour == "red"
+
+
+# What views import ----------------------------------------------------------------------------------------
+
+VIEWS = """
+from celery import shared_task
+
+@shared_task(queue="asked_by_views")
+def recount(): ...
+"""
+
+
+@pytest.fixture
+def urls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any, apps: tuple[Any, Any]
+) -> Iterator[str]:
+    """URLs that nobody has imported, with a task that only their views define."""
+    (tmp_path / "urls_of_import_test.py").write_text(
+        "from views_of_import_test import recount\n\nurlpatterns = []\n"
+    )
+    (tmp_path / "views_of_import_test.py").write_text(VIEWS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(_state, "_on_app_finalizers", set(_state._on_app_finalizers))
+    monkeypatch.setattr(_state, "_apps", weakref.WeakSet(apps))
+    monkeypatch.setattr(imports, "_urls", None)
+    settings.ROOT_URLCONF = "urls_of_import_test"
+    yield settings.ROOT_URLCONF
+    for name in ("urls_of_import_test", "views_of_import_test"):
+        sys.modules.pop(name, None)
+
+
+def test_topology_cache__imports_the_urls_where_no_store_says_what_is_sent(
+    apps: tuple[Any, Any], urls: str
+) -> None:
+    app, _ = apps
+    without = TopologyCache(app).get(10.0)
+    assert without is not None
+    assert "asked_by_views" not in without.expected
+    assert urls not in sys.modules
+
+    found = TopologyCache(app, needs_urls=lambda: True).get(10.0)
+    assert found is not None
+    assert found.expected["asked_by_views"] == ("task:views_of_import_test.recount",)
+
+
+def test_import_tasks__takes_in_urls_that_are_imported_anyway(apps: tuple[Any, Any], urls: str) -> None:
+    """A web process has them: they cost nothing there."""
+    app, _ = apps
+    importlib.import_module(urls)
+
+    assert "asked_by_views" in read_topology(app).expected
+
+
+def test_import_tasks__urls_that_fail_are_said_and_raise_nothing(
+    apps: tuple[Any, Any], urls: str, tmp_path: Path
+) -> None:
+    app, _ = apps
+    (tmp_path / "views_of_import_test.py").write_text("import no_such_module_at_all\n")
+    try:
+        import_tasks(app, with_urls=True)
+        assert "No module named 'no_such_module_at_all'" in str(unimportable())
+    finally:
+        # Tried again at the next call, and then well.
+        (tmp_path / "views_of_import_test.py").write_text(VIEWS)
+        importlib.invalidate_caches()
+        import_tasks(app, with_urls=True)
+    assert unimportable() is None
