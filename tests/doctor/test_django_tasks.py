@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent
 
 import django
 import pytest
@@ -18,7 +19,10 @@ pytestmark = [
 ]
 
 Make = Callable[[str], Shop]
-PACKAGES = ("django-tasks-celery==0.1.1", "django-tasks-fennel==0.1")
+PACKAGES = (
+    *("django-tasks-celery==0.1.1", "django-tasks-fennel==0.1"),
+    *("taskferry==0.2.0", "taskferry-django==0.2.0", "taskferry-celery==0.1.0"),
+)
 #: The least that a backend is: one Celery task for each of Django's.
 BACKEND = """
     from celery import current_app, shared_task
@@ -53,6 +57,14 @@ SETTINGS = """
     CELERY_TASK_QUEUES = None
     TASKS = {{"default": {{"BACKEND": "{backend}", "QUEUES": ["default", "letters"]}}}}
     INSTALLED_APPS += {apps}
+    FERRY = {{"factory": "celery", "app": "shop.celery:app"}}
+    TASKFERRY = {{"backends": {{"ferry": FERRY}}, "defaults": {{"task": "ferry"}}}}
+"""
+DISPATCHER = """
+from shop.celery import app
+from taskferry_celery import register_dispatcher
+
+register_dispatcher(app)
 """
 OURS = ["celery", "emails", "reports"]
 
@@ -83,6 +95,8 @@ def test_django_tasks__a_plain_worker_is_found(make_shop: Make, redis_url: str) 
         ("django_tasks_fennel.CeleryBackend", ["django_tasks_fennel"], ["default", "letters"], "default"),
         # That, to where the app's routes lead: its default queue.
         ("django_tasks_celery.CeleryBackend", [], ["letters"], "letters"),
+        # A runtime between the two decides: that is not followed, and shows as soon as something waits.
+        ("taskferry_django.TaskferryBackend", ["taskferry_django"], ["default", "letters"], "default"),
     ],
 )
 def test_django_tasks__released_backends(
@@ -99,7 +113,8 @@ def test_django_tasks__released_backends(
     subprocess.run(pip, check=True, timeout=120)
     shop = make_shop(redis_url)
     shop.more_env["PYTHONPATH"] = f"{shop.env['PYTHONPATH']}:{folder}"
-    shop.change(SETTINGS.format(backend=backend, apps=apps), jobs=JOBS)
+    jobs = f"{DISPATCHER}\n{dedent(JOBS)}" if "taskferry" in backend else JOBS
+    shop.change(SETTINGS.format(backend=backend, apps=apps), jobs=jobs)
     worker = shop.worker(queues=OURS)
     shop.run("import jobs; jobs.mail.enqueue('me'); jobs.letter.enqueue('you')")
 
