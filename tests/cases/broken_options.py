@@ -130,7 +130,7 @@ def a_task_expires_at_once(p: Project) -> None:
     p.tasks("shop.render", expires=0)
 
 
-@broken("W128:route:shop.mail", fix="Move 'expires' and 'time_limit' from the route to the task")
+@broken("W128:route:shop.mail", fix="Leave 'expires' and 'time_limit' out of the route. Tasks may")
 def a_route_has_options_that_belong_to_a_call(p: Project) -> None:
     p.tasks("shop.mail")
     p.conf(task_routes={"shop.mail": {"queue": "mails", "expires": 60, "time_limit": 20}})

@@ -192,6 +192,12 @@ def paste(project: Project, finding: Finding) -> None:
         options = {} if pair is None else {pair[1]: ast.literal_eval(pair[2])}
         kept = {} if "queue" in options or pair is None else entries[name]["options"]
         project.app.conf.beat_schedule = {**entries, name: {**entries[name], "options": {**kept, **options}}}
+    elif out := re.match(r"Leave (.*) out of the route", fix):
+        options = dict(project.app.conf.task_routes[name])
+        for option in re.findall(r"'(\w+)'", out[1]):
+            del options[option]
+        project.conf(task_routes={name: options})
+        paste_line(project, fix.partition(": ")[2])
     else:
         routes = project.app.conf.task_routes
         written = re.search(r"\{.*?\}", fix)

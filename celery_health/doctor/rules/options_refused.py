@@ -29,6 +29,7 @@ from celery_health.doctor.rules.soft_limit_unreached import (
     proof_of,
     subject_of,
 )
+from celery_health.doctor.spelling import annotations_added
 from celery_health.doctor.wording import listed
 
 #: What ``Celery.send_task`` gives by itself to what it hands a route's options to as well.
@@ -38,6 +39,9 @@ REFUSED_OF_ROUTES: Final = (
     "root_id", "parent_id", "shadow", "create_sent_event", "replaced_task_nesting", "producer", "message",
     "body",
 )  # fmt: skip
+
+#: Those of them that a task may have as well.
+_ATTRIBUTES: Final = ("expires", "time_limit", "soft_time_limit", "ignore_result")
 
 
 class OptionsRefused(Rule):
@@ -52,16 +56,17 @@ class OptionsRefused(Rule):
         refused = [task for task in evidence.own_tasks if task.call_error]
         limited = [task for task in refused if "soft_time_limit" in (task.call_error or "")]
         for tasks in by_origin(evidence, limited):
+            limits = limits_of(evidence, tasks).replace("no shorter", "longer")
             yield self.finding(
                 *subject_of(evidence, tasks),
-                f"{limits_of(tasks).replace('no shorter', 'longer')}: each call of it raises ValueError.",
+                f"{limits}: each call raises ValueError.",
                 evidence={**proof_of(tasks), "error": tasks[0].call_error},
                 fix=fix_of(evidence, tasks),
             )
         for task in evidence.own_tasks:
             yield from self._judge_task(task, is_said=task in limited)
         for route in evidence.routes:
-            yield from self._judge_route(route)
+            yield from self._judge_route(evidence, route)
         for entry in evidence.all_entries:
             yield from self._judge_entry(evidence, entry)
 
@@ -78,7 +83,7 @@ class OptionsRefused(Rule):
             fix = "expires=3600 on the task, in seconds, or none."
             yield self._found(Kind.TASK, task.name, message, fix, task)
 
-    def _judge_route(self, route: RouteFacts) -> Iterator[Finding]:
+    def _judge_route(self, evidence: Evidence, route: RouteFacts) -> Iterator[Finding]:
         names = [option for option in route.option_names if option in REFUSED_OF_ROUTES]
         if not names or not route.wins:
             return
@@ -88,7 +93,7 @@ class OptionsRefused(Rule):
             f"Route '{route.key}' has {listed(names)}, which Celery has from the call already: each call of "
             f"{listed(route.wins)} raises TypeError.",
             evidence={"options": names, "tasks": list(route.wins)},
-            fix=f"Move {listed(names)} from the route to the task, or to the entry's options.",
+            fix=f"Leave {listed(names)} out of the route. {_elsewhere(evidence, route, names)}",
         )
 
     def _judge_entry(self, evidence: Evidence, entry: EntryFacts) -> Iterator[Finding]:
@@ -121,3 +126,12 @@ class OptionsRefused(Rule):
     ) -> Finding:
         proof = {"error": facts.call_error, "expires": facts.expires_seconds}
         return self.finding(kind, subject, message, evidence=proof, fix=fix)
+
+
+def _elsewhere(evidence: Evidence, route: RouteFacts, names: list[str]) -> str:
+    """Return where options of a route may stand: those that are attributes of tasks, there."""
+    kept = {name: route.options[name] for name in names if name in _ATTRIBUTES and name in route.options}
+    if len(kept) < len(names):
+        return "They belong to the call, or to an entry's options."
+    added = annotations_added(evidence, dict.fromkeys(route.wins, kept))
+    return f"Tasks may have {'it' if len(names) == 1 else 'them'}: {added}"

@@ -41,7 +41,7 @@ class SoftLimitUnreached(Rule):
         for tasks in by_origin(evidence, useless):
             yield self.finding(
                 *subject_of(evidence, tasks),
-                f"{limits_of(tasks)}: a run is killed before it is asked to end, or in the same moment.",
+                f"{limits_of(evidence, tasks)}: a run is killed before it is asked to end, or with it.",
                 evidence=proof_of(tasks),
                 fix=fix_of(evidence, tasks),
             )
@@ -104,13 +104,14 @@ def subject_of(evidence: Evidence, tasks: Sequence[TaskFacts]) -> tuple[Kind, st
     return Kind.TASK, tasks[0].name
 
 
-def limits_of(tasks: Sequence[TaskFacts]) -> str:
+def limits_of(evidence: Evidence, tasks: Sequence[TaskFacts]) -> str:
     """Return in words which limits `tasks` have."""
     soft, hard = ({getattr(task, f"{name}_seconds") for task in tasks} for name in reversed(_LIMITS))
-    return (
-        f"The soft time limit of {listed(task.name for task in tasks)} ({_span(soft)}) "
-        f"is no shorter than the hard one ({_span(hard)})"
-    )
+    spans = f"({_span(soft)}) is no shorter than", f"hard one ({_span(hard)})"
+    if _has_own_hard(evidence, tasks[0]) or _has_own_soft(evidence, tasks[0]):
+        return f"The soft time limit of {listed(task.name for task in tasks)} {spans[0]} the {spans[1]}"
+    have = "1 task has" if len(tasks) == 1 else f"{len(tasks)} tasks have"
+    return f"The app's soft time limit {spans[0]} its {spans[1]}, and {have} both"
 
 
 def _span(seconds: set[float]) -> str:
