@@ -30,6 +30,7 @@ FOR_PEOPLE: Final = {
     "W117": "which serializer is meant, or installed",
     "W210": "which backend there is",
     "W222": "which pool workers have",
+    "W223": "which backend there is",
     "I303": "which tasks may run twice",
     "I308": "which backend there is",
     "I315": "which code is meant",
