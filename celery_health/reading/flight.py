@@ -66,6 +66,8 @@ class _Flying(Run, Generic[T]):
         self.done = threading.Event()
         self.landed: tuple[float, T]
         self.error: BaseException | None = None
+        self.late: str | None = None
+        """Why it had not ended when it was given up, where that is this process's own doing."""
 
 
 class SharedFlight(Generic[T]):
@@ -110,13 +112,15 @@ class SharedFlight(Generic[T]):
                 if landed is not None and time.monotonic() - landed[0] < self._max_age_seconds:
                     return landed[1], time.monotonic() - landed[0]
                 before, run = self._run, self._join(deadline)
+                hung = self._abandoned[-1].late if run is None else None
             # Not past the end of the run: from then on another may be started in its place.
             if run is not None and run.done.wait(min(deadline.remaining(), run.deadline.remaining())):
                 if run.is_current:
                     return self._value(run)
             elif run is None or deadline.expired:
-                hung = run or self._abandoned[-1]
-                raise _overdue(hung, deadline, is_joined=run is not None and run is before)
+                if run is None:
+                    raise _no_answer(deadline, hung)
+                raise _overdue(run, deadline, is_joined=run is before)
 
     def _value(self, run: _Flying[T]) -> tuple[T, float]:
         if run.error is not None:
@@ -142,6 +146,7 @@ class SharedFlight(Generic[T]):
         if running is not None and not running.done.is_set():
             if not running.deadline.expired:
                 return running
+            running.late = running.deadline.own_delay()
             running.abandon()
             self._abandoned.append(running)
         self._run = None
@@ -183,13 +188,19 @@ class SharedFlight(Generic[T]):
 
 def _overdue(run: Run, deadline: Deadline, *, is_joined: bool) -> DeadlineExceeded:
     """Return what to raise when `deadline` is past and `run` goes on; `is_joined`: another started it."""
-    none = f"No answer within {deadline.budget_seconds:.3g} s"
-    if late := run.deadline.own_delay():
-        return LateDeadlineError(f"{none}: this process {late}.")
-    if is_joined and not run.deadline.expired:
+    late = run.deadline.own_delay()
+    if late is None and is_joined and not run.deadline.expired:
         seconds = time.monotonic() - run.deadline.timing.started_at
-        return LateDeadlineError(f"{none}: a reading is still under way (for {seconds:.1f} s). Ask again.")
-    return DeadlineExceeded(f"{none}.")
+        return LateDeadlineError(
+            f"No answer within {deadline.budget_seconds:.3g} s: a reading is still under way "
+            f"(for {seconds:.1f} s). Ask again."
+        )
+    return _no_answer(deadline, late)
+
+
+def _no_answer(deadline: Deadline, late: str | None) -> DeadlineExceeded:
+    none = f"No answer within {deadline.budget_seconds:.3g} s"
+    return LateDeadlineError(f"{none}: this process {late}.") if late else DeadlineExceeded(f"{none}.")
 
 
 _flights: weakref.WeakSet[SharedFlight[Any]] = weakref.WeakSet()
