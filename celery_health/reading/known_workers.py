@@ -221,6 +221,19 @@ class KnownWorkers:
             if m is not None and m.is_ours is False and m.worker is not None and m.silent_at is None
         )
 
+    def foreign_busy(self, names: Iterable[str], now: float) -> tuple[Worker, ...]:
+        """Return those of other applications, as they last answered, that may live and did not answer now.
+
+        A worker that runs a long task in its main process answers when that has ended.
+        """
+        found = (self._memory.get(name) for name in names)
+        return tuple(
+            m.worker
+            for m in found
+            if m is not None and m.is_ours is False and m.worker is not None and m.is_silent
+            if m.answered_at is not None and now - m.answered_at < MAX_SILENT_PAUSE_SECONDS
+        )
+
     def silent(self, names: Iterable[str]) -> tuple[Silent, ...]:
         """Return those of `names` that may live and did not answer."""
         found = ((name, self._memory.get(name)) for name in names)

@@ -52,6 +52,8 @@ class Sighting:
     """Ours."""
     foreign: tuple[Worker, ...] = ()
     """Other applications'."""
+    foreign_busy: tuple[Worker, ...] = ()
+    """Other applications' that answered some minutes ago, may live, and did not answer now."""
     silent: tuple[Silent, ...] = ()
     unasked: str | None = None
     """Why workers that keep no record could not be asked; None when they were."""
@@ -275,6 +277,7 @@ class LiveWorkers:
             state=InspectionState(asked=True, complete=not ours, roster=tuple(names), silent=ours),
             workers=self._known.workers(names, time.monotonic()),
             foreign=self._known.foreign(names),
+            foreign_busy=self._known.foreign_busy(names, time.monotonic()),
             silent=tuple(silent),
         )
 

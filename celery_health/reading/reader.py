@@ -231,7 +231,7 @@ class Reader:
             queues=unread_queues(known, reading) if reading.is_lacking else queues,
             shared_queues=shared_queues(
                 workers,
-                sighting.foreign,
+                [*sighting.foreign, *sighting.foreign_busy],
                 topology,
                 recorded.beats,
                 sent_to=recorded.sent_to,

@@ -208,6 +208,14 @@ def both_projects_look_at_a_queue_that_neither_uses(p: Project) -> None:
     p.stranger("crm@host", "crm.sync", queues=["celery", "crm"])
 
 
+@sound("queue-shared", "workers-disagree")
+def a_service_consumes_a_queue_that_we_name_in_each_call(p: Project) -> None:
+    # Our tasks are sent with queue="shop": that they would go to "celery" is in no configuration.
+    p.tasks("shop.clean")
+    p.worker("w1@host", queues=["shop"])
+    p.stranger("sync@host", "sync")
+
+
 @sound("queue-shared")
 def a_shared_queue_is_somebody_elses_business(p: Project) -> None:
     p.tasks("shop.clean")

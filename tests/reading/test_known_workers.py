@@ -111,6 +111,21 @@ def test_known__a_silent_foreign_one_is_no_consumer_any_more() -> None:
     assert states(workers, "b") == {}
 
 
+def test_known__a_busy_foreign_one_is_remembered_for_some_minutes_while_it_may_live() -> None:
+    def busy(workers: KnownWorkers, now: float) -> list[str]:
+        return [worker.hostname for worker in workers.foreign_busy(["a", "b"], now)]
+
+    workers = known(a=report(), b=report("crm"))
+    assert busy(workers, 1.0) == []
+
+    workers.note_replies(Replies(silent=("a", "b")), TOPOLOGY, 31.0)
+    assert busy(workers, 31.0) == ["b"]
+    assert busy(workers, 300.0) == []
+    # Nobody listens under its name: it has ended.
+    workers.note_census(census("a"), ["a", "b"], 32.0)
+    assert busy(workers, 33.0) == []
+
+
 def test_known__only_who_says_so_is_asked_for_its_record() -> None:
     workers = known(a=report())
     assert workers.reporting(["a", "new"]) == {"a"}

@@ -58,7 +58,7 @@ class WorkersDisagree(Rule):
                 yield self._worker(evidence, hostname, sorted(tasks))
         for queue, names in sorted(nowhere.items()):
             yield self._queue(evidence, queue, names)
-        for shared_queue in shared:
+        for shared_queue in (queue for queue in shared if queue.is_used):
             for sharer in shared_queue.sharers:
                 lacks = lacked(evidence, shared_queue, sharer)
                 if lacks and sharer.is_foreign and not sharer.is_other_project:
