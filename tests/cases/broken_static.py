@@ -391,6 +391,7 @@ OLD: dict[str, Any] = {
     "BROKER_URL": "redis://broker.invalid/0",
     "CELERYD_TASK_TIME_LIMIT": 60,
     "BROKER_TRANSPORT_OPTIONS": {"socket_timeout": 5},
+    "BROKER_CONNECTION_RETRY_ON_STARTUP": True,
 }
 NIGHTLY = {"clean": {"task": "shop.clean", "schedule": 60}}
 NAMESPACE = 'app.config_from_object("django.conf:settings", namespace="CELERY")'
@@ -422,8 +423,7 @@ def the_app_reads_another_module_than_djangos_settings(p: Project) -> None:
 # Celery 5.5 and 5.6 would not read BROKER_URL under a namespace.
 @broken(
     "W116:setting:CELERY_BEAT_SCHEDULE",
-    "I319:setting:BROKER_TRANSPORT_OPTIONS",
-    "I319:setting:broker_connection_retry_on_startup",
+    "I319:setting:BROKER_CONNECTION_RETRY_ON_STARTUP",
     fix="Rename it to CELERYBEAT_SCHEDULE: with a namespace, Celery would read",
 )
 def a_new_name_stands_among_old_ones(p: Project) -> None:
@@ -434,7 +434,6 @@ def a_new_name_stands_among_old_ones(p: Project) -> None:
 @broken(
     "W116:setting:CELERY_BEAT_SCHEDULE",
     "I319:setting:CELERYD_TASK_TIME_LIMIT",
-    "I319:setting:broker_connection_retry_on_startup",
     fix=f"{NAMESPACE}, and rename CELERYD_TASK_TIME_LIMIT to CELERY_TASK_TIME_LIMIT, which",
 )
 def an_old_name_stands_among_new_ones(p: Project) -> None:
@@ -442,6 +441,7 @@ def an_old_name_stands_among_new_ones(p: Project) -> None:
         namespace=None,
         CELERYD_TASK_TIME_LIMIT=60,
         CELERY_BROKER_TRANSPORT_OPTIONS={"socket_timeout": 5},
+        CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP=True,
         CELERY_BEAT_SCHEDULE=NIGHTLY,
         CELERY_BROKER_URL="redis://broker.invalid/0",
     )

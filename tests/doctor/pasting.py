@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from celery_health.doctor.findings import Finding
 from tests.cases.support import Project
+from tests.doctor.pasting_words import follow
 
 _RENAMED: Final = re.compile(r"\b(?P<old>[A-Z][A-Z0-9_]+) to (?P<new>[A-Z][A-Z0-9_]+)")
 _NAMESPACE: Final = 'app.config_from_object("django.conf:settings", namespace="CELERY")'
@@ -28,7 +29,7 @@ def paste(project: Project, finding: Finding) -> bool:
         _rename(project, finding, fix)
     elif code := _code(fix):
         _run(project, code)
-    else:
+    elif not follow(project, finding, fix):
         return False
     _start_again(project, before)
     return True
@@ -76,6 +77,7 @@ def _start_again(project: Project, before: dict[str, Any]) -> None:
             if getattr(cls, attribute, None) == before.get(option):
                 setattr(cls, attribute, now.get(option))
         cls.annotate()
+        task.__dict__.pop("_exec_options", None)
 
 
 def _code(fix: str) -> str | None:

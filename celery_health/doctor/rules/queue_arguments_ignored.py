@@ -36,7 +36,7 @@ class QueueArgumentsIgnored(Rule):
             ignored = [name for name in _RELIED_ON if queue.arguments.get(name) is not None]
             if ignored:
                 instead = (
-                    "CELERY_HEALTH = {'DEAD_LETTERS': {'enabled': True}}"
+                    "'DEAD_LETTERS': {'enabled': True} in CELERY_HEALTH"
                     if any(name.startswith("x-dead-letter") for name in ignored)
                     else "expires= on the tasks, and the limits of CELERY_HEALTH to be warned"
                 )
