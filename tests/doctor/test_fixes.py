@@ -103,8 +103,6 @@ def test_fix__puts_right_what_was_found_and_changes_nothing_else(
             pytest.skip("Settings of Django's that Celery reads say it already.")
         assert found(report) >= set(case.finds)
         finding, options = report.findings[index], dict(effective(project))
-        # Under new names these may come to count.
-        ignored = {setting.key for setting in project.evidence().django.ignored}
         if not paste(project, finding):
             assert finding.subject.kind is not Kind.SETTING or finding.code in FOR_PEOPLE, finding.fix
             pytest.skip("Its fix is for people: nothing to paste.")
