@@ -147,6 +147,8 @@ class RouteFacts:
     """A compiled pattern; other patterns are texts with a ``*``."""
     lives_at: tuple[str, ...] = ()
     """Registered tasks with a name of their own whose dotted path it matches; told where it matches none."""
+    is_editable: bool = True
+    """The project can change it; told where it matches none: others stand in an installed package alone."""
     matches: tuple[str, ...] = ()
     """Registered tasks whose name it matches."""
     wins: tuple[str, ...] = ()

@@ -2,7 +2,8 @@
 
 Often a leftover of a task that was renamed or removed; harmless in itself, and sometimes meant (a task of
 an optional app, or one that is sent by name to another service). Keys outside the project's own packages
-are left alone, and keys that look misspelt are a warning of their own.
+are left alone, as are those that stand in an installed package alone, as it was released; and keys that look
+misspelt are a warning of their own.
 """
 
 from __future__ import annotations
@@ -32,7 +33,12 @@ class RouteMatchesNothing(Rule):
             return
         keys = MeantKeys(evidence)
         for route in evidence.routes:
-            if route.matches or not _is_own(evidence, route) or keys.of(route) is not None:
+            if (
+                route.matches
+                or not route.is_editable
+                or not _is_own(evidence, route)
+                or keys.of(route) is not None
+            ):
                 continue
             if any(takes(route, name) for name in evidence.all_names - frozenset(evidence.tasks)):
                 continue  # a worker of another code base has it

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from celery_health.doctor.facts import IgnoredSetting, RouteFacts
 from celery_health.doctor.static.options import plain
 from celery_health.doctor.static.queues import queue_in
+from celery_health.doctor.static.written import is_released_route
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -52,6 +53,7 @@ def route_facts(app: Celery) -> Iterator[RouteFacts]:
             router=key.router,
             is_pattern=key.pattern is not None,
             is_regex=key.is_regex,
+            is_editable=bool(key.matches) or not is_released_route(key.text),
             lives_at=() if key.matches else tuple(name for path, name in paths if key.takes(path)),
             target=_describe(key.target),
             matches=tuple(key.matches),
