@@ -9,7 +9,7 @@ from typing import Any
 from tests.hosts.application import Mend
 
 _QUOTED = re.compile(r"'([^']+)'")
-_ASSIGNED = re.compile(r"(?:^|[ :])([A-Z_]{6,} = .+?)(?=$|\.$|, [a-z]|; )")
+_ASSIGNED = re.compile(r"(CELERY_\w+(?:\[[^\]]+\])? \|?= .+?)(?=\.?$|, [a-z]|; |\. [A-Z])")
 _COMMAND = re.compile(r"celery -A \S+ worker(?: -Q \S+?)?(?=$|[,;.]? |[,;.]$)")
 
 
@@ -27,10 +27,10 @@ def write_right_name(fix: str, settings: str, wrong: str) -> str:
 
 
 def paste(fix: str, settings: str) -> str:
-    """Paste the assignment that the fix holds at the end of the settings."""
-    line = _ASSIGNED.search(fix)
-    assert line is not None, f"No line of settings in the fix: {fix}"
-    return f"{settings}\n{line.group(1)}\n"
+    """Paste the lines that the fix holds at the end of the settings."""
+    lines = _ASSIGNED.findall(fix)
+    assert lines, f"No line of settings in the fix: {fix}"
+    return "\n".join((settings.rstrip("\n"), *lines, ""))
 
 
 def rename(fix: str, settings: str, wrong: str) -> str:

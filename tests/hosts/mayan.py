@@ -78,7 +78,8 @@ CELERY_BEAT_SCHEDULE = {
 }
 """,
             finds="W201:beat_entry:rebuild",
-            fix="args",
+            fix="takes: ()",
+            mend=lambda fix, settings: settings.replace('"args": ("all",)', '"args": ()'),
         ),
         Fault(
             name="an old name of a setting",
@@ -90,7 +91,7 @@ CELERY_BEAT_SCHEDULE = {
             name="tasks run in requests",
             settings="\nCELERY_TASK_ALWAYS_EAGER = True\n",
             finds="W212:setting:task_always_eager",
-            fix="task_always_eager = False",
+            fix="CELERY_TASK_ALWAYS_EAGER = False",
         ),
     ),
 )

@@ -22,6 +22,9 @@ CELERY_BROKER_URL = os.environ["REDIS"] + "/0"
 CELERY_RESULT_BACKEND = CELERY_BROKER_URL
 """
 
+_ROUTES = "\nCELERY_TASK_ROUTES = {{{}, {}, **CELERY_TASK_ROUTES}}\n"
+_BROAD = '"weblate.trans.tasks.c*": {"queue": "celery"}'
+_NARROW = '"weblate.trans.tasks.cleanup_*": {"queue": "backup"}'
 _WORKER = "celery --app=weblate.utils worker --concurrency=1 --loglevel=info --queues={queues} -n {name}@%h"
 
 WEBLATE = Application(
@@ -56,8 +59,9 @@ WEBLATE = Application(
         Fault(
             name="a route to a queue that is misspelt",
             settings='\nCELERY_TASK_ROUTES["weblate.fonts.tasks.*"] = {"queue": "bakcup"}\n',
-            finds="E104:queue:bakcup",
-            fix="'backup'",
+            finds="I314:queue:bakcup",
+            follows=("E104:queue:bakcup",),
+            fix="Write 'backup'",
             sends="weblate.fonts.tasks.cleanup_font_files",
             verdict="unhealthy",
         ),
@@ -65,7 +69,7 @@ WEBLATE = Application(
             name="another time zone for Celery than Django's",
             settings='\nCELERY_TIMEZONE = "Asia/Tokyo"\n',
             finds="I306:setting:timezone",
-            fix="CELERY_TIMEZONE = TIME_ZONE",
+            fix="CELERY_TIMEZONE = ",
         ),
         Fault(
             name="an option of a route that is misspelt",
@@ -77,19 +81,15 @@ WEBLATE = Application(
             name="views that read results without a backend",
             settings="\nCELERY_RESULT_BACKEND = None\n",
             finds="I308:setting:result_backend",
-            fix="result_backend",
+            fix="Set result_backend",
+            mend=lambda fix, settings: settings.replace("None", "CELERY_BROKER_URL"),
         ),
         Fault(
             name="a broad route before a narrow one",
-            settings="""
-CELERY_TASK_ROUTES = {
-    "weblate.*": {"queue": "celery"},
-    "weblate.trans.tasks.cleanup_*": {"queue": "backup"},
-    **CELERY_TASK_ROUTES,
-}
-""",
+            settings=_ROUTES.format(_BROAD, _NARROW),
             finds="W103:route:weblate.trans.tasks.cleanup_*",
-            fix="Put",
+            fix="Put 'weblate.trans.tasks.cleanup_*' before 'weblate.trans.tasks.c*'",
+            mend=lambda fix, settings: _ROUTES.format(_NARROW, _BROAD),
         ),
     ),
 )

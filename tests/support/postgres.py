@@ -17,7 +17,7 @@ def find_postgres() -> Path | None:
     """Return the folder with ``initdb`` and ``postgres``; Debian keeps them off PATH."""
     found = shutil.which("initdb")
     if found:
-        return Path(found).parent
+        return Path(found).resolve().parent
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     return folders[-1].parent if folders else None
 
