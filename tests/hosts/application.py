@@ -31,13 +31,6 @@ class Fault:
     verdict: str = "healthy"
 
 
-#: Hints that are true of an application as it was released, and its operator's to follow.
-AS_RELEASED = {
-    "I304:setting:task_time_limit": "it sets no time limit, and neither does its documentation",
-    "I305:setting:broker_transport_options": "it sets no socket_timeout, and neither does its documentation",
-}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Application:
     """A released application over a broker, a database and a settings module of its operator's."""
@@ -53,6 +46,8 @@ class Application:
     #: The operator's settings module, outside of the application's package.
     settings_module: str
     settings: str
+    #: What the doctor's hints on the application as it was released say to paste.
+    pasted: str
     #: ``{folder}``, ``{redis}`` (without a database number) and ``{postgres}`` (a port) are filled in.
     env: Mapping[str, str] = field(default_factory=dict)
     #: How its documentation calls ``manage.py``.
@@ -64,6 +59,4 @@ class Application:
     #: The fewest that do, for the faults; empty: the same.
     few_workers: tuple[str, ...] = ()
     beat: str | None = None
-    #: What the doctor rightly finds in it as it was released: ``code:kind:subject`` → why that is true.
-    true_findings: Mapping[str, str]
     faults: tuple[Fault, ...]

@@ -133,7 +133,7 @@ class Deployment:
     def configure(self, extra: str = "", *, plain: bool = False) -> None:
         """Write the operator's settings module, with `extra` at its end; `plain` is without celery_health."""
         self.extra = extra
-        text = self.application.settings + ("" if plain else INSTALLED) + extra
+        text = self.application.settings + self.application.pasted + ("" if plain else INSTALLED) + extra
         path = self.folder / f"{self.application.settings_module}.py"
         path.write_text(text)
         shutil.rmtree(self.folder / "__pycache__", ignore_errors=True)

@@ -1,6 +1,6 @@
 """Mayan EDMS: a document archive. Forty queues, six workers, a schedule that beat keeps in a table."""
 
-from tests.hosts.application import AS_RELEASED, Application, Fault
+from tests.hosts.application import Application, Fault
 
 _QUEUES = {
     "worker_a": "converter,default",
@@ -27,6 +27,13 @@ MAYAN = Application(
     postgres=True,
     settings_module="archive_settings",
     settings="from mayan.settings.production import *  # noqa\n",
+    pasted="""
+CELERY_TASK_TIME_LIMIT = 600
+CELERY_TASK_SOFT_TIME_LIMIT = 540
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_DISABLE_RATE_LIMITS = True
+""",
     env={
         "MAYAN_MEDIA_ROOT": "{folder}",
         "MAYAN_DATABASES": "{{'default': {{'ENGINE': 'django.db.backends.postgresql', 'NAME': 'postgres', "
@@ -39,10 +46,6 @@ MAYAN = Application(
     workers=tuple(_WORKER.format(name, queues) for name, queues in _QUEUES.items()),
     few_workers=(_WORKER.format("all", ",".join(_QUEUES.values())),),
     beat="celery -A mayan beat --pidfile= -l INFO",
-    true_findings={
-        **AS_RELEASED,
-        "W116:setting:CELERY_DISABLE_RATE_LIMITS": "it stands in its settings, and Celery reads another",
-    },
     faults=(
         Fault(
             name="a beat entry under a task's wrong name",
@@ -83,9 +86,9 @@ CELERY_BEAT_SCHEDULE = {
         ),
         Fault(
             name="an old name of a setting",
-            settings="\nCELERY_ACKS_LATE = True\n",
-            finds="W116:setting:CELERY_ACKS_LATE",
-            fix="CELERY_TASK_ACKS_LATE",
+            settings="\nCELERYD_PREFETCH_MULTIPLIER = 1\n",
+            finds="W116:setting:CELERYD_PREFETCH_MULTIPLIER",
+            fix="CELERY_WORKER_PREFETCH_MULTIPLIER",
         ),
         Fault(
             name="tasks run in requests",

@@ -1,6 +1,6 @@
 """Weblate: a translation platform. A schedule that its modules add to, workers that skip Django's checks."""
 
-from tests.hosts.application import AS_RELEASED, Application, Fault
+from tests.hosts.application import Application, Fault
 
 _SETTINGS = """
 import os
@@ -45,6 +45,11 @@ WEBLATE = Application(
     postgres=True,
     settings_module="translate_settings",
     settings=_SETTINGS,
+    pasted="""
+CELERY_TASK_TIME_LIMIT = 600
+CELERY_TASK_SOFT_TIME_LIMIT = 540
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5}
+""",
     env={"WEBLATE_DATA": "{folder}", "DATABASE_PORT": "{postgres}", "REDIS": "{redis}"},
     manage="weblate",
     prepare=("weblate migrate",),
@@ -54,7 +59,6 @@ WEBLATE = Application(
     ),
     few_workers=(_WORKER.format(name="celery", queues="celery,notify,memory,backup,translate"),),
     beat="celery --app=weblate.utils beat --pidfile= --loglevel=info",
-    true_findings=AS_RELEASED,
     faults=(
         Fault(
             name="a route to a queue that is misspelt",
