@@ -27,8 +27,8 @@ def write_right_name(fix: str, settings: str, wrong: str) -> str:
 
 
 def paste(fix: str, settings: str) -> str:
-    """Paste the lines that the fix holds at the end of the settings."""
-    lines = _ASSIGNED.findall(fix)
+    """Paste the lines of the first way that the fix names at the end of the settings."""
+    lines = _ASSIGNED.findall(fix.partition(", or")[0])
     assert lines, f"No line of settings in the fix: {fix}"
     return "\n".join((settings.rstrip("\n"), *lines, ""))
 

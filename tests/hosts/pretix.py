@@ -74,13 +74,13 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, "visibilit
                 "W204:task:pretix.base.services.notifications.notify",
                 "W204:task:pretix.base.services.notifications.send_notification",
             ),
-            fix="visibility_timeout",
+            fix="CELERY_BROKER_TRANSPORT_OPTIONS['visibility_timeout'] = 1800",
         ),
         Fault(
             name="a serializer that workers refuse",
             settings='\nCELERY_TASK_SERIALIZER = "pickle"\n',
             finds="W117:setting:task_serializer",
-            fix="accept_content",
+            fix="CELERY_TASK_SERIALIZER = 'json'",
         ),
     ),
 )

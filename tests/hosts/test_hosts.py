@@ -31,7 +31,7 @@ CASES = [
 def test_sound__is_healthy_and_the_doctor_says_nothing(host: Deployment, application: Application) -> None:
     host.configure()
     host.start(host.all_commands)
-    verdict = eventually(lambda: host.verdict_if("healthy"), 60)
+    verdict = eventually(lambda: host.verdict_if("healthy"), 120)
     live, static = host.doctor(), host.doctor("--static")
     checked = host.run(f"{application.manage} check")
     plain, ours = host.seconds_of_check()
@@ -59,13 +59,13 @@ def test_fault__is_named_first_and_its_fix_works(
         host.start(host.few_commands)
         if fault.sends is not None:
             host.send(fault.sends)
-        found = eventually(lambda: _names(host, fault), 60)
+        found = eventually(lambda: _names(host, fault), 120)
         row[2] = found.ids[0]
         if fault.verdict != "healthy":
-            row[4] = eventually(lambda: host.verdict_if(fault.verdict), 60)["status"]
+            row[4] = eventually(lambda: host.verdict_if(fault.verdict), 120)["status"]
         steps = _follow_all(host, fault, found)
         row[3] = ", ".join(steps)
-        row[4] += f" → {eventually(lambda: host.verdict_if('healthy'), 60)['status']}"
+        row[4] += f" → {eventually(lambda: host.verdict_if('healthy'), 120)['status']}"
     finally:
         FAULTS.append(tuple(row))
 
@@ -81,7 +81,7 @@ def _names(host: Deployment, fault: Fault) -> Found:
 def _follow_all(host: Deployment, fault: Fault, found: Found) -> list[str]:
     """Follow the first fix again and again until nothing is left."""
     steps = []
-    for _ in range(MOST_STEPS):
+    for _ in range(MOST_STEPS + 1):
         left = found.findings
         if not left:
             return steps
@@ -104,7 +104,7 @@ def _doctor_without(host: Deployment, gone: str) -> Found:
         assert gone not in found.ids, str(found)
         return found
 
-    return eventually(look, 60)
+    return eventually(look, 120)
 
 
 def test_applications__are_of_three_kinds_with_five_faults_each() -> None:
