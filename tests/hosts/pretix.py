@@ -2,7 +2,8 @@
 
 from tests.hosts.application import Application, Fault
 
-WORKER = "celery -A pretix.celery_app worker -l info -c 1"
+#: It has a name of its own, as a second worker on this host would need one else.
+WORKER = "celery -A pretix.celery_app worker -l info -c 1 -n shop@%h"
 
 PRETIX = Application(
     name="pretix",
