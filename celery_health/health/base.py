@@ -83,3 +83,9 @@ class Check(ABC):
     def lacks(self, lack: Lack) -> CheckResult:
         """Return what the check says where a need is not met."""
         return self.result(lack.status, lack.message, because=lack.because)
+
+
+def one_more_worker(snapshot: Snapshot, queue: str) -> str:
+    """Return the command of a worker for `queue` that may run beside those that live."""
+    live = [worker.hostname for worker in snapshot.workers if worker.state.is_live]
+    return worker_command(snapshot.app.name, [queue], beside=live)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import ClassVar, Final
 
 from celery_health.conf import Settings
-from celery_health.health.base import Check
+from celery_health.health.base import Check, one_more_worker
 from celery_health.health.needs import Need, queues_are_read, tasks_are_sent, what_is_expected
 from celery_health.reading.schedules import schedule_entries
 from celery_health.records import (
@@ -21,7 +21,7 @@ from celery_health.records import (
     Worker,
     WorkerState,
 )
-from celery_health.text.commands import add_consumer_command, worker_command
+from celery_health.text.commands import add_consumer_command
 
 
 class QueuesConsumed(Check):
@@ -138,7 +138,7 @@ def _eaters(queue: SharedQueue) -> list[Sharer]:
 def _fix(queue: QueueState, snapshot: Snapshot) -> str:
     """Return what gives a queue a consumer: the worker that stopped consuming it, or one of its own."""
     name, app = queue.name, snapshot.app.name
-    start = f"Start one: {worker_command(app, [name])}"
+    start = f"Start one: {one_more_worker(snapshot, name)}"
     cancelled = next((w for w in snapshot.workers if w.state.is_live and name in w.cancelled_queues), None)
     if cancelled is None:
         unknown = _sent_in_vain(queue, snapshot)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from celery_health.conf import Settings
-from celery_health.health.base import Check, worker_command
+from celery_health.health.base import Check, one_more_worker
 from celery_health.health.needs import Need, queues_are_read, queues_are_readable, tasks_are_sent
 from celery_health.records import CheckResult, CheckStatus, QueueState, Snapshot
 
@@ -29,7 +29,7 @@ class QueuesDepth(Check):
                 yield self._unknown(queue)
             elif queue.ready > limit and not settings.scales_to_zero(queue.name):
                 troubled = True
-                yield self._deep(queue, queue.ready, limit, snapshot.app.name)
+                yield self._deep(queue, queue.ready, limit, snapshot)
         if not troubled:
             deepest = max((queue.ready or 0 for queue in snapshot.queues), default=0)
             yield self.result(
@@ -49,7 +49,7 @@ class QueuesDepth(Check):
             unit="tasks",
         )
 
-    def _deep(self, queue: QueueState, ready: int, limit: float, app_name: str) -> CheckResult:
+    def _deep(self, queue: QueueState, ready: int, limit: float, snapshot: Snapshot) -> CheckResult:
         held = f"Queue '{queue.name}' holds {ready} tasks (limit {limit:g})."
         return self.result(
             CheckStatus.WARN,
@@ -58,7 +58,7 @@ class QueuesDepth(Check):
             observed=ready,
             limit=limit,
             unit="tasks",
-            recommendation=f"{held} Add workers: {worker_command(app_name, [queue.name])}",
+            recommendation=f"{held} Add workers: {one_more_worker(snapshot, queue.name)}",
         )
 
 
@@ -111,5 +111,5 @@ class QueuesAge(Check):
                 observed=round(age, 1),
                 limit=limit,
                 unit="seconds",
-                recommendation=f"{waited} Add workers: {worker_command(snapshot.app.name, [queue.name])}",
+                recommendation=f"{waited} Add workers: {one_more_worker(snapshot, queue.name)}",
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable
 from typing import Final, Literal
@@ -10,6 +11,11 @@ from celery_health.text.printable import printable
 
 #: Where no module holds the app under a name: nothing that could be mistaken for one, or for a shell's sign.
 NO_ARGUMENT: Final = "YOUR_CELERY_APP"
+
+#: How a worker is called that was given no name: ``celery@<host>``.
+_DEFAULT_NODE: Final = "celery@"
+#: What the name of a worker's node is better without.
+_NO_NODE_NAME: Final = re.compile(r"[^\w.-]+")
 
 
 class AppName(str):
@@ -38,16 +44,22 @@ def _celery(app_name: str) -> str:
     return f"DJANGO_SETTINGS_MODULE={shlex.quote(module)} {celery}" if module else celery
 
 
-def worker_command(app_name: str, queues: Iterable[str] = (), carried: Iterable[str] = ()) -> str:
+def worker_command(
+    app_name: str, queues: Iterable[str] = (), carried: Iterable[str] = (), beside: Iterable[str] = ()
+) -> str:
     """Return the command that starts a worker.
 
     `queues` are taken by the letter. `carried` are those that a worker has now: a blank beside a name is the
-    slip in its ``-Q "a, b"`` (Celery keeps it in the name), and must not come back.
+    slip in its ``-Q "a, b"`` (Celery keeps it in the name), and must not come back. `beside` are the names of
+    workers that go on: two of one name on one host hide each other.
     """
+    queues = tuple(queues)
     names = {*queues, *(name.strip() for name in carried)} - {""}
     # -Q ends a name at a comma: under that name no worker can be told to take it.
     renamed = {name: name.replace(",", "_") for name in sorted(names) if "," in name}
     command = f"{_celery(app_name)} worker"
+    if any(hostname.startswith(_DEFAULT_NODE) for hostname in beside):
+        command += f" -n {_NO_NODE_NAME.sub('-', queues[0] if queues else '').strip('-') or 'worker'}@%h"
     if names:
         command += f" -Q {shlex.quote(','.join(sorted({renamed.get(name, name) for name in names})))}"
     if renamed:

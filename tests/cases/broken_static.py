@@ -488,6 +488,14 @@ def a_backoff_grows_longer_than_the_visibility_timeout(p: Project) -> None:
     p.tasks("shop.charge", autoretry_for=(OSError,), retry_backoff=True, max_retries=12)
 
 
+# One setting is for all.
+@broken("W204:task:shop.film", fix="['visibility_timeout'] = 18000")
+def several_tasks_may_run_longer_than_the_visibility_timeout(p: Project) -> None:
+    p.tasks("shop.render", acks_late=True, reject_on_worker_lost=True, time_limit=7200)
+    p.tasks("shop.film", acks_late=True, reject_on_worker_lost=True, time_limit=9000)
+    p.tasks("shop.cut", acks_late=True, reject_on_worker_lost=True, time_limit=5000)
+
+
 @broken("W211:setting:result_expires", fix="result_expires = 86400")
 def results_in_redis_never_expire(p: Project) -> None:
     p.tasks("shop.clean")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management.color import no_style
+from kombu import Queue
 
 from celery_health.doctor.body import report_body
 from celery_health.doctor.checks import _messages
@@ -99,6 +100,12 @@ def misspelt_routes_leave_their_tasks_on_the_default_queue(p: Project) -> None:
     p.worker(queues=["mails", "films"])
 
 
+def an_undeclared_queue_is_not_consumed(p: Project) -> None:
+    p.tasks("shop.mail", "shop.clean")
+    p.conf(task_queues=[Queue("celery")], task_routes={"shop.mail": {"queue": "newsletter"}})
+    p.worker()
+
+
 def a_misspelt_route_is_not_all_that_leads_there(p: Project) -> None:
     p.tasks("shop.send_mail", "shop.clean")
     p.conf(task_routes={"shop.send_mial": {"queue": "mails"}})
@@ -184,10 +191,11 @@ def others_listen_in_another_database(p: Project) -> None:
             a_routing_key_without_effect_leaves_a_task_on_the_default_queue,
             ["W127:shop.send_mail", ">E104:celery"],
         ),
+        (an_undeclared_queue_is_not_consumed, ["E104:newsletter", ">I302:newsletter"]),
         (a_shadowed_route_leads_where_nobody_consumes, ["W103:shop.mail.*", ">E104:any"]),
         (
             routes_without_effect_leave_tasks_on_the_default_queue,
-            ["W116:CELERY_BROKER_TRANSPORT_OPTIONS", ">E104:celery", ">I304:task_time_limit"],
+            ["W116:CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP", ">E104:celery", ">I304:task_time_limit"],
         ),
         (
             workers_of_another_broker_consume_nothing_here,

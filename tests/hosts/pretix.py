@@ -71,10 +71,6 @@ CELERY_TASK_ROUTES = (
 CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, "visibility_timeout": 300}
 """,
             finds="W204:task:pretix.api.webhooks.notify_webhooks",
-            follows=(
-                "W204:task:pretix.base.services.notifications.notify",
-                "W204:task:pretix.base.services.notifications.send_notification",
-            ),
             fix="CELERY_BROKER_TRANSPORT_OPTIONS['visibility_timeout'] = 1800",
         ),
         Fault(

@@ -50,6 +50,13 @@ def test_worker_command__no_worker_can_be_told_of_a_name_with_a_comma() -> None:
     assert "\n" not in worker_command("shop", ["a,\nrm -rf ~"]).partition("#")[2]
 
 
+def test_worker_command__gets_a_name_of_its_own_beside_a_worker_that_has_the_default_one() -> None:
+    beside = ["celery@web-1", "mails@web-1"]
+    command = worker_command("shop", ["a b/c"], beside=beside)
+    assert command == "celery -A shop worker -n a-b-c@%h -Q 'a b/c'"
+    assert worker_command("shop", ["films"], beside=beside[1:]) == "celery -A shop worker -Q films"
+
+
 def test_purge_command__a_name_with_a_comma_is_not_two_others() -> None:
     assert purge_command("shop", "a,b") == "celery -A shop amqp queue.purge a,b"
 

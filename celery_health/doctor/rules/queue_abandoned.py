@@ -17,9 +17,9 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.live import WaitingMessages
 from celery_health.doctor.rules.base import LIVE, Rule
-from celery_health.doctor.rules.queue_unconsumed import senders
+from celery_health.doctor.rules.queue_unconsumed import one_more_worker, senders
 from celery_health.doctor.wording import is_typo, listed
-from celery_health.text.commands import purge_command, worker_command
+from celery_health.text.commands import purge_command
 
 
 class QueueAbandoned(Rule):
@@ -77,7 +77,7 @@ def _fix(evidence: Evidence, queue: str, nearest: str | None, names: list[str], 
     """Return what may be done, the harmless first; to delete what a worker would do is not offered."""
     steps = [f"if '{nearest}' was meant, send there"] if nearest else []
     if known or not names:
-        steps.append(f"have them done: {worker_command(evidence.app_name, [queue])}")
+        steps.append(f"have them done: {one_more_worker(evidence, queue)}")
     else:
         steps.append(f"have them done by code that registers {listed(names)}")
     steps.append(f"add '{queue}' to IGNORED_QUEUES, if it is another project's")

@@ -91,7 +91,7 @@ class QueueUnconsumed(Rule):
             )
             fix += right
         else:
-            fix = f"Start a worker for it: {worker_command(evidence.app_name, [queue.name])}"
+            fix = f"Start a worker for it: {one_more_worker(evidence, queue.name)}"
             if consumed:
                 fix += f", or have one take it too: {_command(evidence, queue.name, names)}"
             # Of an entry that should be ours, E101 says what to do first.
@@ -121,6 +121,11 @@ def _command(evidence: Evidence, queue: str, names: list[str]) -> str:
     states = evidence.live.snapshot.queues if evidence.live else ()
     sent_to = {state.name for state in states if state.expected_by}
     return worker_command(evidence.app_name, [queue, *sent_to.intersection(names)], names)
+
+
+def one_more_worker(evidence: Evidence, queue: str) -> str:
+    """Return the command of a worker for `queue` that may run beside those that are there."""
+    return worker_command(evidence.app_name, [queue], beside=[one.hostname for one in evidence.workers])
 
 
 def _unsent(evidence: Evidence) -> frozenset[str]:

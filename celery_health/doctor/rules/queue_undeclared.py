@@ -13,9 +13,8 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
-from celery_health.doctor.rules.queue_unconsumed import misspelt_queue, senders
+from celery_health.doctor.rules.queue_unconsumed import misspelt_queue, one_more_worker, senders
 from celery_health.doctor.wording import listed
-from celery_health.text.commands import worker_command
 
 
 class QueueUndeclared(Rule):
@@ -42,5 +41,5 @@ class QueueUndeclared(Rule):
                 evidence={"sent_by": list(why), "declared": sorted(evidence.declared_queues)},
                 # Without a key it would be bound like the default queue, where that has a topic exchange.
                 fix=f"Add Queue({queue!r}, routing_key={queue!r}) to task_queues, or start a worker for it: "
-                f"{worker_command(evidence.app_name, [queue])}",
+                f"{one_more_worker(evidence, queue)}",
             )

@@ -5,7 +5,8 @@ set) goes back to its queue. A worker holds a message that long when it waits fo
 retry, and, with ``acks_late``, while the task runs.
 
 Statically, countdowns of beat entries, retry delays, and the time limits of ``acks_late`` tasks are
-compared with it. Live, the ETAs that workers hold and the runs that were observed are.
+compared with it. Live, the ETAs that workers hold and the runs that were observed are. One finding names what
+is held longest, since one setting is for all.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from celery_health.doctor.facts import TaskFacts
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import BOTH, Rule
 from celery_health.doctor.spelling import transport_option_added
+from celery_health.doctor.wording import listed
 
 
 class VisibilityTimeout(Rule):
@@ -29,21 +31,25 @@ class VisibilityTimeout(Rule):
     scopes: ClassVar[frozenset[Scope]] = BOTH
 
     def find(self, evidence: Evidence) -> Iterable[Finding]:
-        """Yield a finding per task and entry that may be held too long."""
+        """Yield one finding at most, for what is held longest: there is one setting for all."""
         timeout = evidence.conf.visibility_timeout_seconds
         if timeout is None:
             return
-        for kind, subject, seconds, why in self._holds(evidence):
-            if seconds > timeout:
-                yield self.finding(
-                    kind,
-                    subject,
-                    f"{why} for {seconds:g} s, and the visibility timeout is {timeout:g} s: "
-                    "the message is handed out again meanwhile, and the task runs twice.",
-                    evidence={"held_seconds": seconds, "visibility_timeout": timeout},
-                    fix=f"{transport_option_added(evidence, 'visibility_timeout', int(seconds * 2))}, "
-                    "in every process.",
-                )
+        held = [hold for hold in self._holds(evidence) if hold[2] > timeout]
+        if not held:
+            return
+        kind, subject, seconds, why = max(held, key=lambda hold: hold[2])
+        others = [name for one, name, *_ in held if (one, name) != (kind, subject)]
+        yield self.finding(
+            kind,
+            subject,
+            f"{why} for {seconds:g} s, and the visibility timeout is {timeout:g} s: "
+            "the message is handed out again meanwhile, and the task runs twice."
+            + (f" The same holds of {listed(others)}." if others else ""),
+            evidence={"held_seconds": seconds, "visibility_timeout": timeout, "others": others},
+            fix=f"{transport_option_added(evidence, 'visibility_timeout', int(seconds * 2))}, "
+            "in every process.",
+        )
 
     def _holds(self, evidence: Evidence) -> Iterator[tuple[Kind, str, float, str]]:
         """Yield subject, seconds and reason of what may be held, once per task and entry."""
