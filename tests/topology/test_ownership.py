@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -80,6 +81,8 @@ def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment
     finalizers = _state._on_app_finalizers  # type: ignore[attr-defined]
     builtin = {one for one in finalizers if getattr(one, "__module__", "") == "celery.app.builtins"}
     monkeypatch.setattr(_state, "_on_app_finalizers", builtin)
+    # Other tests' apps that are finalised would take each shared task at once, and keep it.
+    monkeypatch.setattr(_state, "_apps", weakref.WeakSet())
     before = set(sys.modules)
     made = Environment(tmp_path, monkeypatch)
     yield made

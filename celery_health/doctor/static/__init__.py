@@ -59,11 +59,12 @@ def gather_static(app: Celery, settings: Settings, *, source: Any = None) -> Evi
             f"The task modules of the project cannot be imported, so no worker would start "
             f"({describe_error(error)}). Fix that first."
         ) from error
-    if is_something_missing(app):
+    ownership = ownership_of(app)
+    if is_something_missing(app, ownership):
         import_as_checks_do()
         import_as_receivers_do()
+        ownership = ownership_of(app)
     resolver, routes_error = _resolver(app)
-    ownership = ownership_of(app)
     tasks = task_facts(app, resolver, ownership)
     entries = tuple(configured_entries(app, resolver))
     own_packages = _own_packages(tasks, ownership)

@@ -23,7 +23,6 @@ from celery_health.topology import (
     Ownership,
     configured_schedule,
     is_own_path,
-    ownership_of,
     root_package,
     unimportable,
 )
@@ -49,11 +48,11 @@ def code_facts(
     )
 
 
-def is_something_missing(app: Celery) -> bool:
+def is_something_missing(app: Celery, ownership: Ownership) -> bool:
     """Say whether the schedule names an unknown task, or a module with tasks is not imported."""
     tasks = {entry.get("task") for entry in configured_schedule(app).values()}
     unknown = [task for task in tasks if isinstance(task, str) and task not in app.tasks]
-    return bool(unknown) or any(_unimported((), ownership_of(app)))
+    return bool(unknown) or any(_unimported((), ownership))
 
 
 def _modules_of(packages: frozenset[str]) -> list[tuple[str, ModuleType]]:
