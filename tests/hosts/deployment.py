@@ -171,7 +171,7 @@ class Deployment:
         assert ok, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr[-4000:]}"
         return done.stdout
 
-    def start(self, commands: Sequence[str]) -> None:
+    def start(self, commands: Sequence[str], *, wait: bool = True) -> None:
         """Start workers, and then beats, by their commands, and wait until the workers are ready."""
         started = [
             ManagedProcess(
@@ -183,7 +183,8 @@ class Deployment:
             process.env = self.env
             process.start()
             self.processes.append(process)
-        for process in started[: sum(" worker " in command for command in commands)]:
+        workers = sum(" worker " in command for command in commands)
+        for process in started[:workers] if wait else ():
             process.wait_until(lambda process=process: _READY.search(process.log), 120)
 
     def stop(self) -> None:
