@@ -93,6 +93,13 @@ def a_worker_was_started_without_q(p: Project) -> None:
     p.worker()
 
 
+@broken("E104:queue:mails", fix="celery -A shop worker -Q mails")
+def a_worker_was_started_without_q_where_others_are_declared(p: Project) -> None:
+    p.tasks("shop.mail", "shop.clean")
+    p.conf(task_routes={"shop.mail": {"queue": "mails"}}, task_queues=[Queue("celery")])
+    p.worker()
+
+
 # That nobody is left to consume "celery" is for the verdict to say.
 @broken("E104:queue:mails", "I312:queue:legacy", fix="celery -A shop worker -Q celery,mails")
 def the_workers_that_are_gone_did_not_consume_a_queue(p: Project) -> None:

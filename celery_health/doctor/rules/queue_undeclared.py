@@ -25,13 +25,17 @@ class QueueUndeclared(Rule):
     summary: ClassVar = "A route names a queue that is not in task_queues: a worker without -Q skips it."
 
     def find(self, evidence: Evidence) -> Iterable[Finding]:
-        """Yield a finding per queue; none where workers are seen to consume it."""
+        """Yield a finding per queue; none where workers are seen to consume it, or proven not to (E104)."""
         if not evidence.conf.declares_queues or not evidence.conf.creates_missing_queues:
             return
         for queue, why in senders(evidence).items():
             if queue in evidence.declared_queues or misspelt_queue(evidence, queue) is not None:
                 continue
-            if evidence.is_consumed(queue) or not any(reason.startswith("task:") for reason in why):
+            if (
+                evidence.is_consumed(queue)
+                or _is_unconsumed(evidence, queue)
+                or not any(reason.startswith("task:") for reason in why)
+            ):
                 continue
             yield self.finding(
                 Kind.QUEUE,
@@ -43,3 +47,10 @@ class QueueUndeclared(Rule):
                 fix=f"Add Queue({queue!r}, routing_key={queue!r}) to task_queues, or start a worker for it: "
                 f"{one_more_worker(evidence, queue)}",
             )
+
+
+def _is_unconsumed(evidence: Evidence, queue: str) -> bool:
+    """Say whether a look at the workers has proven that nobody takes from it: that is said as an error."""
+    if evidence.live is None or not evidence.last_workers:
+        return False
+    return any(one.name == queue and one.consumers == 0 for one in evidence.live.snapshot.queues)
