@@ -51,7 +51,7 @@ def follow(finding: Mapping[str, Any], settings: str, own: Mend | None) -> str:
         return own(fix, settings)
     if number == 116:
         return rename(fix, settings, name)
-    if number in (101, 102, 104, 105, 123):
+    if number in (101, 102, 104, 105, 123, 314):
         raised = _QUOTED.search(evidence.get("error", ""))
         wrong = {101: evidence.get("task"), 105: raised and raised.group(1), 123: evidence.get("option")}
         return write_right_name(fix, settings, wrong.get(number) or name)
