@@ -52,7 +52,6 @@ CELERY_TASK_ROUTES = (
 CELERY_TASK_ROUTES = ([("pretix.plugins.sendmail.*", {"queue": "newsletter"})], *CELERY_TASK_ROUTES)
 """,
             finds="E104:queue:newsletter",
-            follows=("I302:queue:newsletter",),
             fix="celery -A pretix.celery_app worker -Q newsletter",
         ),
         Fault(
