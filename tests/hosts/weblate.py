@@ -84,8 +84,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5}
         Fault(
             name="views that read results without a backend",
             settings="\nCELERY_RESULT_BACKEND = None\n",
-            finds="I308:setting:result_backend",
-            fix="Set result_backend",
+            finds="W223:setting:result_backend",
+            fix="Set CELERY_RESULT_BACKEND",
             mend=lambda fix, settings: settings.replace("None", "CELERY_BROKER_URL"),
         ),
         Fault(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, cast
@@ -21,6 +23,10 @@ _CANVAS: Final = ("chain", "group", "chord")
 #: Whoever catches these is prepared for a backend that is not there.
 _CAUGHT: Final = frozenset({"Exception", "BaseException", "NotImplementedError", "AttributeError"})
 
+#: A line that makes a result.
+_MAKING: Final = re.compile(
+    rb"AsyncResult|GroupResult|\.(?:delay|apply_async|send_task)\(|\b(?:chain|group|chord)\("
+)
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _FUNCTIONS: Final = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda})
 _LEAVES: Final = frozenset({ast.Name, ast.Constant, ast.Load, ast.Store})
@@ -70,18 +76,21 @@ def reads_in(source: bytes) -> Iterator[WrittenRead]:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
         return
-    yield from sorted(_Scope(None, tree).reads(), key=lambda read: read.line)
+    making = [number for number, line in enumerate(source.splitlines(), 1) if _MAKING.search(line)]
+    yield from sorted(_Scope(None, tree, making).reads(), key=lambda read: read.line)
 
 
 class _Scope:
     """A module or a function: its names, and what it reads."""
 
-    def __init__(self, parent: _Scope | None, node: ast.Module | _Function) -> None:
+    def __init__(self, parent: _Scope | None, node: ast.Module | _Function, making: list[int]) -> None:
+        """Look at a scope, and note the functions in it that have one of the lines `making` results."""
         self.parent = parent
         self.node = node
         self.imports: dict[str, tuple[str, str]] = {}
         self.made: dict[str, _Made | None] = {}
         """Local name → what makes the result that it holds; None where it may hold something else."""
+        self._making = making
         self._inner: list[_Function] = []
         self._found: list[tuple[ast.Attribute, bool]] = []
         if isinstance(node, _Function):
@@ -108,7 +117,7 @@ class _Scope:
                     is_guarded=is_guarded,
                 )
         for function in self._inner:
-            yield from _Scope(self, function).reads()
+            yield from _Scope(self, function, self._making).reads()
 
     def _walk(self, node: ast.AST, *, is_guarded: bool) -> None:
         # By type(): this runs for every node of every file that is looked at.
@@ -116,7 +125,12 @@ class _Scope:
         if kind in _LEAVES:
             return
         if kind in _FUNCTIONS:
-            self._inner.append(cast(_Function, node))
+            function = cast(_Function, node)
+            # Most functions of a file make none, and are not looked at, but within one that does.
+            first = bisect_left(self._making, function.lineno)
+            makes = first < len(self._making) and self._making[first] <= (function.end_lineno or 0)
+            if makes or self.parent is not None:
+                self._inner.append(function)
             return
         if kind is ast.Attribute:
             if cast(ast.Attribute, node).attr in _READ:

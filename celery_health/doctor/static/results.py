@@ -34,8 +34,15 @@ MOST_MODULES: Final = 3000
 MOST_BYTES: Final = 1_000_000
 MOST_READS: Final = 50
 
-#: What makes a result, and what makes one where Celery is named too: most files have nothing of either.
-_MADE: Final = (b"AsyncResult", b"GroupResult", b".delay(", b".apply_async(", b".send_task(")
+#: Files without any of these read no result, or none whose maker is known.
+_BY_ID: Final = (b"AsyncResult", b"GroupResult")
+_SENT: Final = re.compile(rb"^(.*)\.(?:delay|apply_async|send_task)\(", re.MULTILINE)
+#: A call that stands as a statement by itself: what it returns is not looked at, ...
+_BARE: Final = re.compile(rb"\s*[\w.]+")
+#: ... unless it is right behind it.
+_CHAINED: Final = re.compile(
+    rb"\)\s*\.(?:get|wait|join|collect|iterate|result|status|state|info|ready|successful|failed)\b"
+)
 _COMPOSED: Final = re.compile(rb"\b(?:chain|group|chord)\(")
 _DJANGO_RESULTS: Final = "django_celery_results"
 _CANVAS: Final = (celery.chain, celery.group, celery.chord)
@@ -48,10 +55,13 @@ def result_facts(app: Celery, tasks: Mapping[str, TaskFacts], own_packages: froz
     if conf.task_always_eager:
         return ResultFacts()
     fault = _fault(app)
-    ignoring = any(task.is_own and task.ignores_result for task in tasks.values())
+    own = [task for task in tasks.values() if task.is_own]
+    ignoring = frozenset(task.name.rpartition(".")[2].encode() for task in own if task.ignores_result)
     if fault is None and not ignoring:
         return ResultFacts()
-    found = (read for name, module in _modules(own_packages) for read in _reads(name, module))
+    # Where single tasks ignore theirs, only who names one of these is of interest.
+    named = None if fault is not None or all(task.ignores_result for task in own) else ignoring
+    found = (read for name, module in _modules(own_packages) for read in _reads(name, module, named))
     return ResultFacts(
         fault=fault,
         reads=tuple(read for _, read in zip(range(MOST_READS), found, strict=False)),
@@ -101,7 +111,7 @@ def _modules(packages: frozenset[str]) -> Iterator[tuple[str, ModuleType]]:
             yield name, module
 
 
-def _reads(name: str, module: ModuleType) -> Iterator[ResultRead]:
+def _reads(name: str, module: ModuleType, named: frozenset[bytes] | None) -> Iterator[ResultRead]:
     """Yield what a module reads of results that are proven to be Celery's."""
     path = getattr(module, "__file__", None)
     if not path or not path.endswith(".py"):
@@ -110,7 +120,7 @@ def _reads(name: str, module: ModuleType) -> Iterator[ResultRead]:
         status = os.stat(path)
     except OSError:
         return
-    for written in _written(path, status.st_mtime_ns, status.st_size):
+    for written in _written(path, named, status.st_mtime_ns, status.st_size):
         made = _what(module, written)
         if made is not None:
             task, has_own_backend = made
@@ -126,8 +136,11 @@ def _reads(name: str, module: ModuleType) -> Iterator[ResultRead]:
 
 
 @lru_cache(maxsize=4096)
-def _written(path: str, changed: int, size: int) -> tuple[WrittenRead, ...]:
-    """Return the reads in a file, as they are written; a file that has not changed is read once."""
+def _written(path: str, named: frozenset[bytes] | None, changed: int, size: int) -> tuple[WrittenRead, ...]:
+    """Return the reads in a file, as they are written; a file that has not changed is read once.
+
+    Of one that has none of `named` in it nothing is returned.
+    """
     if size > MOST_BYTES:
         return ()
     try:
@@ -135,8 +148,20 @@ def _written(path: str, changed: int, size: int) -> tuple[WrittenRead, ...]:
             source = file.read()
     except OSError:
         return ()
-    may_read = any(made in source for made in _MADE) or (b"celery" in source and _COMPOSED.search(source))
-    return tuple(reads_in(source)) if may_read else ()
+    if named is not None and not any(name in source for name in named):
+        return ()
+    return tuple(reads_in(source)) if _may_read(source) else ()
+
+
+def _may_read(source: bytes) -> bool:
+    """Say whether a file is worth being parsed: most that send tasks do not look back."""
+    if any(name in source for name in _BY_ID):
+        return True
+    sent = [match[1] for match in _SENT.finditer(source)]
+    if any(_BARE.fullmatch(before) is None for before in sent):
+        return True
+    composed = b"celery" in source and _COMPOSED.search(source) is not None
+    return (bool(sent) or composed) and _CHAINED.search(source) is not None
 
 
 def _what(module: ModuleType, written: WrittenRead) -> tuple[str | None, bool] | None:
