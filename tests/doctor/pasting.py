@@ -27,19 +27,19 @@ def paste(project: Project, finding: Finding) -> bool:
     before = dict(effective(project))
     if "Rename " in fix or _NAMESPACE in fix:
         _rename(project, finding, fix)
-    elif code := _code(fix):
-        _run(project, code)
+    elif line := code(fix):
+        _run(project, line)
     elif not follow(project, finding, fix):
         return False
     _start_again(project, before)
     return True
 
 
-def _run(project: Project, code: str) -> None:
+def _run(project: Project, line: str) -> None:
     app, settings = project.app, vars(project.settings)
-    exec(code, {"app": app, "__builtins__": {}}, settings)
+    exec(line, {"app": app, "__builtins__": {}}, settings)
     settings.pop("app", None)
-    if "app." not in code:
+    if "app." not in line:
         read_settings(project, app.namespace)
 
 
@@ -80,7 +80,7 @@ def _start_again(project: Project, before: dict[str, Any]) -> None:
         task.__dict__.pop("_exec_options", None)
 
 
-def _code(fix: str) -> str | None:
+def code(fix: str) -> str | None:
     """Return the longest start of a fix that is Python, and sets something."""
     for end in sorted({found.start() for found in _END.finditer(fix)}, reverse=True):
         try:

@@ -12,7 +12,8 @@ from celery.app import defaults
 from celery_health.doctor.findings import DoctorReport, Finding, Kind
 from tests.cases import broken_live, broken_options, broken_static  # noqa: F401 - they fill the list
 from tests.cases.support import BROKEN, Case, Project, a_project
-from tests.doctor.pasting import effective, paste, read_settings
+from tests.doctor.pasting import code, effective, paste, read_settings
+from tests.doctor.shop import Shop
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:(?s).*task attribute"),
@@ -116,3 +117,31 @@ def test_fix__puts_right_what_was_found_and_changes_nothing_else(
     # Others that were found may be put right with it.
     said = f"{finding.fix} {[(one.message, dict(one.evidence)) for one in report.findings]}".lower()
     assert [o for o in changed if o not in said and str(_TO_OLD[o]).lower() not in said] == []
+
+
+# In a settings file ---------------------------------------------------------------------------------------
+
+#: Wrong in five ways, each of which one line puts right.
+WRONG = """
+    CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] = 60
+    CELERY_TASK_SERIALIZER = "yaml"
+    CELERY_RESULT_BACKEND = "redis://127.0.0.1:1/1"
+    CELERY_TASK_IGNORE_RESULT = False
+    CELERY_RESULT_EXPIRES = None
+    CELERY_TIMEZONE = "America/New_York"
+    DEBUG = False
+    CELERY_TASK_ALWAYS_EAGER = True
+"""
+
+
+def test_fix__is_pasted_into_a_settings_file(shop: Shop) -> None:
+    shop.change(WRONG)
+    asked = shop.doctor("--static")
+    lines = [code(one["fix"]) for one in asked.body["findings"]]
+
+    assert sorted({one.partition(":")[0] for one in asked.found}) == ["I306", "W117", "W204", "W211", "W212"]
+    assert None not in lines, asked.body["findings"]
+
+    shop.change(WRONG + "".join(f"    {line}\n" for line in lines))
+
+    assert shop.doctor("--static").found == []
