@@ -241,7 +241,7 @@ def test_command_name__is_the_settings_word() -> None:
 @pytest.mark.live
 @pytest.mark.slow
 def test_command__starts_a_worker_when_it_is_pasted(tmp_path: Path) -> None:
-    """What the doctor prints, in a shell, in several layouts; all at once, since each takes seconds to start."""
+    """What the doctor prints, in a shell, in several layouts: all at once, since each takes seconds."""
     # Of each kind one: a form of the argument, a re-export, an odd name.
     layouts = [*(LAYOUTS[number] for number in (0, 3, 5, 6, 8, 9)), BARE]
     doctor = [sys.executable, "-m", "django", "celery_health", "doctor", "--static", "--json"]

@@ -245,5 +245,4 @@ _LINKS: Final = (
     _Link("beat-task-unregistered", _UNKNOWN_NAMES, _is_of_its_tasks),
     _Link("beat-task-unregistered", frozenset({"route-matches-nothing"}), _would_match_it),
     _Link("queue-misspelt", frozenset({_UNCONSUMED}), _is_same_queue),
-    _Link(_UNCONSUMED, frozenset({"queue-undeclared"}), _is_same_queue),
 )

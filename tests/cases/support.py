@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -249,6 +250,8 @@ def a_project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     finalizers = _state._on_app_finalizers  # type: ignore[attr-defined]
     builtin = {one for one in finalizers if getattr(one, "__module__", "") == "celery.app.builtins"}
     monkeypatch.setattr(_state, "_on_app_finalizers", builtin)
+    # An app of another test would take each shared task of this one, too.
+    monkeypatch.setattr(_state, "_apps", weakref.WeakSet())
     before = set(sys.modules)
     project = Project(folder, monkeypatch)
     try:

@@ -90,7 +90,7 @@ def make_current(app: Celery) -> None:
 def current_app(celery_app: Celery, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Celery]:
     """An app that `find_app` finds, under the name of the workers, with a deadline for a busy machine."""
     # The shared tasks of the test project would stay in every app of this process.
-    monkeypatch.setattr("celery_health.topology.reading.import_tasks", lambda app: app.finalize())
+    monkeypatch.setattr("celery_health.topology.reading.import_tasks", lambda app, **_: app.finalize())
     settings.CELERY_HEALTH = {"DEADLINE": 10, "APP_ID": "tests.project"}
     before = getattr(_state._tls, "current_app", None)  # type: ignore[attr-defined]
     make_current(celery_app)
