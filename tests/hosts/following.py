@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.hosts.application import Mend
 
-_QUOTED = re.compile(r"'([^']+)'")
+_QUOTED = re.compile(r"(?<!\w)'([^']+)'")  # no "entry's"
 _ASSIGNED = re.compile(r"(CELERY_\w+(?:\[[^\]]+\])? \|?= .+?)(?=\.?$|, [a-z]|; |\. [A-Z])")
 _COMMAND = re.compile(r"celery -A \S+ worker(?: -Q \S+?)?(?=$|[,;.]? |[,;.]$)")
 
