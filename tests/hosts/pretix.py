@@ -44,7 +44,6 @@ CELERY_TASK_ROUTES = (
                 "W102:route:pretix.plugins.sendmail.tasks.send_mails_to_waiting_list",
             ),
             fix="'pretix.plugins.sendmail.tasks.send_mails_to_waitinglist'",
-            verdict="degraded",
         ),
         Fault(
             name="a plugin's tasks routed to a queue that no worker consumes",
@@ -67,7 +66,7 @@ CELERY_TASK_ROUTES = (
         Fault(
             name="a visibility timeout shorter than what retries wait",
             settings="""
-CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, "visibility_timeout": 300}
+CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, "visibility_timeout": 700}
 """,
             finds="W204:task:pretix.api.webhooks.notify_webhooks",
             fix="CELERY_BROKER_TRANSPORT_OPTIONS['visibility_timeout'] = 1800",
