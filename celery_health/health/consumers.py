@@ -84,11 +84,10 @@ class QueuesConsumed(Check):
                 why,
                 recommendation=f"{why} {_fix(queue, snapshot)}",
             )
-        if snapshot.is_one_shot and not queue.unconsumed_by_store and queue.ready:
-            now = (
-                f"Queue '{queue.name}' has no consumer now, and {queue.ready} tasks wait; "
-                "for how long is not known."
-            )
+        if snapshot.is_one_shot and not queue.unconsumed_by_store:
+            # It will not watch until the limit, and the next call begins anew.
+            waiting = f", and {queue.ready} tasks wait" if queue.ready else ""
+            now = f"Queue '{queue.name}' has no consumer now{waiting}; for how long is not known."
             return self.result(
                 CheckStatus.WARN,
                 now,

@@ -55,6 +55,28 @@ CONSUMED = [
 ]
 
 
+ONE_LOOK = [
+    # It will not look again: an empty queue of the schedule that nobody reads stays so, unseen.
+    (make_queue(consumers=0, unconsumed_seconds=0.0, expected_by=("beat:nightly",)), "warn"),
+    (make_queue(consumers=0, unconsumed_seconds=0.0, ready=3), "warn"),
+    # The store knows since when: the only worker restarts.
+    (
+        make_queue(
+            consumers=0, unconsumed_seconds=5.0, expected_by=("beat:nightly",), unconsumed_by_store=True
+        ),
+        "pass",
+    ),
+    (make_queue(consumers=0, unconsumed_seconds=0.0, expected_by=("task:a.b",)), "pass"),
+]
+
+
+@pytest.mark.parametrize(("queue", "expected"), ONE_LOOK)
+def test_queues_consumed__a_command_looks_once(queue: QueueState, expected: str) -> None:
+    once = make_snapshot(queues=[queue], is_one_shot=True)
+    ((_, status),) = results(QueuesConsumed(), once)
+    assert status == expected
+
+
 @pytest.mark.parametrize(("queue", "settings", "expected"), CONSUMED)
 def test_queues_consumed__table(queue: QueueState, settings: Settings, expected: str) -> None:
     ((_, status),) = results(QueuesConsumed(), make_snapshot(queues=[queue]), settings)

@@ -44,6 +44,7 @@ CELERY_TASK_ROUTES = (
                 "W102:route:pretix.plugins.sendmail.tasks.send_mails_to_waiting_list",
             ),
             fix="'pretix.plugins.sendmail.tasks.send_mails_to_waitinglist'",
+            verdict="degraded",
         ),
         Fault(
             name="a plugin's tasks routed to a queue that no worker consumes",
