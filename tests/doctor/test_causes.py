@@ -250,6 +250,22 @@ def test_causes__a_queue_says_that_a_worker_alone_is_no_help(
     )
 
 
+def test_queue_unconsumed__what_a_call_sent_is_told_apart_from_where_a_task_goes(
+    examine: Callable[[Build], DoctorReport],
+) -> None:
+    def build(p: Project) -> None:
+        p.tasks("shop.clean")
+        p.worker()
+        p.queue("elsewhere", ready=3)
+        p.live(waiting={"elsewhere": WaitingMessages(looked_at=3, names={"shop.clean": 3})})
+
+    (finding,) = examine(build).findings
+
+    assert finding.message.startswith(
+        "Task 'shop.clean' was sent to queue 'elsewhere', which no worker consumes. 3 wait there."
+    )
+
+
 def test_causes__another_projects_name_is_nobodys_fault(examine: Callable[[Build], DoctorReport]) -> None:
     """An entry for a service that this project knows nothing of: that no worker is here may be right."""
 

@@ -104,7 +104,8 @@ class QueueUnconsumed(Rule):
         return self.finding(
             Kind.QUEUE,
             queue.name,
-            f"{_subject(why)} to queue '{queue.name}', which no worker consumes.{waiting}",
+            f"{_subject(why, was_sent=_is_seen_alone(evidence, queue.name, why))} to queue '{queue.name}', "
+            f"which no worker consumes.{waiting}",
             evidence={"sent_by": list(why), "workers": consumed, "ready": queue.ready, "nearest": typo},
             fix=fix,
             proven_live=True,
@@ -169,7 +170,15 @@ def _entries(evidence: Evidence, why: tuple[str, ...]) -> list[EntryFacts]:
     return [entry for entry in entries if f"beat:{entry.name}" in why]
 
 
-def _subject(why: tuple[str, ...]) -> str:
+def _is_seen_alone(evidence: Evidence, queue: str, why: tuple[str, ...]) -> bool:
+    """Say whether all that is known to go there are messages: by a call, or before a route was changed."""
+    if not all(reason.startswith("task:") for reason in why):
+        return False
+    goes = [task.destination if (task := evidence.tasks.get(reason[5:])) else None for reason in why]
+    return all(where is not None and queue not in where.queues for where in goes)
+
+
+def _subject(why: tuple[str, ...], *, was_sent: bool = False) -> str:
     kinds = {"task": "task", "beat": "beat entry", "setting": "EXPECTED_QUEUES"}
     names = [
         f"{kinds.get(kind, kind)} '{name}'" if name else kinds.get(kind, kind)
@@ -177,4 +186,7 @@ def _subject(why: tuple[str, ...]) -> str:
     ]
     others = f" and {len(why) - 1} more" if len(why) > 1 else ""
     text = f"{names[0]}{others}"
-    return text[0].upper() + text[1:] + (" go" if others else " goes")
+    text = text[0].upper() + text[1:]
+    if was_sent:
+        return f"{text} {'were' if others else 'was'} sent"
+    return text + (" go" if others else " goes")
