@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -69,3 +70,11 @@ def notes_of(recorded: Recorded, reading: BrokerReading) -> tuple[str, ...]:
 def unlooked(why: str) -> Sighting:
     """Return that nobody was looked for, and why."""
     return Sighting(state=InspectionState(error=why), unasked=why)
+
+
+def unexplained_consumers(reading: BrokerReading, recorded: Recorded) -> int:
+    """Return how many consumers of one queue the broker counts at most that no live record explains."""
+    known = Counter(name for one in recorded.workers if one.state.is_live for name in one.queues or ())
+    return max(
+        (one.consumers - known[one.name] for one in reading.queues.values() if one.consumers), default=0
+    )

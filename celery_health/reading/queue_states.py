@@ -39,6 +39,15 @@ class QueueStates:
         self._quiet = QuietQueues()
         self._names: tuple[str, ...] = ()
 
+    def may_be_stalled(self, queues: Iterable[QueueState]) -> bool:
+        """Say whether a queue seen for the first time holds what looks stalled: seen twice, it is."""
+        return any(
+            queue.ready
+            and queue.held_seconds is None
+            and (queue.oldest_age_seconds or 0.0) > self._settings.limit("stalled_seconds", queue=queue.name)
+            for queue in queues
+        )
+
     def update(self, sources: QueueSources, topology: Topology) -> tuple[QueueState, ...]:
         """Return the state of every queue that was read, by name."""
         queues, expected, quiet = sources.reading.queues, topology.expected, self._quiet

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from celery_health.reading.broker_states import (
     answered,
     notes_of,
     unanswered,
+    unexplained_consumers,
     unlooked,
     unread_queues,
     without_empty,
@@ -29,6 +29,7 @@ from celery_health.reading.checkout import Checkout
 from celery_health.reading.consumption import ConsumerEvidence
 from celery_health.reading.expectation import expecting, queue_names
 from celery_health.reading.flight import Run, SharedFlight
+from celery_health.reading.lines import Lines
 from celery_health.reading.live import LiveWorkers, Sighting
 from celery_health.reading.merging import merged, source_of
 from celery_health.reading.preparation import Preparation
@@ -38,7 +39,7 @@ from celery_health.reading.schedules import schedule_exists
 from celery_health.reading.sharing import shared_queues
 from celery_health.reading.task_totals import TaskTotals
 from celery_health.reading.vanished import Vanished
-from celery_health.records import BrokerState, InspectionState, QueueState, Snapshot, StoreState
+from celery_health.records import BrokerState, InspectionState, Snapshot, StoreState
 from celery_health.store import RowsReading
 from celery_health.topology import Topology, TopologyCache
 
@@ -57,22 +58,6 @@ PRESENCE_SHARE = 0.3
 LETTERS_SHARE = 0.5
 #: A stamp older than this on a queue seen for the first time is looked at twice, so long apart.
 SECOND_LOOK_SECONDS = 0.25
-
-
-@dataclass(kw_only=True, slots=True)
-class _Lines:
-    """The connections of one run. What they remember goes with them."""
-
-    broker: Broker
-    recorded: RecordedWorkers
-    box: Box | None
-    """None where the transport keeps no dead letters."""
-
-    def close(self) -> None:
-        self.recorded.close()
-        self.broker.close()
-        if self.box is not None:
-            self.box.close()
 
 
 class Reader:
@@ -95,7 +80,7 @@ class Reader:
         self._live_worker_at: float | None = None
         # Never connected: it knows whether there is a store.
         self._unasked = RecordedWorkers(app, settings)
-        self._lines = Checkout(self._open_lines, _Lines.close)
+        self._lines = Checkout(self._open_lines, Lines.close)
         # Totals and tasks one by one are read on demand, beside the readings.
         self._counted = Checkout(lambda: RecordedWorkers(app, settings), RecordedWorkers.close)
         self._preparation = Preparation(self._import, name="celery-health-imports")
@@ -136,8 +121,8 @@ class Reader:
         finally:
             self.topology.get(0.0)
 
-    def _open_lines(self) -> _Lines:
-        return _Lines(
+    def _open_lines(self) -> Lines:
+        return Lines(
             broker=open_broker(self.app, self.settings.deadline),
             recorded=RecordedWorkers(self.app, self.settings),
             box=self._letters.open(),
@@ -173,7 +158,7 @@ class Reader:
         """
         return self._read_in(Run(deadline))
 
-    def _read(self, run: Run, lines: _Lines) -> Snapshot:
+    def _read(self, run: Run, lines: Lines) -> Snapshot:
         deadline = _share(run.deadline, READING_SHARE)
         imported = self.topology.get(deadline.remaining() * TOPOLOGY_SHARE)
         importing = self._importing() if imported is None else None
@@ -213,7 +198,7 @@ class Reader:
                 self._live_worker_at = now
             # Of a broker that did not answer nothing is new, and what was watched is not forgotten.
             queues = () if reading.is_lacking else self._queues.update(sources, topology)
-        if self._deserves_second_look(queues, deadline):
+        if deadline.remaining() > 2 * SECOND_LOOK_SECONDS and self._queues.may_be_stalled(queues):
             time.sleep(SECOND_LOOK_SECONDS)
             again = without_empty(broker.read(names, deadline), unknown)
             if not again.is_lacking:
@@ -287,7 +272,7 @@ class Reader:
             return Sighting(state=InspectionState())
         live = {worker.hostname for worker in recorded.workers if worker.state.is_live}
         if live and not broker.capabilities.supports_roster:
-            least = _unexplained(reading, recorded)
+            least = unexplained_consumers(reading, recorded)
             return Sighting(
                 state=InspectionState(),
                 foreign=self._live.others(run, topology, deadline, live=live, least=least),
@@ -295,15 +280,6 @@ class Reader:
             )
         lost = {worker.hostname for worker in recorded.workers} - live
         return self._live.look(run, broker, topology, deadline, live=live, lost=lost)
-
-    def _deserves_second_look(self, queues: Sequence[QueueState], deadline: Deadline) -> bool:
-        """Say whether a queue seen for the first time holds what looks stalled: seen twice, it is."""
-        return deadline.remaining() > 2 * SECOND_LOOK_SECONDS and any(
-            queue.ready
-            and queue.held_seconds is None
-            and (queue.oldest_age_seconds or 0.0) > self.settings.limit("stalled_seconds", queue=queue.name)
-            for queue in queues
-        )
 
     def _importing(self) -> str | None:
         """Return that the project's task modules are still being imported; None when they are not."""
@@ -353,11 +329,3 @@ class Reader:
 def _share(deadline: Deadline, share: float) -> Deadline:
     """Return the deadline that leaves so much of what remains of `deadline`."""
     return deadline.within(deadline.remaining() * share)
-
-
-def _unexplained(reading: BrokerReading, recorded: Recorded) -> int:
-    """Return how many consumers of one queue the broker counts at most that no live record explains."""
-    known = Counter(name for one in recorded.workers if one.state.is_live for name in one.queues or ())
-    return max(
-        (one.consumers - known[one.name] for one in reading.queues.values() if one.consumers), default=0
-    )
