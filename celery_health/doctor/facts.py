@@ -44,7 +44,7 @@ class TaskFacts:
     options: Mapping[str, Any] = field(default_factory=dict)
     """Of its attributes those that say how it is sent (``queue``, ``priority``, ...), as plain values."""
     route: Mapping[str, Any] = field(default_factory=dict)
-    """What its route alone gives it, as plain values; empty for tasks without `options`."""
+    """What its route alone gives it, or a router that is code, as plain values."""
     call_error: str | None = None
     """Why each call of it raises."""
     expires_seconds: float | None = None
@@ -214,7 +214,7 @@ class ConfFacts:
     has_transport_options: bool = False
     """``broker_transport_options`` is set."""
     form_of_routes: str = ""
-    """``dict`` or ``list``; empty without ``task_routes``."""
+    """``dict``, ``list`` (a tuple too) or ``one``, a router; empty without ``task_routes``."""
     has_annotations: bool = False
     """``task_annotations`` is set."""
     most_tasks_per_child: int | None = None

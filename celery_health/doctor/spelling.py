@@ -42,7 +42,9 @@ def routes_added(evidence: Evidence, routes: Mapping[str, Mapping[str, Any]]) ->
     )
     if not form:
         return f"{name} = {written}"
-    return f"{name} |= {written}" if form == "dict" else f"{name} = ({written}, *{name})"
+    if form == "dict":
+        return f"{name} |= {written}"
+    return f"{name} = ({written}, {'*' * (form == 'list')}{name})"
 
 
 def annotations_added(evidence: Evidence, annotations: Mapping[str, Mapping[str, Any]]) -> str:

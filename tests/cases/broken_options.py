@@ -52,6 +52,18 @@ def a_router_that_is_code_gives_a_key_alone(p: Project) -> None:
     p.conf(task_queues=[Queue("celery"), Queue("mails", routing_key="mails")], task_routes=(router,))
 
 
+@broken("W127:task:shop.mail", fix="Write {'queue': 'mails'} for queue 'mails', or leave the other out.")
+def a_router_that_is_code_gives_one_queue_and_the_key_of_another(p: Project) -> None:
+    def router(name: str, *args: object, **kwargs: object) -> dict[str, str]:
+        return {"queue": "reports", "routing_key": "mails"}
+
+    p.tasks("shop.mail")
+    p.conf(
+        task_queues=[Queue(name, routing_key=name) for name in ("celery", "mails", "reports")],
+        task_routes=router,
+    )
+
+
 @broken("W127:beat_entry:mail", fix="Write {'queue': 'mails'}.")
 def an_entry_has_a_routing_key_beside_the_queue_of_its_route(p: Project) -> None:
     p.tasks("shop.mail")
@@ -250,6 +262,28 @@ def a_task_has_another_queue_than_a_router_gives_it(p: Project) -> None:
 
     p.tasks("shop.mail", queue="mails")
     p.conf(task_routes=[router])
+
+
+@broken(
+    "I319:setting:task_routes",
+    fix="app.conf.task_routes = ({'shop.mail': {'queue': 'mails'}}, app.conf.task_routes)",
+)
+def a_task_has_another_queue_than_the_one_router_gives_it(p: Project) -> None:
+    def router(name: str, *args: object, **kwargs: object) -> dict[str, str]:
+        return {"queue": "rest"}
+
+    p.tasks("shop.mail", queue="mails")
+    p.conf(task_routes=router)
+
+
+@broken(
+    "I319:setting:task_routes",
+    fix="app.conf.task_routes = ({'shop.mail': {'queue': 'mails'}}, app.conf.task_routes)",
+)
+def a_task_has_another_queue_than_the_router_of_a_path_gives_it(p: Project) -> None:
+    p.package("shop_routers", init="def route(name, *args, **kwargs):\n    return 'rest'\n")
+    p.tasks("shop.mail", queue="mails")
+    p.conf(task_routes="shop_routers.route")
 
 
 @broken("I319:setting:task_routes", fix=", with the Queue of 'mails' in task_queues")

@@ -38,6 +38,29 @@ def a_key_of_the_projects_own_beside_a_queue(p: Project) -> None:
 
 
 @sound("destination-ignored")
+def routers_that_are_code_give_a_queue_and_a_key_of_the_projects_own(p: Project) -> None:
+    class Router:
+        def route_for_task(self, name: str, *args: object, **kwargs: object) -> dict[str, object] | None:
+            return {"queue": Queue("night"), "routing_key": "feed.night"} if name == "shop.sweep" else None
+
+    def router(name: str, *args: object, **kwargs: object) -> dict[str, str]:
+        return {"queue": "mails", "routing_key": "feed.import"}
+
+    p.tasks("shop.mail", "shop.letter", "shop.sweep")
+    p.conf(task_routes=(Router(), router))
+    p.beat("shop.mail", "mail")
+
+
+@sound("destination-ignored")
+def a_router_that_is_code_says_the_default_queue_and_a_key_of_the_projects_own(p: Project) -> None:
+    def router(name: str, *args: object, **kwargs: object) -> dict[str, str]:
+        return {"queue": "celery", "routing_key": "feed.import"}
+
+    p.tasks("shop.mail")
+    p.conf(task_routes=router)
+
+
+@sound("destination-ignored")
 def a_routing_key_alone_on_a_topic_exchange(p: Project) -> None:
     p.tasks("shop.cut", "shop.clean")
     p.conf(

@@ -79,13 +79,17 @@ def _put_first(project: Project, key: str) -> None:
 
 def _address(project: Project, finding: Finding, address: dict[str, Any]) -> None:
     name = finding.subject.name
-    if finding.subject.kind is Kind.TASK and name not in (project.app.conf.task_routes or {}):
+    routes = project.app.conf.task_routes or {}
+    if finding.subject.kind is Kind.TASK and not (isinstance(routes, dict) and name in routes):
         for option in _ADDRESS:
             setattr(type(project.app.tasks[name]), option, None)
-        routes = project.app.conf.task_routes or {}
-        project.app.conf.task_routes = (
-            {name: address, **routes} if isinstance(routes, dict) else ({name: address}, *routes)
-        )
+        if isinstance(routes, dict):
+            routes = {name: address, **routes}
+        elif isinstance(routes, list | tuple):
+            routes = ({name: address}, *routes)
+        else:
+            routes = ({name: address}, routes)
+        project.app.conf.task_routes = routes
         return
     options = _options(project, finding)
     for option in _ADDRESS:

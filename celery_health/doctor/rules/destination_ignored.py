@@ -106,7 +106,10 @@ class DestinationIgnored(Rule):
             return  # what libraries give to every message
         words = " and ".join(f"{option.replace('_', ' ')} '{value}'" for option, value in wrong.items())
         named = f"queue '{queue}' and " if origin.queue else ""
-        why = "the queue that is named" if origin.queue else "the default queue, since no other is named"
+        why = "the queue that is named"
+        if origin.queue is None:
+            is_default = queue == queues.default
+            why = "the default queue, since no other is named" if is_default else "the queue of its task"
         if others:
             fix = f"Write {queues.address(others[0], wrong.get('routing_key'))}"
             fix += f" for queue '{others[0]}', or leave the other out." if origin.queue else "."
@@ -179,7 +182,9 @@ def _origin(
 ) -> _Origin:
     """Return where the destination of a task is written: its own options go before those of its route."""
     own = {**(task.options if task else {}), **options}
-    queue = own.get("queue") or (route.options.get("queue") if route else None)
+    # A router that is code has no keys: what it gives stands with the task.
+    given = route.options if route is not None else task.route if task is not None else {}
+    queue = own.get("queue") or given.get("queue")
     if route is None or own.keys() & {"exchange", "routing_key"}:
         return _Origin(kind=Kind.TASK, name=name, queue=queue)
     return _Origin(kind=Kind.ROUTE, name=route.key, queue=queue)

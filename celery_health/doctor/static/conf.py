@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -76,10 +75,12 @@ def _is_set(conf: Any, option: str) -> bool:
 
 
 def _form_of_routes(routes: Any) -> str:
-    """Return ``dict``, ``list`` for what is asked one by one, or nothing."""
+    """Return ``dict``, ``list`` for what is asked one by one, ``one`` for a single router, or nothing."""
     if not routes:
         return ""
-    return "dict" if isinstance(routes, Mapping) else "list"
+    if isinstance(routes, dict):
+        return "dict"
+    return "list" if isinstance(routes, list | tuple) else "one"  # as `celery.app.routes.prepare` asks
 
 
 def _serializer_names(accepted: Any) -> frozenset[str]:

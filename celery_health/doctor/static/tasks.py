@@ -138,7 +138,7 @@ def _facts(
         expected_seconds=None if options is None else options.expected_seconds,
         queue_declaration=queue_facts(app, queue, f"task {name!r}") if isinstance(queue, Queue) else None,
         options=sending,
-        route=_route(defaults.resolver, name) if sending else {},
+        route=_route(defaults.resolver, name),
         call_error=task_error(task),
         expires_seconds=_seconds(task.expires),
         rate_limit_per_second=None if defaults.is_rate_off else rate_limit(task),
