@@ -126,8 +126,10 @@ class Evidence:
         """Return the queues that hold messages."""
         if self.live is None:
             return frozenset()
-        filled = (queue.name for queue in self.live.snapshot.queues if queue.ready)
-        return frozenset([*filled, *self.live.abandoned])
+        filled = [queue.name for queue in self.live.snapshot.queues if queue.ready]
+        # Dead letters wait for people: nobody has to consume them.
+        suffix = self.dead_letter_suffix
+        return frozenset(name for name in (*filled, *self.live.abandoned) if not name.endswith(suffix))
 
     @property
     def workers(self) -> tuple[Worker, ...]:

@@ -198,11 +198,15 @@ def test_story__a_queue_name_with_a_typo_in_apply_async(make_shop: Make, redis_u
     worker = shop.worker(queues=["celery", "emails", "reports"])
     shop.run("from orders.tasks import send_confirmation as it; it.apply_async([1], queue='reprots')")
 
-    answer = shop.doctor_finds(["I312:queue:reprots"])
+    answer = shop.doctor_finds(["E104:queue:reprots"])
 
-    assert answer.status == 0
-    assert answer.finding("I312")["evidence"] == {"ready": 1, "nearest": "reports"}
-    assert answer.finding("I312")["fix"].startswith("If 'reports' was meant, send there;")
+    assert answer.status == 1
+    assert answer.finding("E104")["evidence"]["nearest"] == "reports"
+    assert answer.finding("E104")["message"] == (
+        "Task 'orders.tasks.send_confirmation' was sent to queue 'reprots', which no worker consumes. "
+        "1 wait there."
+    )
+    assert answer.finding("E104")["fix"].startswith("Workers consume 'reports': name the queue alike on both")
     worker.stop()
 
 

@@ -51,7 +51,7 @@ def test_exporter__sigterm_lets_an_answer_end(
     # A request that has begun and not ended when the signal comes.
     with socket.create_connection(("127.0.0.1", exporter.port)) as half:
         half.sendall(b"GET /metrics HTTP/1.1\r\n")
-        eventually(lambda: _threads(exporter.pid) > 1)
+        eventually(lambda: _has_accepted(exporter.pid, half))
         exporter.signal(signal.SIGTERM)
         half.sendall(b"Host: x\r\n\r\n")
         answer = b""
@@ -64,10 +64,12 @@ def test_exporter__sigterm_lets_an_answer_end(
     assert "Traceback" not in exporter.log
 
 
-def _threads(pid: int) -> int:
+def _has_accepted(pid: int, client: socket.socket) -> bool:
+    """Say whether a process has taken a connection from the backlog: only then is it among its own."""
     import psutil
 
-    return int(psutil.Process(pid).num_threads())
+    port = client.getsockname()[1]
+    return any(one.raddr and one.raddr.port == port for one in psutil.Process(pid).net_connections("tcp"))
 
 
 def test_exporter__one_who_connects_and_says_nothing_holds_nobody_up(

@@ -116,7 +116,8 @@ class System:
 
     def run(self, command: str) -> None:
         """Run a ``celery`` command that people are told to paste."""
-        program, *arguments = shlex.split(command)
+        # The app that gave the command is in no module of this process, as it is in workers.
+        program, *arguments = shlex.split(command.replace("YOUR_CELERY_APP", "tests.project"))
         assert program == "celery", command
         env = {**os.environ, **project_env(self.url, health=self.settings, conf=self.conf)}
         subprocess.run([sys.executable, "-m", program, *arguments], env=env, check=True, timeout=60)
