@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from traceback import walk_tb
 from types import ModuleType
 from typing import Any, Final
 
@@ -52,10 +54,39 @@ def find_app(settings: Settings | None = None) -> Celery:
     raise ConfigurationError(_HOW_TO_CONFIGURE)
 
 
+@contextmanager
+def importing_project() -> Iterator[None]:
+    """Have a module of the project's that ends the process fail to be imported, and no more than that.
+
+    Raises:
+        ImportError: it raised what is no `Exception`, as ``sys.exit()`` does.
+        Exception: whatever else it raised.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        ends = "it ends the process" if isinstance(error, SystemExit) else "it raises what ends the process"
+        raise ImportError(
+            f"{_raised_in(error)} cannot be imported: {ends} ({describe_error(error)})"
+        ) from error
+
+
+def _raised_in(error: BaseException) -> str:
+    """Return the innermost module whose body was running, to say so."""
+    name = "a module"
+    for frame, _ in walk_tb(error.__traceback__):
+        if frame.f_code.co_name == "<module>":
+            name = str(frame.f_globals.get("__name__", name))
+    return name
+
+
 def _import_app(path: str) -> Celery:
     where = f'{SETTING}["CELERY_APP"] is {path!r}'
     try:
-        app = find_celery_app(path)
+        with importing_project():
+            app = find_celery_app(path)
     except Exception as error:  # importing a project's module may raise anything
         raise ConfigurationError(
             f"{where}, which cannot be imported ({describe_error(error)}). "

@@ -10,6 +10,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from celery_health.celery_app import importing_project
 from celery_health.conf import SETTING, get_settings
 from celery_health.exceptions import ConfigurationError
 from celery_health.text.masking import describe_error
@@ -41,7 +42,8 @@ def _load(access: str, path: str) -> Any:
     where = f"{SETTING}['PERMISSIONS']['{access}'] is {path!r}"
     fix = "Set the dotted path of a DRF permission class, such as 'rest_framework.permissions.IsAdminUser'."
     try:
-        permission = import_string(path)
+        with importing_project():
+            permission = import_string(path)
     except Exception as error:  # importing a project's module may raise anything
         raise ConfigurationError(
             f"{where}, which cannot be imported ({describe_error(error)}). {fix}"

@@ -1,7 +1,9 @@
 """Django system checks: what the static doctor proves, as Warnings.
 
 Never Errors: static knowledge is this process's alone, and must not stop a ``migrate``. Hints are left to the
-command. Skipped inside workers and beats, whose start Celery lets Django check everything too.
+command. Nothing is imported for them but task modules and URLs: what other checks and receivers of a worker's
+signals may bring is left to the doctor. Skipped inside workers and beats, whose start Celery lets Django
+check everything too.
 """
 
 from __future__ import annotations
@@ -77,7 +79,8 @@ def _check(app_configs: Sequence[Any] | None, *, deployed: bool) -> Iterator[che
 
     rules = [rule for rule in RULES if rule.only_deployed is deployed]
     try:
-        evidence = gather_static(app, settings)
+        # A migrate must not run what a worker would: that is for whoever asks the doctor.
+        evidence = gather_static(app, settings, looks_further=False)
     except ConfigurationError as error:
         if not deployed:
             yield checks.Warning(

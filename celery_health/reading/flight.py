@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 from celery_health.deadline import Deadline
-from celery_health.exceptions import DeadlineExceeded, LateDeadlineError, ThreadError
+from celery_health.exceptions import CeleryHealthError, DeadlineExceeded, LateDeadlineError, ThreadError
+from celery_health.text.masking import describe_error
 
 T = TypeVar("T")
 
@@ -65,7 +66,7 @@ class _Flying(Run, Generic[T]):
         super().__init__(deadline, memory_lock)
         self.done = threading.Event()
         self.landed: tuple[float, T]
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
         self.late: str | None = None
         """Why it had not ended when it was given up, where that is this process's own doing."""
 
@@ -104,7 +105,8 @@ class SharedFlight(Generic[T]):
             LateDeadlineError: the same, and who was asked may be well: another's run is under way, or this
                 process used the time up itself.
             ThreadError: this process could not start a thread to run in.
-            Exception: whatever the function raised.
+            CeleryHealthError: the function raised what is no `Exception`.
+            Exception: whatever else it raised.
         """
         while True:
             with self._lock:
@@ -170,8 +172,12 @@ class SharedFlight(Generic[T]):
         run.deadline.timing.begin()
         try:
             value = self._function(run)
-        except BaseException as error:
+        except Exception as error:
             run.error = error
+        except BaseException as error:
+            # Whoever waits may be a request: what ends this thread must not end that one.
+            run.error = CeleryHealthError(f"The thread {self._name} was ended ({describe_error(error)}).")
+            run.error.__cause__ = error
         else:
             run.landed = (time.monotonic(), value)
             with self._lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from celery_health.topology.django_tasks import Carrier, carriers
-from celery_health.topology.imports import import_as_checks_do, import_tasks, unimportable
+from celery_health.topology.imports import import_as_checks_do, import_tasks, unimportable, unrun_checks
 from celery_health.topology.libraries import is_library
 from celery_health.topology.model import Binding, Destination, Topology
 from celery_health.topology.ownership import (
@@ -15,7 +15,7 @@ from celery_health.topology.ownership import (
     root_package,
 )
 from celery_health.topology.reading import TopologyCache, read_topology
-from celery_health.topology.receivers import import_as_receivers_do
+from celery_health.topology.receivers import import_as_receivers_do, unimported_by_receivers
 from celery_health.topology.routing import Resolver, bindings_of
 from celery_health.topology.schedule import configured_schedule, entry_fields, entry_options
 
@@ -43,4 +43,6 @@ __all__ = [
     "read_topology",
     "root_package",
     "unimportable",
+    "unimported_by_receivers",
+    "unrun_checks",
 ]

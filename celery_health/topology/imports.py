@@ -13,14 +13,18 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.core.checks.registry import registry
 
+from celery_health.celery_app import importing_project
 from celery_health.text.masking import describe_error
+from celery_health.topology.forks import importing
+from celery_health.topology.libraries import is_library
+from celery_health.topology.ownership import Owner, Ownership
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
 _SKIP_CHECKS: Final = "CELERY_SKIP_CHECKS"
 
 _imported: weakref.WeakSet[Celery] = weakref.WeakSet()
+#: Those whose modules are being imported, by the thread that holds the lock.
+_begun: weakref.WeakSet[Celery] = weakref.WeakSet()
 _lock = threading.RLock()
 #: The URLs that were imported; None before.
 _urls: str | None = None
@@ -47,24 +53,28 @@ def import_tasks(app: Celery, *, with_urls: bool = False) -> None:
 
     Celery takes some 0.4 ms for each task that it registers, most of it for reading its configuration; any
     process that sends one of them pays that, once. Nothing of the app is changed to have it sooner.
+
+    Raises:
+        ImportError: a module ends the process, as by ``sys.exit()``.
+        Exception: whatever else the project's modules raise.
     """
-    with _lock:
+    with _lock, importing():
         urls = getattr(settings, "ROOT_URLCONF", None)
         if urls and urls != _urls and (with_urls or urls in sys.modules):
             # First, like the checks.
             with _without_checks():
                 _import_urls(urls)
-        if app in _imported:
+        if app in _imported or app in _begun:
             return
-        _imported.add(app)
+        _begun.add(app)
         try:
-            with _without_checks():
+            with _without_checks(), importing_project():
                 app.loader.import_default_modules()
-            if not getattr(app, "finalized", False):
-                app.finalize()
-        except BaseException:
-            _imported.discard(app)
-            raise
+                if not getattr(app, "finalized", False):
+                    app.finalize()
+            _imported.add(app)
+        finally:
+            _begun.discard(app)
 
 
 def import_as_checks_do() -> None:
@@ -73,18 +83,38 @@ def import_as_checks_do() -> None:
     What they find is theirs to say. It may take seconds: for when something is missing that they may bring.
     """
     global _checks_ran, _checks_error
-    with _lock:
+    with _lock, importing():
         if _checks_ran:
             return
-        _checks_ran = True
         for check in registry.get_checks(include_deployment_checks=False):
-            if str(getattr(check, "__module__", "")).partition(".")[0] == __package__.partition(".")[0]:
+            if _module_of(check).partition(".")[0] == __package__.partition(".")[0]:
                 continue
             try:
                 # As Celery calls them: no database is named, so that none is asked.
-                check(app_configs=None, databases=None)
+                with importing_project():
+                    check(app_configs=None, databases=None)
             except Exception as error:  # a worker would not start
                 _checks_error = describe_error(error)
+        _checks_ran = True
+
+
+def unrun_checks(ownership: Ownership, packages: Iterable[str]) -> list[str]:
+    """Return the modules of system checks that may import tasks, and were not run for it.
+
+    They are the project's, and those of `packages`: a check of anybody else's knows nothing of their tasks.
+    """
+    modules = set() if _checks_ran else {*map(_module_of, registry.get_checks())}
+    tops = {package.partition(".")[0] for package in packages}
+    return sorted(
+        module
+        for module in modules
+        if not is_library(module)
+        and (module.partition(".")[0] in tops or ownership.of_module(module) is Owner.PROJECT)
+    )
+
+
+def _module_of(check: Any) -> str:
+    return str(getattr(check, "__module__", ""))
 
 
 def unimportable() -> str | None:
@@ -105,10 +135,11 @@ def _import_urls(urls: str) -> None:
     from django.urls import get_resolver
 
     try:
-        resolver = get_resolver(urls)
-        _load(resolver)
-        for status in (400, 403, 404, 500):
-            resolver.resolve_error_handler(status)
+        with importing_project():
+            resolver = get_resolver(urls)
+            _load(resolver)
+            for status in (400, 403, 404, 500):
+                resolver.resolve_error_handler(status)
     except Exception as error:  # the project's views, and all that they import
         _urls_error = describe_error(error)
     else:
@@ -131,3 +162,13 @@ def _without_checks() -> Iterator[None]:
             os.environ.pop(_SKIP_CHECKS, None)
         else:
             os.environ[_SKIP_CHECKS] = before
+
+
+def _after_in_child() -> None:
+    # The thread that imported may be gone, and its lock is held for ever.
+    global _lock
+    _lock = threading.RLock()
+    _begun.clear()
+
+
+os.register_at_fork(after_in_child=_after_in_child)

@@ -116,6 +116,69 @@ def test_worker_imports__what_a_receiver_imports_is_known(shop: Shop) -> None:
     assert shop.doctor("--static").found == []
 
 
+#: What a receiver names in a string may be a program: this one ends whoever imports it.
+SIDECAR = "import pathlib, sys\npathlib.Path(__file__).with_name('RAN').touch()\nsys.exit(0)\n"
+STARTS = """
+import subprocess, sys
+from celery.signals import worker_ready
+
+@worker_ready.connect
+def start(**kwargs):
+    subprocess.Popen([sys.executable, "-m", "back.sidecar"])
+"""
+IMPORTS = """
+from importlib import import_module
+from celery.signals import worker_ready
+
+@worker_ready.connect
+def load(**kwargs):
+    import_module("back.sidecar")
+    import_module("back.counting")
+"""
+
+
+def test_worker_imports__a_program_that_a_receiver_starts_is_not_imported(shop: Shop) -> None:
+    with_back(shop, views=f"{STARTS}\ndef stock(request): ...\n", sidecar=SIDECAR)
+
+    assert [finding.partition(":")[0] for finding in shop.doctor("--static").found] == ["W101"]
+    assert "W101" in shop.manage("check").stderr
+    assert not (shop.folder / "back" / "RAN").exists()
+
+
+def test_worker_imports__a_module_that_ends_the_process_ends_no_look(shop: Shop) -> None:
+    with_back(shop, views=f"{IMPORTS}\ndef stock(request): ...\n", sidecar=SIDECAR)
+    done = shop.manage("check")
+
+    assert (done.returncode, "no issues" in done.stdout + done.stderr) == (0, True)
+    assert not (shop.folder / "back" / "RAN").exists(), "a check imports nothing for receivers"
+    assert shop.doctor("--static").found == []
+    assert (shop.folder / "back" / "RAN").exists()
+
+
+def test_worker_imports__a_check_runs_no_other_checks(shop: Shop) -> None:
+    """What they would bring is not known then, so nothing is said of it."""
+    ran = "    open(__file__ + '.RAN', 'w').close()\n"
+    with_back(shop, urls="urlpatterns = []\n", checks=CHECKS.replace("    import", f"{ran}    import"))
+    shop.change(SETTINGS + '    INSTALLED_APPS += ["back"]\n')
+    (shop.folder / "back" / "apps.py").write_text(APPS)
+
+    assert "W101" not in shop.manage("check", "--tag", "celery").stderr
+    assert not (shop.folder / "back" / "checks.py.RAN").exists()
+    assert shop.doctor("--static").found == []
+
+
+def test_worker_imports__task_modules_that_end_the_process_are_a_warning(shop: Shop) -> None:
+    with_back(shop, """INSTALLED_APPS += ["back"]""", tasks="import sys\n\nsys.exit(0)\n")
+    done = shop.manage("check")
+
+    assert done.returncode == 0
+    assert "celery_health.W003" in done.stderr
+    why = "back.tasks cannot be imported: it ends the process (SystemExit: 0)"
+    assert why in done.stderr
+    told = shop.manage("celery_health", "doctor", "--static")
+    assert (told.returncode, why in told.stderr) == (2, True)
+
+
 def test_worker_imports__results_that_views_read_are_seen(shop: Shop) -> None:
     with_back(
         shop,

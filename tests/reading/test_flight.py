@@ -9,7 +9,13 @@ import time
 import pytest
 
 from celery_health.deadline import Deadline
-from celery_health.exceptions import DeadlineExceeded, LateDeadlineError, LateError, ThreadError
+from celery_health.exceptions import (
+    CeleryHealthError,
+    DeadlineExceeded,
+    LateDeadlineError,
+    LateError,
+    ThreadError,
+)
 from celery_health.reading.flight import MAX_ABANDONED, Run, RunAbandonedError, SharedFlight
 
 
@@ -83,6 +89,15 @@ def test_flight__gives_up_at_the_deadline() -> None:
     work.gate.set()
 
     assert waited < 2
+
+
+def test_flight__what_ends_its_thread_is_an_error_for_those_who_wait() -> None:
+    def work(run: Run) -> None:
+        raise SystemExit(0)
+
+    flight = SharedFlight(work, name="test", run_seconds=5)
+    with pytest.raises(CeleryHealthError, match=r"^The thread test was ended \(SystemExit: 0\)\.$"):
+        flight.get(Deadline.after(5))
 
 
 def test_flight__one_who_joins_is_told_that_the_run_goes_on() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import weakref
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from celery import Celery, Task, _state
 
 from celery_health.monitoring import MonitoredTask
 from celery_health.topology import TopologyCache, import_tasks, imports, read_topology, unimportable
+from tests.support import eventually
 
 # Celery 5.7 calls the attribute old; real projects use it all the same.
 pytestmark = pytest.mark.filterwarnings("ignore:(?s).*'queue' task attribute")
@@ -98,6 +100,47 @@ def test_import_tasks__takes_a_task_class_with_options_that_celery_does_not_know
     app.task_cls = Own
     import_tasks(app)
     assert app.tasks["plain"].colour == "red"
+
+
+SLOW = """
+import pathlib, time
+from celery import shared_task
+
+deadline = time.monotonic() + 20
+while not pathlib.Path(__file__).with_name("gate").exists() and time.monotonic() < deadline:
+    time.sleep(0.01)
+
+@shared_task
+def slow(): ...
+"""
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_topology_cache__is_read_in_a_child_that_was_forked_while_it_was_read(
+    apps: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread is not there, and what it had half imported is imported from the start."""
+    app, _ = apps
+    (tmp_path / "slow_of_fork_test.py").write_text(SLOW)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(_state, "_on_app_finalizers", set(_state._on_app_finalizers))
+    monkeypatch.setattr(_state, "_apps", weakref.WeakSet(apps))
+    app.conf.imports = ["slow_of_fork_test"]
+    cache = TopologyCache(app)
+    assert cache.get(0.0) is None
+    eventually(lambda: "slow_of_fork_test" in sys.modules, 10.0)
+    child = os.fork()
+    if child == 0:
+        try:
+            (tmp_path / "gate").touch()
+            found = cache.get(10.0)
+        finally:
+            os._exit(0 if found and "slow_of_fork_test.slow" in found.own_tasks else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    found = cache.get(10.0)
+    assert found is not None
+    assert "slow_of_fork_test.slow" in found.own_tasks
+    sys.modules.pop("slow_of_fork_test", None)
 
 
 # What views import ----------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.facts import TaskFacts
 from celery_health.doctor.static.conf import conf_facts
 from celery_health.doctor.static.entries import configured_entries
-from celery_health.doctor.static.modules import code_facts, is_something_missing
+from celery_health.doctor.static.modules import code_facts, what_is_missing
 from celery_health.doctor.static.names import django_facts
 from celery_health.doctor.static.queues import declared_queues
 from celery_health.doctor.static.results import result_facts
@@ -34,17 +34,22 @@ from celery_health.topology import (
     is_own_path,
     ownership_of,
     root_package,
+    unimported_by_receivers,
+    unrun_checks,
 )
 
 if TYPE_CHECKING:
     from celery import Celery
 
 
-def gather_static(app: Celery, settings: Settings, *, source: Any = None) -> Evidence:
+def gather_static(
+    app: Celery, settings: Settings, *, source: Any = None, looks_further: bool = True
+) -> Evidence:
     """Return what can be known of `app` without asking anybody.
 
     Where a task seems to be missing, the project's other system checks are run, as a worker's start runs
-    them, and what receivers of a worker's signals import is imported: either may bring it.
+    them, and what receivers of a worker's signals import is imported: either may bring it. Where that is not
+    to be (`looks_further`), no name is called unknown that they may bring.
 
     `source` has the project's settings as attributes; None for Django's own.
 
@@ -60,10 +65,14 @@ def gather_static(app: Celery, settings: Settings, *, source: Any = None) -> Evi
             f"({describe_error(error)}). Fix that first."
         ) from error
     ownership = ownership_of(app)
-    if is_something_missing(app, ownership):
-        import_as_checks_do()
-        import_as_receivers_do()
-        ownership = ownership_of(app)
+    unseen: str | None = None
+    if missing := what_is_missing(app, ownership):
+        if looks_further:
+            import_as_checks_do()
+            import_as_receivers_do()
+            ownership = ownership_of(app)
+        elif others := [*unrun_checks(ownership, missing), *unimported_by_receivers(ownership, missing)]:
+            unseen = f"tasks that these may import, which were not run for it: {', '.join(others)}"
     resolver, routes_error = _resolver(app)
     tasks = task_facts(app, resolver, ownership)
     entries = tuple(configured_entries(app, resolver))
@@ -89,7 +98,7 @@ def gather_static(app: Celery, settings: Settings, *, source: Any = None) -> Evi
         silenced=settings.silenced,
         conf=conf_facts(app, django.time_zone),
         django=django,
-        code=code_facts(app, ownership, own_packages, unknown),
+        code=code_facts(app, ownership, own_packages, unknown, unseen),
         results=result_facts(app, tasks, own_packages),
     )
 

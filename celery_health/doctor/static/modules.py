@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 
 
 def code_facts(
-    app: Celery, ownership: Ownership, own_packages: frozenset[str], paths: Iterable[str]
+    app: Celery,
+    ownership: Ownership,
+    own_packages: frozenset[str],
+    paths: Iterable[str],
+    unseen: str | None = None,
 ) -> CodeFacts:
     """Return what is seen. `paths` are dotted paths that should be tasks and are none."""
     paths = list(paths)
@@ -43,16 +47,16 @@ def code_facts(
         unimported=tuple(_unimported(paths, ownership)),
         uses_chord=_users(modules, [celery.chord]),
         uses_async_result=_users(modules, [AsyncResult]),
-        unseen=unimportable(),
+        unseen=unimportable() or unseen,
         tasks_at={path: name for path in paths if (name := _task_at(path)) is not None},
     )
 
 
-def is_something_missing(app: Celery, ownership: Ownership) -> bool:
-    """Say whether the schedule names an unknown task, or a module with tasks is not imported."""
+def what_is_missing(app: Celery, ownership: Ownership) -> list[str]:
+    """Return the unknown tasks that the schedule names, and the modules with tasks that are not imported."""
     tasks = {entry.get("task") for entry in configured_schedule(app).values()}
     unknown = [task for task in tasks if isinstance(task, str) and task not in app.tasks]
-    return bool(unknown) or any(_unimported((), ownership))
+    return [*unknown, *(one.module for one in _unimported((), ownership))]
 
 
 def _modules_of(packages: frozenset[str]) -> list[tuple[str, ModuleType]]:
