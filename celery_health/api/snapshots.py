@@ -119,6 +119,8 @@ def notes(snapshot: Snapshot) -> Iterable[str]:
         yield "Remote control is off, or not supported by this transport."
     if snapshot.importing:
         yield snapshot.importing
+    elif snapshot.tasks_error:
+        yield snapshot.tasks_error
     elif snapshot.inspection.error:
         yield f"The workers could not be asked: {snapshot.inspection.error}"
     for hostname in snapshot.inspection.silent:

@@ -64,7 +64,10 @@ def gaps_of(results: Iterable[CheckResult]) -> tuple[Gap, ...]:
 
 def notes_of(report: HealthReport) -> tuple[str, ...]:
     """Return what is not watched and why, then what the reading skipped: whole sentences."""
-    gaps = (f"{gap.summary[:1].upper()}{gap.summary[1:]}. {gap.why}" for gap in gaps_of(report.checks))
+    gaps = [f"{gap.summary[:1].upper()}{gap.summary[1:]}. {gap.why}" for gap in gaps_of(report.checks)]
+    error = report.snapshot.tasks_error
+    if error and not any(error in gap for gap in gaps):
+        gaps.append(error)
     return tuple(dict.fromkeys([*gaps, *report.snapshot.notes]))
 
 

@@ -23,6 +23,8 @@ def reason(report: HealthReport) -> str:
         return "tasks run in the process that calls them (task_always_eager): no broker or worker is asked."
     if late := report.snapshot.broker.late:
         return printable(f"nothing is known of the broker. {late}")
+    if error := report.snapshot.tasks_error:
+        return printable(f"what should be is not known. {error}")
     present = f"{_live(report.snapshot)}, {_waiting(report.snapshot.queues)}."
     gaps = gaps_of(report.checks)
     if gaps:

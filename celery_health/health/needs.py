@@ -66,7 +66,8 @@ def queues_are_readable(snapshot: Snapshot) -> Lack | None:
 
 def what_is_expected(snapshot: Snapshot) -> Lack | None:
     """Need the project's task modules to be imported: they say which queues are to be consumed."""
-    return _unknown(snapshot.importing) if snapshot.importing else None
+    why = snapshot.importing or snapshot.tasks_error
+    return _unknown(why) if why else None
 
 
 def letters_are_counted(snapshot: Snapshot) -> Lack | None:

@@ -64,6 +64,9 @@ def judge(snapshot: Snapshot, settings: Settings, *, age_seconds: float = 0.0) -
     if status is Status.HEALTHY and snapshot.broker.late and settings.checks.get(BrokerReachable.id) != "off":
         # Nothing was found wrong because nothing was looked at: that is no "healthy", and no fault either.
         status = Status.DEGRADED
+    if status is Status.HEALTHY and snapshot.tasks_error:
+        # Nor where it is not known what should be.
+        status = Status.DEGRADED
     return HealthReport(status=status, checks=tuple(results), snapshot=snapshot, age_seconds=age_seconds)
 
 

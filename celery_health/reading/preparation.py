@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from celery_health.celery_app import importing_project
 from celery_health.deadline import Deadline
 from celery_health.exceptions import LateError
+from celery_health.topology.forks import importing
 
 #: How long a command, which answers when it can, waits for all that is imported.
 IMPORT_SECONDS: Final = 30.0
@@ -25,9 +29,15 @@ class Preparation:
     def __init__(self, function: Callable[[], object], *, name: str) -> None:
         self._function = function
         self._name = name
+        self._done = threading.Event()
+        self._reset()
+        _preparations.add(self)
+
+    def _reset(self) -> None:
         self._lock = threading.Lock()
         self._started_at: float | None = None
-        self._done = threading.Event()
+        if not self._done.is_set():
+            self._done = threading.Event()  # its own lock may be held, too
 
     @property
     def is_done(self) -> bool:
@@ -58,7 +68,20 @@ class Preparation:
 
     def _run(self) -> None:
         try:
-            with suppress(Exception):  # a library that is missing, options that kombu refuses: see above
+            # A library that is missing, options that kombu refuses: see above.
+            with suppress(Exception), importing(), importing_project():
                 self._function()
         finally:
             self._done.set()
+
+
+_preparations: weakref.WeakSet[Preparation] = weakref.WeakSet()
+
+
+def _after_in_child() -> None:
+    # The thread went with the fork; the next call starts another.
+    for preparation in list(_preparations):
+        preparation._reset()
+
+
+os.register_at_fork(after_in_child=_after_in_child)

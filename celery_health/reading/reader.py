@@ -162,6 +162,7 @@ class Reader:
         deadline = _share(run.deadline, READING_SHARE)
         imported = self.topology.get(deadline.remaining() * TOPOLOGY_SHARE)
         importing = self._importing() if imported is None else None
+        tasks_error = self.topology.error if imported is None and importing is None else None
         topology = imported or Topology()
         recorded = lines.recorded.read(_share(deadline, STORE_SHARE))
         topology = expecting(topology, recorded.beats, self.settings)
@@ -178,6 +179,9 @@ class Reader:
             if importing
             else self._look(run, broker, reading, recorded, topology, deadline)
         )
+        if tasks_error and (sighting.foreign or sighting.foreign_busy):
+            # They may be ours. That nobody answers is proven all the same.
+            sighting = unlooked(tasks_error)
         workers = merged(recorded.workers, sighting.workers)
         now = time.monotonic()
         sources = QueueSources(
@@ -232,6 +236,7 @@ class Reader:
             live_worker_seen_seconds=None if self._live_worker_at is None else now - self._live_worker_at,
             notes=(*recorded.notes, *notes_of(recorded, reading)),
             importing=importing,
+            tasks_error=tasks_error,
             source=source_of(workers),
         )
 

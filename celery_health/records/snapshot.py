@@ -149,6 +149,8 @@ class Snapshot:
     """Read by a process that looks once and ends: it will never have watched anything."""
     importing: str | None = None
     """Why it is not known yet which queues are expected, and who is ours; None when it is."""
+    tasks_error: str | None = None
+    """Why the same cannot be known: the project's task modules cannot be imported, or their routes read."""
     source: Source = Source.INSPECTION
     notes: tuple[str, ...] = ()
     """What the reading could not look at, or skipped: whole sentences."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kombu.common import Broadcast
 
+from celery_health.celery_app import importing_project
 from celery_health.text.masking import describe_error
 from celery_health.topology.django_tasks import carriers, further_queues
 from celery_health.topology.imports import import_tasks
@@ -119,6 +122,8 @@ class TopologyCache:
         self._started_at: float | None = None
         self._topology: Topology | None = None
         self.error: str | None = None
+        """Why the last try to read it failed, in a whole sentence; None where it did not."""
+        _caches.add(self)
 
     @property
     def importing_seconds(self) -> float | None:
@@ -145,15 +150,42 @@ class TopologyCache:
             thread.start()
             self._started_at = self._started_at or time.monotonic()
         except RuntimeError as error:  # no more threads: the next call tries again
-            self.error = describe_error(error)
+            self.error = f"The project's task modules cannot be imported ({describe_error(error)})."
             return None
         return thread
 
     def _read(self) -> None:
         try:
-            self._topology = read_topology(self._app, with_urls=self._needs_urls())
-            self.error = None
-        except Exception as error:  # importing a project's modules may raise anything
-            self.error = describe_error(error)
+            self._topology, self.error = self._read_or_tell()
         finally:
             self._read_at = time.monotonic()
+
+    def _read_or_tell(self) -> tuple[Topology | None, str | None]:
+        """Return the topology, else the last one and why there is no newer."""
+        why = "The project's task modules cannot be imported here ({}): no worker would start so."
+        try:
+            # A project's modules, and its routers, may raise anything.
+            with importing_project():
+                with_urls = self._needs_urls()
+                import_tasks(self._app, with_urls=with_urls)
+                why = "Where the project's tasks go cannot be read ({})."
+                return read_topology(self._app, with_urls=with_urls), None
+        except Exception as error:
+            return self._topology, why.format(describe_error(error))
+
+    def _forget_thread(self) -> None:
+        # It went with the fork, and may have held the lock.
+        self._lock = threading.Lock()
+        if self._thread is not None:
+            self._thread = self._started_at = None
+
+
+_caches: weakref.WeakSet[TopologyCache] = weakref.WeakSet()
+
+
+def _after_in_child() -> None:
+    for cache in list(_caches):
+        cache._forget_thread()
+
+
+os.register_at_fork(after_in_child=_after_in_child)

@@ -18,11 +18,16 @@ from celery_health.conf import Settings
 from celery_health.deadline import Deadline
 from celery_health.exceptions import LateBrokerError, LateError
 from celery_health.health import judge
+from celery_health.health.gaps import notes_of
+from celery_health.health.headline import reason
 from celery_health.reading import check_broker, get_reading
 from celery_health.reading.preparation import Preparation
 from celery_health.reading.reader import Reader
 from celery_health.records import CheckStatus, Snapshot, Status
 from tests.support import ROOT, RedisServer, WebServer, project_env
+
+# Python 3.12 warns of every fork of a process with threads.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 #: Stands for a slow disk or a busy machine: Celery's way to a Redis takes longer to import than DEADLINE.
 SLOW_IMPORT = """
@@ -121,6 +126,51 @@ def test_reading__while_task_modules_are_imported_nobody_is_a_stranger(
     found = statuses(snapshot)
     assert found["workers.alive"] is CheckStatus.UNKNOWN
     assert found["queues.consumed"] is CheckStatus.UNKNOWN
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("source", ["import no_such_module", "import sys; sys.exit(0)"])
+def test_reading__task_modules_that_cannot_be_imported_are_no_green(
+    reader: Reader, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tasks_that_fail.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    reader.app.conf.imports = ["tasks_that_fail"]
+    snapshot, _ = get_reading(Deadline.after(20))
+    none_needed = judge(snapshot, Settings(min_workers=0))
+
+    why = snapshot.tasks_error
+    assert why is not None
+    assert why.startswith("The project's task modules cannot be imported here (")
+    assert ("no_such_module" if "no_such" in source else "tasks_that_fail cannot be imported: it ends") in why
+    assert statuses(snapshot)["queues.consumed"] is CheckStatus.UNKNOWN
+    assert none_needed.status is Status.DEGRADED
+    assert reason(none_needed) == f"what should be is not known. {why}"
+    assert why in " ".join(notes_of(none_needed))
+    # That nobody is there is proven all the same.
+    assert judge(snapshot, Settings()).status is Status.UNHEALTHY
+
+
+def test_preparation__starts_again_in_a_child_that_was_forked_meanwhile() -> None:
+    started, gate = threading.Event(), threading.Event()
+
+    def work() -> None:
+        started.set()
+        gate.wait(10)
+
+    preparation = Preparation(work, name="test")
+    with pytest.raises(LateError):
+        preparation.wait(Deadline.after(0.01))
+    assert started.wait(10)
+    child = os.fork()
+    if child == 0:
+        gate.set()
+        try:
+            preparation.wait(Deadline.after(5))
+        finally:
+            os._exit(0 if preparation.is_done else 1)
+    gate.set()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 # In processes of their own ------------------------------------------------------------------------------
