@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -161,7 +162,8 @@ def command_name(app: Celery, settings: Settings | None = None) -> AppName:
     if not argument:
         return AppName(name, NO_ARGUMENT)
     imported = [argument.partition(":")[0], f"{argument}.celery", module]
-    return AppName(name, argument, None if _sets_settings(imported) else os.environ.get(_DJANGO))
+    django = os.environ.get(_DJANGO)
+    return AppName(name, argument, None if not django or _are_set(django, imported) else django)
 
 
 _Holder = tuple[bool, bool, int, str, str]
@@ -229,16 +231,41 @@ def _is_found(app: Celery, name: str) -> bool:
     return hasattr(module, "__path__") and _is_found(app, f"{name}.celery")
 
 
-def _sets_settings(modules: Iterable[str]) -> bool:
-    """Say whether one of these modules, or of the packages around them, names Django's settings itself."""
+def _are_set(settings: str, modules: Iterable[str]) -> bool:
+    """Say whether these modules, or the packages around them, set Django's settings, and to these alone.
+
+    A default for development is no such word where the process got others from its environment.
+    """
     names = {name.rsplit(".", up)[0] for name in modules for up in range(name.count(".") + 1)}
-    return any(_names_settings(name) for name in names)
+    return {said for name in names for said in settings_set_by(_source(name))} == {settings}
 
 
-def _names_settings(name: str) -> bool:
+def settings_set_by(source: str) -> set[str | None]:
+    """Return what a module's source sets ``DJANGO_SETTINGS_MODULE`` to; None is what cannot be told."""
+    try:
+        return set(_settings_in(ast.parse(source))) if _DJANGO in source else set()
+    except (SyntaxError, ValueError, RecursionError):  # no Python, or too much of it
+        return {None}
+
+
+def _settings_in(node: ast.AST, *, runs: bool = True) -> Iterator[str | None]:
+    """Yield what is set under `node`; of what may never run, that nobody can tell."""
+    match node:
+        case (
+            ast.Call(func=ast.Attribute(attr="setdefault"), args=[ast.Constant(value), said])
+            | ast.Assign(targets=[ast.Subscript(slice=ast.Constant(value))], value=said)
+        ) if value == _DJANGO:
+            text = said.value if isinstance(said, ast.Constant) else None
+            yield text if runs and isinstance(text, str) else None
+    runs = runs and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+    for child in ast.iter_child_nodes(node):
+        yield from _settings_in(child, runs=runs)
+
+
+def _source(name: str) -> str:
     spec = getattr(sys.modules.get(name), "__spec__", None)
     read = getattr(getattr(spec, "loader", None), "get_source", None)
     try:
-        return _DJANGO in (read(name) or "") if read is not None else False
+        return str(read(name) or "") if read is not None else ""
     except Exception:  # whatever a loader makes of it
-        return False
+        return ""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from celery_health.celery_app import settings_set_by
 from tests.support.processes import ManagedProcess
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -214,6 +215,16 @@ print(name.argument, name.settings_module)
 """
 #: The same project, where nobody says so but the environment.
 BARE = ({"shop/__init__": "", "shop/celery": MAKE.format("app")}, "shop.celery", "shop")
+#: The same project, whose app has other settings for those who say none: a worker would read their broker.
+DEVELOPED = (
+    {
+        "shop/__init__": "",
+        "shop/celery": OWN.replace("'settings'", "'shop.dev'") + MAKE.format("app"),
+        "shop/dev": "INSTALLED_APPS = []\nSECRET_KEY = 'x'\nCELERY_BROKER_URL = 'redis://127.0.0.1:1/0'\n",
+    },
+    "shop.celery",
+    "shop",
+)
 
 
 @pytest.mark.parametrize(("modules", "imported", "argument"), LAYOUTS)
@@ -231,6 +242,43 @@ def test_command_name__says_the_settings_that_nobody_else_would(tmp_path: Path) 
     assert printed(NAME, tmp_path, env) == "shop settings"
 
 
+#: What a module says of the settings → what it sets them to; None is what cannot be told.
+SAID = [
+    ("os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.dev')", {"shop.dev"}),
+    ("os.environ['DJANGO_SETTINGS_MODULE'] = 'shop.dev'", {"shop.dev"}),
+    ("try:\n    environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.dev')\nfinally:\n    pass", {"shop.dev"}),
+    # One of two, by whatever decides.
+    (
+        "if os.environ.get('DEV'):\n    os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.dev')\n"
+        "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'settings')",
+        {"shop.dev", "settings"},
+    ),
+    # In words alone, or as something that is read.
+    ("# set DJANGO_SETTINGS_MODULE to 'settings'", set()),
+    ("os.environ.get('DJANGO_SETTINGS_MODULE', 'settings')", set()),
+    # In a function, which may never be called.
+    ("def main():\n    os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'settings')", {None}),
+    # Made up of parts.
+    ("os.environ.setdefault('DJANGO_SETTINGS_MODULE', f'{name}.settings')", {None}),
+    ("os.environ.setdefault('DJANGO_SETTINGS_MODULE', None)", {None}),
+    # No Python of this version.
+    ("DJANGO_SETTINGS_MODULE = ", {None}),
+    ("", set()),
+]
+
+
+@pytest.mark.parametrize(("source", "settings"), SAID)
+def test_settings_set_by__table(source: str, settings: set[str | None]) -> None:
+    assert settings_set_by(source) == settings
+
+
+def test_command_name__says_the_settings_that_others_would_set_otherwise(tmp_path: Path) -> None:
+    # For development alone: the process has others from its environment.
+    env = a_project(tmp_path, *DEVELOPED[:2])
+
+    assert printed(NAME, tmp_path, env) == "shop settings"
+
+
 def test_command_name__is_the_settings_word() -> None:
     code = "print(facts_of(find_app()).name.argument)"
 
@@ -243,7 +291,7 @@ def test_command_name__is_the_settings_word() -> None:
 def test_command__starts_a_worker_when_it_is_pasted(tmp_path: Path) -> None:
     """What the doctor prints, in a shell, in several layouts: all at once, since each takes seconds."""
     # Of each kind one: a form of the argument, a re-export, an odd name.
-    layouts = [*(LAYOUTS[number] for number in (0, 3, 5, 6, 8, 9)), BARE]
+    layouts = [*(LAYOUTS[number] for number in (0, 3, 5, 6, 8, 9)), BARE, DEVELOPED]
     doctor = [sys.executable, "-m", "django", "celery_health", "doctor", "--static", "--json"]
     workers: list[ManagedProcess] = []
     try:

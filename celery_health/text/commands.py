@@ -27,7 +27,7 @@ class AppName(str):
     argument: str
     """What follows ``-A``."""
     settings_module: str | None
-    """``DJANGO_SETTINGS_MODULE``, where nothing that ``-A`` imports would set it."""
+    """``DJANGO_SETTINGS_MODULE``, where nothing that ``-A`` imports would set it so."""
 
     def __new__(cls, name: str, argument: str | None = None, settings_module: str | None = None) -> AppName:
         """Make the name; without an argument, it is the name itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -169,7 +170,9 @@ class Project:
     def _hold_app(self) -> None:
         """Have the app stand in a module that names its settings, as a project's does: commands name that."""
         module = ModuleType("shop")
-        loader: Any = SimpleNamespace(get_source=lambda name: "DJANGO_SETTINGS_MODULE")
+        named = os.environ["DJANGO_SETTINGS_MODULE"]
+        source = f"os.environ.setdefault('DJANGO_SETTINGS_MODULE', {named!r})"
+        loader: Any = SimpleNamespace(get_source=lambda name: source)
         module.__spec__ = ModuleSpec("shop", loader)
         module.__dict__["app"] = self.app
         self.monkeypatch.setitem(sys.modules, "shop", module)
