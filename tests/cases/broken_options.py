@@ -319,3 +319,34 @@ def settings_have_the_names_of_celery_3(p: Project) -> None:
         CELERYD_TASK_TIME_LIMIT=60,
     )
     p.tasks("shop.clean")
+
+
+CELERY_3 = {
+    "BROKER_URL": "redis://broker.invalid/0",
+    "BROKER_TRANSPORT_OPTIONS": {"socket_timeout": 5},
+    "BROKER_CONNECTION_RETRY_ON_STARTUP": True,
+    "CELERYD_TASK_TIME_LIMIT": 60,
+}
+
+
+# The name of the time zone is the same under the namespace.
+@broken(
+    "I319:setting:BROKER_CONNECTION_RETRY_ON_STARTUP",
+    fix="CELERYD_TASK_TIME_LIMIT to CELERY_TASK_TIME_LIMIT. All at once, with ",
+)
+def one_of_the_old_names_is_the_new_one(p: Project) -> None:
+    p.settings.TIME_ZONE = "Europe/Paris"
+    p.configure(namespace=None, CELERY_TIMEZONE="Europe/Paris", **CELERY_3)
+    p.tasks("shop.clean")
+
+
+# Of two fixes, each right by itself, this one says what it does to the other.
+@broken(
+    "I319:setting:BROKER_CONNECTION_RETRY_ON_STARTUP",
+    fix="\"CELERY\"). That gives effect to 'CELERY_BEAT_SCHEDULE' too, without another name.",
+)
+def old_names_are_to_go_and_a_new_one_has_no_effect_beside_them(p: Project) -> None:
+    p.health["SILENCED"] = ["W116"]  # it says to rename that one to its old name, the smaller change
+    schedule = {"clean": {"task": "shop.clean", "schedule": 60}}
+    p.configure(namespace=None, CELERY_BEAT_SCHEDULE=schedule, **CELERY_3)
+    p.tasks("shop.clean")

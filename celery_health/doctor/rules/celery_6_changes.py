@@ -26,6 +26,7 @@ from celery_health.doctor.facts import TaskFacts
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
 from celery_health.doctor.rules.destination_ignored import outdone_by
+from celery_health.doctor.rules.setting_ignored import NAMESPACE, renamed_to_old_names
 from celery_health.doctor.spelling import assigned, routes_added
 from celery_health.doctor.wording import listed
 
@@ -101,15 +102,19 @@ class Celery6Changes(Rule):
         if not names:
             return
         right = {name: _right_name(evidence, option) for name, option in names.items()}
-        fix = "Rename " + ", ".join(f"{name} to {new}" for name, new in right.items()) + "."
+        # Some are the same before and under a namespace: CELERY_TIMEZONE.
+        renamed = [f"{name} to {new}" for name, new in right.items() if name != new]
+        fixes = [f"Rename {', '.join(renamed)}."] if renamed else []
         if evidence.django.reads_django_settings and not evidence.django.namespace:
-            fix += ' All at once, with app.config_from_object("django.conf:settings", namespace="CELERY").'
+            fixes.append(f"{'All at once, with ' * bool(renamed)}{NAMESPACE}.")
+            if kept := renamed_to_old_names(evidence):
+                fixes.append(f"That gives effect to {listed(kept)} too, without another name.")
         yield self.finding(
             Kind.SETTING,
             next(iter(names)),
             f"With Celery 6, {listed(names)} will not be read: old names of settings go.",
             evidence={"right_names": right},
-            fix=fix,
+            fix=" ".join(fixes),
         )
 
 

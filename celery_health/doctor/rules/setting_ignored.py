@@ -23,7 +23,7 @@ from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
 from celery_health.doctor.wording import listed
 
-_NAMESPACE: Final = 'app.config_from_object("django.conf:settings", namespace="CELERY")'
+NAMESPACE: Final = 'app.config_from_object("django.conf:settings", namespace="CELERY")'
 
 
 class SettingIgnored(Rule):
@@ -35,7 +35,7 @@ class SettingIgnored(Rule):
 
     def find(self, evidence: Evidence) -> Iterable[Finding]:
         """Yield one finding for a forgotten namespace, and one per setting ignored for other reasons."""
-        forgotten = [setting for setting in evidence.django.ignored if _wants_namespace(evidence, setting)]
+        forgotten = _forgotten(evidence)
         if forgotten:
             names = [setting.name for setting in forgotten]
             yield self.finding(
@@ -64,7 +64,7 @@ class SettingIgnored(Rule):
             why = "the Celery app does not read Django's settings"
             harmless = evidence.django.reads_nothing and evidence.django.is_namespace_harmless
             fix = (
-                _NAMESPACE if harmless else f"Move it to what the app does read: app.conf.{setting.key} = ..."
+                NAMESPACE if harmless else f"Move it to what the app does read: app.conf.{setting.key} = ..."
             )
         return self.finding(
             Kind.SETTING,
@@ -73,6 +73,16 @@ class SettingIgnored(Rule):
             evidence={"option": setting.key, "right_name": setting.right_name},
             fix=fix,
         )
+
+
+def renamed_to_old_names(evidence: Evidence) -> list[str]:
+    """Return the names that are to give way to older ones, since no namespace is to come."""
+    forgotten = _forgotten(evidence)
+    return [setting.name for setting in forgotten] if _keeps_without_namespace(evidence, forgotten) else []
+
+
+def _forgotten(evidence: Evidence) -> list[IgnoredSetting]:
+    return [setting for setting in evidence.django.ignored if _wants_namespace(evidence, setting)]
 
 
 def _wants_namespace(evidence: Evidence, setting: IgnoredSetting) -> bool:
@@ -84,15 +94,20 @@ def _wants_namespace(evidence: Evidence, setting: IgnoredSetting) -> bool:
 def _for_forgotten(evidence: Evidence, forgotten: list[IgnoredSetting]) -> str:
     """Return the change that leaves what counts now as it is: the smaller one, where there are two."""
     lost, is_harmless = evidence.django.lost_with_namespace, evidence.django.is_namespace_harmless
-    can_rename = all(setting.right_name != setting.name for setting in forgotten)
     if is_harmless and not lost:
-        return _NAMESPACE
-    if can_rename and (len(forgotten) <= len(lost) or not is_harmless):
+        return NAMESPACE
+    if _keeps_without_namespace(evidence, forgotten):
         why = f": with a namespace, Celery would read {listed(sorted(lost))} no more" if lost else ""
         return f"{_renamed(forgotten)}{why}."
     others = " and ".join(f"{old} to {new}" for old, new in sorted(lost.items()))
     has = "has" if len(lost) == 1 else "have"
-    return f"{_NAMESPACE}, and rename {others}, which {has} effect now without one."
+    return f"{NAMESPACE}, and rename {others}, which {has} effect now without one."
+
+
+def _keeps_without_namespace(evidence: Evidence, forgotten: list[IgnoredSetting]) -> bool:
+    lost, is_harmless = evidence.django.lost_with_namespace, evidence.django.is_namespace_harmless
+    can_rename = all(setting.right_name != setting.name for setting in forgotten)
+    return can_rename and (not is_harmless or 0 < len(lost) >= len(forgotten))
 
 
 def _renamed(settings: list[IgnoredSetting]) -> str:
