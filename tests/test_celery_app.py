@@ -162,7 +162,7 @@ LAYOUTS = [
     (
         {"shop/__init__": "", "shop/factory": OWN + MAKE.format("app") + "held = [app]\ndel app"},
         "shop.factory",
-        "YOUR_CELERY_APP",
+        "REPLACE_BY_YOUR_CELERY_APP",
     ),
 ]  # fmt: skip
 

@@ -218,8 +218,17 @@ class MeantKeys:
     # Trying them out
 
     def _missing(self, route: RouteFacts, names: Iterable[str | None]) -> tuple[str, ...]:
-        """Return those of `names` that do not get already what the route gives."""
-        return tuple(name for name in names if name is not None and not self._gets_it(name, route.target))
+        """Return those of `names` that would get by the route what they do not get already."""
+        return tuple(
+            name
+            for name in names
+            if name is not None and not self._gets_it(name, route.target) and not self._outdoes(name, route)
+        )
+
+    def _outdoes(self, name: str, route: RouteFacts) -> bool:
+        """Say whether the task has all that the route gives as attributes of its own, which go before it."""
+        own = self._evidence.tasks[name].options
+        return bool(route.options) and route.options.keys() <= own.keys()
 
     def _gets_it(self, name: str, target: str) -> bool:
         destination = self._evidence.tasks[name].destination

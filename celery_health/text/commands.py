@@ -9,8 +9,8 @@ from typing import Final, Literal
 
 from celery_health.text.printable import printable
 
-#: Where no module holds the app under a name: nothing that could be mistaken for one, or for a shell's sign.
-NO_ARGUMENT: Final = "YOUR_CELERY_APP"
+#: Where no module holds the app under a name: what says so, and holds no sign of a shell's.
+NO_ARGUMENT: Final = "REPLACE_BY_YOUR_CELERY_APP"
 
 #: How a worker is called that was given no name: ``celery@<host>``.
 _DEFAULT_NODE: Final = "celery@"

@@ -139,6 +139,15 @@ def a_glob_is_misspelt(p: Project) -> None:
     p.conf(task_routes={"shop.mailling.*": {"queue": "mails"}})
 
 
+# By its right name it would have no effect either.
+@broken("I301:route:shop.tasks.Pay", fix="Remove it")
+def a_route_nearly_names_a_task_with_a_queue_of_its_own(p: Project) -> None:
+    p.health["SILENCED"] = ["I319"]
+    p.tasks("shop.tasks.pay", queue="slow")
+    p.tasks("shop.clean")
+    p.conf(task_routes={"shop.tasks.Pay": {"queue": "mails"}})
+
+
 @broken("I301:route:shop.imports.*", fix="Remove it")
 def a_route_is_left_over(p: Project) -> None:
     p.tasks("shop.clean")
@@ -444,6 +453,19 @@ def an_old_name_stands_among_new_ones(p: Project) -> None:
         CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP=True,
         CELERY_BEAT_SCHEDULE=NIGHTLY,
         CELERY_BROKER_URL="redis://broker.invalid/0",
+    )
+    p.tasks("shop.clean")
+
+
+@broken("W116:setting:CELERY_TASK_DEFAULT_QUEUE", fix="Rename it to JOBS_TASK_DEFAULT_QUEUE.")
+def a_name_with_the_usual_namespace_under_one_of_the_projects_own(p: Project) -> None:
+    p.configure(
+        namespace="JOBS",
+        JOBS_BROKER_URL="redis://broker.invalid/0",
+        JOBS_TASK_TIME_LIMIT=60,
+        JOBS_BROKER_TRANSPORT_OPTIONS={"socket_timeout": 5},
+        JOBS_BROKER_CONNECTION_RETRY_ON_STARTUP=True,
+        CELERY_TASK_DEFAULT_QUEUE="jobs",
     )
     p.tasks("shop.clean")
 

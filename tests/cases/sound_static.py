@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from celery import Task
+from celery import Celery, Task
 from celery.schedules import BaseSchedule, crontab, schedule
 from kombu import Exchange, Queue
 from kombu.common import Broadcast
@@ -432,6 +432,25 @@ def a_namespace_of_the_projects_own(p: Project) -> None:
         JOBS_BROKER_TRANSPORT_OPTIONS={"socket_timeout": 5},
         JOBS_BROKER_CONNECTION_RETRY_ON_STARTUP=True,
     )
+    p.tasks("shop.clean")
+
+
+@sound("setting-ignored")
+def another_app_reads_the_names_with_the_usual_namespace(p: Project) -> None:
+    settings = {
+        f"{namespace}_{option}": value
+        for namespace in ("JOBS", "CELERY")
+        for option, value in {
+            "BROKER_URL": "redis://broker.invalid/0",
+            "TASK_TIME_LIMIT": 60,
+            "BROKER_TRANSPORT_OPTIONS": {"socket_timeout": 5},
+            "BROKER_CONNECTION_RETRY_ON_STARTUP": True,
+        }.items()
+    }
+    p.configure(namespace="JOBS", CELERY_TASK_DEFAULT_QUEUE="mails", **settings)
+    other = Celery("mails", set_as_current=False)
+    other.config_from_object(p.settings, namespace="CELERY")
+    p.later(other.close)
     p.tasks("shop.clean")
 
 

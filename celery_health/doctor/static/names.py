@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from celery import _state
 from celery.app import defaults
 from django.conf import LazySettings
 
@@ -20,6 +21,7 @@ _TO_NEW_KEY: Final[Mapping[str, str]] = defaults._TO_NEW_KEY  # type: ignore[att
 
 #: What names of Celery's options start with: others of its old ones (``ENABLE_UTC``) may be anybody's.
 _PREFIXES: Final = ("CELERY", "BROKER_")
+_USUAL: Final = "CELERY"
 #: The environment goes before settings with these (``celery.app.utils.Settings``).
 _FROM_ENVIRONMENT: Final = frozenset({"broker_url", "broker_read_url", "broker_write_url", "result_backend"})
 
@@ -31,6 +33,7 @@ def django_facts(app: Celery, settings: Any) -> DjangoFacts:
     source = getattr(app, "_config_source", None)
     namespace = getattr(app, "namespace", None)
     names = sorted(name for name in dir(settings) if name.isupper())
+    own = [name for name in names if not _is_anothers(name, app, namespace)]
     zone = getattr(settings, "TIME_ZONE", None)
     overridden = getattr(settings, "is_overridden", None)
     if overridden is not None and not overridden("TIME_ZONE"):
@@ -45,9 +48,9 @@ def django_facts(app: Celery, settings: Any) -> DjangoFacts:
             key for key, value in conf.maps[0].items() if key in _DEFAULTS and value is conf[key]
         ),
         reads_nothing=not source,
-        ignored=(*_ignored(conf, settings, names, namespace), *_assigned_in_vain(conf)),
+        ignored=(*_ignored(conf, settings, own, namespace), *_assigned_in_vain(conf)),
         old_names=dict(_old_names(conf, settings, names, namespace)),
-        masked_entries=dict(_masked_entries(conf, settings, names, namespace)),
+        masked_entries=dict(_masked_entries(conf, settings, own, namespace)),
         schedule_source="app.conf.beat_schedule"
         if "beat_schedule" in conf.maps[0] and conf.maps[0]["beat_schedule"] is conf.beat_schedule
         else f"{namespace}_BEAT_SCHEDULE"
@@ -68,14 +71,22 @@ def _is_testing() -> bool:
 
 def _option(name: str, namespace: str | None) -> str | None:
     """Return the option of Celery that a name in the settings means; None when it means none."""
-    prefix = f"{namespace or 'CELERY'}_"
-    if name.startswith(prefix):
-        key = name[len(prefix) :].lower()
-        if key in _DEFAULTS:
+    # Under a namespace of the project's own, names with the usual one are read by nobody.
+    for prefix in (f"{namespace or _USUAL}_", f"{_USUAL}_"):
+        key = name.removeprefix(prefix).lower()
+        if name.startswith(prefix) and key in _DEFAULTS:
             return key
     if name.startswith(_PREFIXES):
         return _TO_NEW_KEY.get(name)
     return None
+
+
+def _is_anothers(name: str, app: Celery, namespace: str | None) -> bool:
+    """Say whether another app of this process reads the name, under the usual namespace."""
+    if namespace in (None, _USUAL) or not name.startswith(f"{_USUAL}_"):
+        return False
+    apps = set(_state._get_active_apps()) - {app}  # type: ignore[attr-defined]
+    return any(getattr(other, "namespace", None) == _USUAL for other in apps)
 
 
 def _ignored(conf: Any, settings: Any, names: list[str], namespace: str | None) -> Iterator[IgnoredSetting]:
