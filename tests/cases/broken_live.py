@@ -20,6 +20,7 @@ from celery_health.doctor.live import (
 from celery_health.records import (
     Beat,
     BeatState,
+    InspectionState,
     ObservedRuntime,
     RunningTask,
     ScheduledTask,
@@ -37,11 +38,13 @@ TASK = "from celery import shared_task\n\n@shared_task\ndef send(): ...\n"
 TO_DEFAULT = TASK.replace("@shared_task", "@shared_task(queue='default')")
 
 
-def table_entry(p: Project, name: str, task: str, source: str = "django_celery_beat") -> EntryFacts:
+def table_entry(
+    p: Project, name: str, task: str, source: str = "django_celery_beat", **options: Any
+) -> EntryFacts:
     """Return an entry that is kept in a table, or in RedBeat."""
     from celery_health.doctor.static.entries import entry_facts
 
-    fields = {"task": task, "schedule": schedule(60.0), "args": [], "kwargs": {}, "options": {}}
+    fields = {"task": task, "schedule": schedule(60.0), "args": [], "kwargs": {}, "options": options}
     return entry_facts(p.app, Resolver(p.app), name, fields, source=source)
 
 
@@ -151,6 +154,28 @@ def a_call_named_a_queue_that_nobody_consumes(p: Project) -> None:
     p.worker()
     p.queue("elsewhere", ready=3)
     p.live(waiting={"elsewhere": WaitingMessages(looked_at=3, names={"shop.clean": 3})})
+
+
+@broken("E104:queue:nowhere", fix="Start a worker for it: celery -A shop worker -Q nowhere")
+def a_row_names_a_queue_that_nobody_consumes_while_no_beat_runs(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.snapshot(inspection=InspectionState(asked=True, complete=True, roster=("w1@host",)))
+    p.live(entries=(table_entry(p, "nightly", "shop.clean", queue="nowhere"),))
+
+
+@broken("E104:queue:nowhere", fix="Start a worker for it: celery -A shop worker -Q nowhere")
+def a_redbeat_entry_waits_in_a_queue_that_nobody_consumes(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.worker("w0@host", state=WorkerState.GONE)
+    p.snapshot(inspection=InspectionState())
+    listening = [BoundQueue(queue=f"{name}@host.{PIDBOX}", routing_key="") for name in ("w0", "w1")]
+    p.live(
+        entries=(table_entry(p, "nightly", "shop.clean", "redbeat", queue="nowhere"),),
+        bindings={PIDBOX: tuple(listening)},
+        abandoned={"nowhere": 2},
+    )
 
 
 # Celery keeps the blank in the name.

@@ -13,7 +13,7 @@ from celery_health.doctor.live import (
     UnackedMessages,
     WaitingMessages,
 )
-from celery_health.records import BeatState, RunningTask, TaskOutcomes, WorkerState
+from celery_health.records import BeatState, InspectionState, RunningTask, TaskOutcomes, WorkerState
 from tests.cases.broken_live import TASK, TO_DEFAULT, beat, runtime, server, table_entry
 from tests.cases.support import Project, sound
 from tests.support.django_tasks import use_tasks
@@ -84,6 +84,43 @@ def the_only_worker_does_not_answer(p: Project) -> None:
     p.conf(task_routes={"shop.mail": {"queue": "mails"}})
     p.worker(state=WorkerState.UNKNOWN)
     p.live(abandoned={"legacy": 3})
+
+
+@sound("queue-unconsumed")
+def a_row_names_a_queue_of_another_project(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    # Who else listens, and to which queues, is not known.
+    p.snapshot(inspection=InspectionState(asked=True, complete=True, roster=("w1@host", "crm@host")))
+    p.live(entries=(table_entry(p, "nightly", "shop.clean", queue="crm"),))
+
+
+@sound("queue-unconsumed")
+def a_row_names_a_queue_that_a_worker_consumes(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.worker("w2@host", queues=["night"])
+    p.snapshot(inspection=InspectionState(asked=True, complete=True, roster=("w1@host", "w2@host")))
+    p.live(entries=(table_entry(p, "nightly", "shop.clean", queue="night"),))
+
+
+@sound("queue-unconsumed")
+def a_row_names_a_queue_and_a_worker_is_silent(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.worker("w2@host", queues=None, state=WorkerState.UNKNOWN)
+    roster = ("w1@host", "w2@host")
+    p.snapshot(inspection=InspectionState(asked=True, roster=roster, silent=("w2@host",)))
+    p.live(entries=(table_entry(p, "nightly", "shop.clean", queue="night"),))
+
+
+@sound("queue-unconsumed")
+def a_row_names_a_queue_whose_consumers_the_broker_was_not_asked_for(p: Project) -> None:
+    p.broker("amqp://broker.invalid//")
+    p.tasks("shop.clean")
+    p.worker()
+    p.snapshot(inspection=InspectionState(asked=True, complete=True, roster=("w1@host",)))
+    p.live(entries=(table_entry(p, "nightly", "shop.clean", queue="night"),))
 
 
 @sound("queue-unconsumed")

@@ -17,7 +17,7 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.live import WaitingMessages
 from celery_health.doctor.rules.base import LIVE, Rule
-from celery_health.doctor.rules.queue_unconsumed import one_more_worker, senders
+from celery_health.doctor.rules.queue_unconsumed import one_more_worker, senders, unread_queues
 from celery_health.doctor.wording import is_typo, listed
 from celery_health.text.commands import purge_command
 
@@ -37,7 +37,7 @@ class QueueAbandoned(Rule):
             return
         wanted = senders(evidence)
         consumed = sorted({name for worker in workers for name in worker.queues or ()})
-        read = {queue.name for queue in evidence.live.snapshot.queues}
+        read = {queue.name for queue in (*evidence.live.snapshot.queues, *unread_queues(evidence))}
         held = {
             queue.name: queue.ready
             for queue in evidence.live.snapshot.queues

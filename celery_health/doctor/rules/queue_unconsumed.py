@@ -5,9 +5,11 @@ They wait there for ever, and their callers see them pending. It happens when a 
 
 Live, every worker answered and none consumes a queue where the schedule or the routes of the project's own
 tasks lead; where no worker is left, none of those that were there did. (A binding proves nothing: the
-producer makes it.) Where no worker registers any of what goes there, that is said too: a worker alone is then
-no help, since it would discard what it takes. Statically there is a proof only where ``task_queues`` lists
-what workers consume by default and the name in the route is one slip of the finger from a listed one.
+producer makes it.) A queue that only a row of a table, or RedBeat, names is among them while no beat runs,
+where Redis is the broker and no other worker listens there. Where no worker registers any of what goes there,
+that is said too: a worker alone is then no help, since it would discard what it takes. Statically there is a
+proof only where ``task_queues`` lists what workers consume by default and the name in the route is one slip
+of the finger from a listed one.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import BOTH, Rule
 from celery_health.doctor.rules.beat_task_unregistered import is_ours
 from celery_health.doctor.wording import is_typo, listed
-from celery_health.records import QueueState
+from celery_health.records import QueueState, WorkerState
 from celery_health.text.commands import add_consumer_command, worker_command
 
 
@@ -42,7 +44,7 @@ class QueueUnconsumed(Rule):
         reasons = senders(evidence)
         # That nobody is left who consumed it is for the verdict to say.
         left = {name for worker in workers if not worker.state.is_live for name in worker.queues or ()}
-        for queue in evidence.live.snapshot.queues:
+        for queue in (*evidence.live.snapshot.queues, *unread_queues(evidence)):
             sent = reasons.get(queue.name, ())
             # Of the settings' entries beat may send none, or another of that name.
             stale = {f"beat:{name}" for name in _unsent(evidence)} - set(sent)
@@ -122,6 +124,41 @@ def _command(evidence: Evidence, queue: str, names: list[str]) -> str:
     states = evidence.live.snapshot.queues if evidence.live else ()
     sent_to = {state.name for state in states if state.expected_by}
     return worker_command(evidence.app_name, [queue, *sent_to.intersection(names)], names)
+
+
+def unread_queues(evidence: Evidence) -> tuple[QueueState, ...]:
+    """Return the queues of entries in tables or RedBeat that no reading knows, and nobody consumes.
+
+    No beat has told of them. None where somebody may consume them who is not known: a worker that did not
+    answer, or another application's; nor where the broker has counts of consumers, and was not asked.
+    """
+    live = evidence.live
+    if live is None or not _are_all_known(evidence):
+        return ()
+    read = {queue.name for queue in live.snapshot.queues}
+    consumed = {name for worker in live.snapshot.workers for name in worker.queues or ()}
+    names = [
+        name
+        for entry in evidence.all_entries
+        for name in (entry.destination.queues if entry.destination and not entry.differs_in else ())
+        if name not in read | consumed
+    ]
+    ready = live.abandoned
+    return tuple(QueueState(name=name, consumers=0, ready=ready.get(name)) for name in dict.fromkeys(names))
+
+
+def _are_all_known(evidence: Evidence) -> bool:
+    """Say whether the workers that live are all that listen at the broker, and each says what it consumes."""
+    live = evidence.live
+    if live is None or not evidence.is_redis or not evidence.workers or live.snapshot.importing:
+        return False
+    snapshot = live.snapshot
+    listening = snapshot.inspection.roster if snapshot.inspection.complete else live.control_names
+    if listening is None or snapshot.inspection.silent:
+        return False
+    gone = {worker.hostname for worker in snapshot.workers if worker.state is WorkerState.GONE}
+    told = {worker.hostname for worker in evidence.workers if worker.queues is not None}
+    return {worker.hostname for worker in snapshot.workers} | {*listening} <= told | gone
 
 
 def one_more_worker(evidence: Evidence, queue: str) -> str:
