@@ -47,3 +47,5 @@ class ResultFacts:
 
     fault: BackendFault | None = None
     reads: tuple[ResultRead, ...] = ()
+    revoking: tuple[str, ...] = ()
+    """Modules that have ``AsyncResult`` to revoke tasks, or for their ids, alone; only without a backend."""

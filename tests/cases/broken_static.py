@@ -666,7 +666,7 @@ def a_chord_without_a_result_backend(p: Project) -> None:
     p.conf(imports=["mill.tasks"])
 
 
-@broken("I308:setting:result_backend", fix="Set result_backend")
+@broken("I308:setting:result_backend", fix="Set app.conf.result_backend")
 def results_are_read_and_nowhere_kept(p: Project) -> None:
     p.package(
         "quay",

@@ -78,6 +78,14 @@ READS = [
     "return app.send_task('elsewhere.tasks.run').get(timeout=3)",
     "return group([send.s()])().join()",
     "return chain(send.s(), send.s()).delay().get()",
+    "from celery import result as cr\nfound = cr.AsyncResult(id=id)\nreturn found.state",
+    "return GroupResult.restore(id).completed_count()",
+    # What is asked for is something else, and is asked for elsewhere.
+    "if not request: return None\nreturn AsyncResult(id).status",
+    "if app.conf.result_backend:\n    print(id)\nreturn AsyncResult(id).status",
+    "def read(): return AsyncResult(id).status\ntry: return read()\nexcept KeyError: return None",
+    "def read(): return AsyncResult(id).status\nread()\ntry: return read()\nexcept Exception: return None",
+    "def read(): return read() or AsyncResult(id).status\nreturn read",
     "from .tasks import send as it\nreturn it.delay().get()",
     "from . import tasks as jobs\nreturn jobs.send.delay().get()",
 ]
@@ -111,6 +119,17 @@ LEFT = [
     "try:\n    return send.delay().get()\nexcept NotImplementedError:\n    return None",
     "try:\n    return AsyncResult(id).status\nexcept Exception:\n    return None",
     "if app.conf.result_backend:\n    return send.delay().get()",
+    "if not app.conf.result_backend: return 'unknown'\nreturn AsyncResult(id).status",
+    "if not getattr(app.conf, 'RESULT_BACKEND', 0): raise LookupError\nreturn AsyncResult(id).state",
+    "backend = app.conf.result_backend\nif backend is None:\n    return None\nreturn AsyncResult(id).status",
+    "for one in id:\n    if not app.conf.result_backend: continue\n    print(AsyncResult(one).status)",
+    "assert app.conf.result_backend\nreturn AsyncResult(id).status",
+    "return app.conf.result_backend and AsyncResult(id).status",
+    # Whoever calls is prepared.
+    "def read(): return AsyncResult(id).status\ntry: return read()\nexcept Exception: return None",
+    "def read(): return AsyncResult(id).status\nif app.conf.result_backend: return read()",
+    "def read(): return AsyncResult(id).status\ndef more(): return read()\n"
+    "try: return more()\nexcept Exception: return None",
 ]
 
 
@@ -119,11 +138,57 @@ def test_results__that_are_not_proven_to_be_read_are_left_alone(body: str, exami
     assert [one for one in told(examine(body)) if one != "I308:result_backend"] == []
 
 
+def test_results__whoever_imports_the_reading_function_may_be_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = "from . import services\nfrom .services import state\n{}"
+    prepared = "def view(id):\n    try:\n        return {}(id)\n    except Exception:\n        return None\n"
+    for name, calls, finds in [
+        ("mast", prepared.format("state"), []),
+        ("keel", prepared.format("services.state"), []),
+        ("hull", prepared.format("len"), ["W223:result_backend"]),
+        ("helm", prepared.format("state") + "def other(id):\n    return state(id)", ["W223:result_backend"]),
+    ]:
+        with a_project(tmp_path, monkeypatch) as p:
+            p.package(
+                name,
+                tasks="from celery import shared_task\n@shared_task\ndef send(): ...",
+                services="from celery.result import AsyncResult\n"
+                "def state(id):\n    return AsyncResult(id).state",
+                views=views.format(calls),
+            )
+            p.conf(imports=[f"{name}.tasks", f"{name}.services", f"{name}.views"])
+            assert told(p.report()) == finds, name
+
+
 def test_results__tests_and_eager_projects_are_left_alone(examine: Examine) -> None:
     read = "return send.delay().get()"
 
     assert "W223:result_backend" not in told(examine(read, name="test_views"))
     assert "W223:result_backend" not in told(examine(read, task_always_eager=True))
+
+
+HANDLED = [
+    ("AsyncResult(id).revoke(terminate=True)", []),
+    ("job = AsyncResult(id)\njob.revoke()\nreturn job.id", []),
+    ("AsyncResult(id).revoke()\nreturn 0", []),
+    # It may be read by whoever is given it, and to forget one raises.
+    ("return AsyncResult(id)", ["I308:result_backend"]),
+    ("job = AsyncResult(id)\njob.revoke()\nreturn job", ["I308:result_backend"]),
+    ("AsyncResult(id).forget()", ["I308:result_backend"]),
+    ("AsyncResult(id).revoke()\nreturn isinstance(id, AsyncResult)", ["I308:result_backend"]),
+]
+
+
+@pytest.mark.parametrize(("body", "finds"), HANDLED)
+def test_results__that_are_revoked_alone_need_no_backend(
+    body: str, finds: list[str], examine: Examine
+) -> None:
+    head = "from celery.result import AsyncResult\ndef view(request, id):\n"
+    report = examine(body, head=head)
+
+    assert told(report) == finds
+    assert all(one.fix.startswith("Set app.conf.result_backend") for one in report.findings)
 
 
 BACKENDS: list[tuple[Mapping[str, Any], str, list[str]]] = [

@@ -8,7 +8,7 @@ result goes to the process that sent the task: by its id alone, as a view does i
 
 The source of the project's modules that are imported is read for it: a result is what a task's own ``delay``,
 ``apply_async`` or ``AsyncResult`` gives, and one of its attributes is used. Where what is raised is caught,
-or a backend is asked for before, nothing is said.
+or a backend is asked for before, there or by each caller that is seen, nothing is said.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A module of the project imports ``AsyncResult``, and ``result_backend`` is not set: reading a state or a
 result raises. Some import it for annotations alone: a hint. Of modules that are seen to read one, another
-rule is certain (``results-unkept``).
+rule is certain (``results-unkept``); of those that only revoke tasks by it, nothing is said.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.spelling import setting_name
 from celery_health.doctor.wording import listed
 
 
@@ -25,13 +26,16 @@ class ResultsUnreadable(Rule):
 
     def find(self, evidence: Evidence) -> Iterable[Finding]:
         """Yield one finding at most."""
-        certain = {read.place.partition(":")[0] for read in evidence.results.reads}
-        users = [name for name in evidence.code.uses_async_result if name not in certain]
+        told = {read.place.partition(":")[0] for read in evidence.results.reads}.union(
+            evidence.results.revoking
+        )
+        users = [name for name in evidence.code.uses_async_result if name not in told]
         if users and evidence.conf.result_backend is None:
             yield self.finding(
                 Kind.SETTING,
                 "result_backend",
                 f"{listed(users)} imports AsyncResult, and no result_backend is set: reading one raises.",
                 evidence={"modules": list(users)},
-                fix="Set result_backend, or import it under TYPE_CHECKING if it is for annotations.",
+                fix=f"Set {setting_name(evidence, 'result_backend')}, or import it under TYPE_CHECKING if it "
+                "is for annotations.",
             )

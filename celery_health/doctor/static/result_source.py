@@ -9,19 +9,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, cast
 
+from celery_health.doctor.static.result_guards import GUARDING, dotted, guards, guards_rest
+
 #: Attributes of a result that ask the backend (``celery.result``).
 _READ: Final = frozenset(
     {
-        "collect", "failed", "get", "info", "iterate", "join", "join_native", "ready", "result", "state",
-        "status", "successful", "traceback", "wait",
+        "collect", "completed_count", "failed", "get", "info", "iterate", "join", "join_native", "ready",
+        "result", "state", "status", "successful", "traceback", "wait", "waiting",
     }
 )  # fmt: skip
 _SENDS: Final = ("delay", "apply_async", "send_task")
 _SIGNATURES: Final = ("s", "si", "signature", "subtask")
 _RESULTS: Final = ("AsyncResult", "GroupResult")
 _CANVAS: Final = ("chain", "group", "chord")
-#: Whoever catches these is prepared for a backend that is not there.
-_CAUGHT: Final = frozenset({"Exception", "BaseException", "NotImplementedError", "AttributeError"})
 
 #: A line that makes a result.
 _MAKING: Final = re.compile(
@@ -30,7 +30,6 @@ _MAKING: Final = re.compile(
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _FUNCTIONS: Final = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda})
 _LEAVES: Final = frozenset({ast.Name, ast.Constant, ast.Load, ast.Store})
-_GUARDING: Final = frozenset({ast.Try, ast.With, ast.If, ast.IfExp})
 _NAMING: Final = frozenset(
     {
         ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.For, ast.AsyncFor,
@@ -57,6 +56,8 @@ class WrittenRead:
     """The call says ``ignore_result=False``."""
     is_guarded: bool
     """What no backend raises is caught, or whether there is one is asked before."""
+    function: str | None
+    """The function that it stands in; None on the module's own level, or in a lambda."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,10 @@ class _Scope:
             for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
                 self.made[argument.arg] = None
         body = node.body if isinstance(node.body, list) else [node.body]
+        is_guarded = False
         for statement in body:
-            self._walk(statement, is_guarded=False)
+            self._walk(statement, is_guarded=is_guarded)
+            is_guarded = is_guarded or guards_rest(statement)
 
     def reads(self) -> Iterator[WrittenRead]:
         """Yield the reads of this scope and of those within it."""
@@ -115,6 +118,7 @@ class _Scope:
                     is_by_id=made.is_by_id,
                     asks_to_keep=made.asks_to_keep,
                     is_guarded=is_guarded,
+                    function=getattr(self.node, "name", None),
                 )
         for function in self._inner:
             yield from _Scope(self, function, self._making).reads()
@@ -137,16 +141,17 @@ class _Scope:
                 self._found.append((cast(ast.Attribute, node), is_guarded))
         elif kind in _NAMING:
             self._note(node)
-        may_guard = kind in _GUARDING and not is_guarded
+        may_guard = kind in GUARDING and not is_guarded
         for field in node._fields:
             value = getattr(node, field, None)
-            guards = is_guarded or (may_guard and _guards(node, field))
+            within = is_guarded or (may_guard and guards(node, field))
             if isinstance(value, list):
                 for child in value:
                     if isinstance(child, ast.AST):
-                        self._walk(child, is_guarded=guards)
+                        self._walk(child, is_guarded=within)
+                        within = within or guards_rest(child)
             elif isinstance(value, ast.AST):
-                self._walk(value, is_guarded=guards)
+                self._walk(value, is_guarded=within)
 
     def _note(self, node: ast.AST) -> None:
         """Note what a statement does to names."""
@@ -207,14 +212,14 @@ def _made(value: ast.expr) -> _Made | None:
         for keyword in value.keywords
     )
     function = value.func
-    names = _dotted(function)
+    names = dotted(function)
     if names and names[-1] in _RESULTS:
         # A class by its own name, or that of a task or an app: app.AsyncResult(id).
         is_own = len(names) > 1 and names[-1] == "AsyncResult" and names[-2] != "result"
         maker = names[:-1] if is_own else names
         return _Made(maker, f"{'.'.join(names)}(...)", is_by_id=True)
     if isinstance(function, ast.Attribute) and function.attr == "restore":
-        maker = _dotted(function.value)
+        maker = dotted(function.value)
         return _Made(maker, f"{'.'.join(maker)}.restore(...)", is_by_id=True) if maker else None
     if isinstance(function, ast.Attribute) and function.attr in _SENDS:
         return _sent(function, value, keeps=keeps)
@@ -229,16 +234,16 @@ def _sent(function: ast.Attribute, call: ast.Call, *, keeps: bool) -> _Made | No
     if function.attr == "send_task":
         first = call.args[0] if call.args else None
         sent_name = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
-    names = _dotted(base) or _canvas(base) or _signature(base)
+    names = dotted(base) or _canvas(base) or _signature(base)
     if not names:
         return None
-    text = ".".join(names) + ("" if _dotted(base) else "(...)")
+    text = ".".join(names) + ("" if dotted(base) else "(...)")
     return _Made(names, f"{text}.{function.attr}(...)", sent_name=sent_name, asks_to_keep=keeps)
 
 
 def _canvas(node: ast.expr) -> tuple[str, ...]:
     """Return the name of what is called, if it is one of the canvas."""
-    names = _dotted(node.func) if isinstance(node, ast.Call) else ()
+    names = dotted(node.func) if isinstance(node, ast.Call) else ()
     return names if names and names[-1] in _CANVAS else ()
 
 
@@ -246,33 +251,5 @@ def _signature(node: ast.expr) -> tuple[str, ...]:
     """Return the name of the task in ``task.s(...)``."""
     function = node.func if isinstance(node, ast.Call) else None
     if isinstance(function, ast.Attribute) and function.attr in _SIGNATURES:
-        return _dotted(function.value)
+        return dotted(function.value)
     return ()
-
-
-def _dotted(node: ast.expr) -> tuple[str, ...]:
-    """Return the parts of ``a.b.c``; nothing of what is more than names."""
-    names: list[str] = []
-    while isinstance(node, ast.Attribute):
-        names.append(node.attr)
-        node = node.value
-    return (*(node.id, *reversed(names)),) if isinstance(node, ast.Name) else ()
-
-
-def _guards(node: ast.AST, field: str) -> bool:
-    """Say whether what stands in this part of a statement is prepared for having no backend."""
-    if isinstance(node, ast.Try) and field == "body":
-        return any(_catches(handler.type) for handler in node.handlers)
-    if isinstance(node, ast.With) and field == "body":
-        return any("suppress" in ast.dump(item.context_expr) for item in node.items)
-    if isinstance(node, ast.If | ast.IfExp) and field in ("body", "orelse"):
-        test = ast.dump(node.test).lower()
-        return "result_backend" in test or "always_eager" in test
-    return False
-
-
-def _catches(caught: ast.expr | None) -> bool:
-    if caught is None:
-        return True
-    types = caught.elts if isinstance(caught, ast.Tuple) else [caught]
-    return any(names[-1] in _CAUGHT for one in types if (names := _dotted(one)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from importlib.util import find_spec, resolve_name
 from types import ModuleType
@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import celery
 from celery.local import Proxy
-from celery.result import ResultBase
+from celery.result import AsyncResult, ResultBase
 from django.apps import apps
 from django.conf import settings as django_settings
 
 from celery_health.doctor.facts import TaskFacts
 from celery_health.doctor.results import BackendFault, ResultFacts, ResultRead
+from celery_health.doctor.static.result_callers import Callers
+from celery_health.doctor.static.result_guards import is_revoked_alone
 from celery_health.doctor.static.result_source import WrittenRead, reads_in
 from celery_health.topology import root_package
 
@@ -41,7 +43,7 @@ _SENT: Final = re.compile(rb"^(.*)\.(?:delay|apply_async|send_task)\(", re.MULTI
 _BARE: Final = re.compile(rb"\s*[\w.]+")
 #: ... unless it is right behind it.
 _CHAINED: Final = re.compile(
-    rb"\)\s*\.(?:get|wait|join|collect|iterate|result|status|state|info|ready|successful|failed)\b"
+    rb"\)\s*\.(?:get|wait|join|collect|iterate|result|status|state|info|ready|successful|failed|completed_count|waiting)\b"
 )
 _COMPOSED: Final = re.compile(rb"\b(?:chain|group|chord)\(")
 _DJANGO_RESULTS: Final = "django_celery_results"
@@ -61,10 +63,13 @@ def result_facts(app: Celery, tasks: Mapping[str, TaskFacts], own_packages: froz
         return ResultFacts()
     # Where single tasks ignore theirs, only who names one of these is of interest.
     named = None if fault is not None or all(task.ignores_result for task in own) else ignoring
-    found = (read for name, module in _modules(own_packages) for read in _reads(name, module, named))
+    modules = list(_modules(own_packages))
+    callers = Callers(modules) if fault is BackendFault.MISSING else None
+    found = (read for name, module in modules for read in _reads(name, module, named, callers))
     return ResultFacts(
         fault=fault,
         reads=tuple(read for _, read in zip(range(MOST_READS), found, strict=False)),
+        revoking=tuple(_revoking(modules)) if fault is BackendFault.MISSING else (),
     )
 
 
@@ -111,7 +116,23 @@ def _modules(packages: frozenset[str]) -> Iterator[tuple[str, ModuleType]]:
             yield name, module
 
 
-def _reads(name: str, module: ModuleType, named: frozenset[bytes] | None) -> Iterator[ResultRead]:
+def _revoking(modules: Iterable[tuple[str, ModuleType]]) -> Iterator[str]:
+    """Yield the modules that have ``AsyncResult`` to revoke tasks alone."""
+    for name, module in modules:
+        if vars(module).get("AsyncResult") is not AsyncResult:
+            continue
+        try:
+            with open(str(getattr(module, "__file__", "")), "rb") as file:
+                source = file.read(MOST_BYTES)
+        except OSError:
+            continue
+        if is_revoked_alone(source):
+            yield name
+
+
+def _reads(
+    name: str, module: ModuleType, named: frozenset[bytes] | None, callers: Callers | None
+) -> Iterator[ResultRead]:
     """Yield what a module reads of results that are proven to be Celery's."""
     path = getattr(module, "__file__", None)
     if not path or not path.endswith(".py"):
@@ -124,12 +145,15 @@ def _reads(name: str, module: ModuleType, named: frozenset[bytes] | None) -> Ite
         made = _what(module, written)
         if made is not None:
             task, has_own_backend = made
+            is_guarded = written.is_guarded
+            if callers is not None and written.function is not None and not is_guarded:
+                is_guarded = callers.are_prepared(name, written.function)
             yield ResultRead(
                 place=f"{name}:{written.line}",
                 text=written.text,
                 task=task,
                 is_by_id=written.is_by_id,
-                is_guarded=written.is_guarded,
+                is_guarded=is_guarded,
                 asks_to_keep=written.asks_to_keep,
                 has_own_backend=has_own_backend,
             )
@@ -170,6 +194,8 @@ def _what(module: ModuleType, written: WrittenRead) -> tuple[str | None, bool] |
     None where what makes the result is none of Celery's, or is not known.
     """
     found = _resolved(module, written)
+    if isinstance(found, ModuleType):  # celery.result, by another name
+        found = vars(found).get("AsyncResult")
     if isinstance(found, celery.Task):
         own = "backend" in vars(type(found))
         return found.name, own
