@@ -19,6 +19,7 @@ from celery_health.deadline import Deadline
 from celery_health.health import judge
 from celery_health.reading.reader import Reader
 from celery_health.records import CheckStatus, HealthReport, Status
+from celery_health.text.commands import NO_ARGUMENT
 from tests.support import Beat, RedisServer, Worker, eventually
 from tests.support.celery import project_env
 
@@ -117,7 +118,7 @@ class System:
     def run(self, command: str) -> None:
         """Run a ``celery`` command that people are told to paste."""
         # The app that gave the command is in no module of this process, as it is in workers.
-        program, *arguments = shlex.split(command.replace("YOUR_CELERY_APP", "tests.project"))
+        program, *arguments = shlex.split(command.replace(NO_ARGUMENT, "tests.project"))
         assert program == "celery", command
         env = {**os.environ, **project_env(self.url, health=self.settings, conf=self.conf)}
         subprocess.run([sys.executable, "-m", program, *arguments], env=env, check=True, timeout=60)
