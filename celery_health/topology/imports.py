@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from celery.loaders import base
 from django.conf import settings
 from django.core.checks.registry import registry
 
@@ -168,6 +169,9 @@ def _after_in_child() -> None:
     # The thread that imported may be gone, and its lock is held for ever.
     global _lock
     _lock = threading.RLock()
+    if _begun and hasattr(base, "_RACE_PROTECTION"):
+        # Celery discovers nothing while it believes that a discovery is under way.
+        base._RACE_PROTECTION = False
     _begun.clear()
 
 

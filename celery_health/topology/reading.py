@@ -162,7 +162,7 @@ class TopologyCache:
 
     def _read_or_tell(self) -> tuple[Topology | None, str | None]:
         """Return the topology, else the last one and why there is no newer."""
-        why = "The project's task modules cannot be imported here ({}): no worker would start so."
+        why = "The project's task modules cannot be imported here ({}): no worker of this code would start."
         try:
             # A project's modules, and its routers, may raise anything.
             with importing_project():

@@ -116,31 +116,39 @@ def slow(): ...
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("is_discovered", [False, True])
 def test_topology_cache__is_read_in_a_child_that_was_forked_while_it_was_read(
-    apps: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    apps: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_discovered: bool
 ) -> None:
     """The thread is not there, and what it had half imported is imported from the start."""
     app, _ = apps
-    (tmp_path / "slow_of_fork_test.py").write_text(SLOW)
+    package = tmp_path / "forks_of_test"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "tasks.py").write_text(SLOW)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(_state, "_on_app_finalizers", set(_state._on_app_finalizers))
     monkeypatch.setattr(_state, "_apps", weakref.WeakSet(apps))
-    app.conf.imports = ["slow_of_fork_test"]
+    if is_discovered:
+        app.autodiscover_tasks(["forks_of_test"])
+    else:
+        app.conf.imports = ["forks_of_test.tasks"]
     cache = TopologyCache(app)
     assert cache.get(0.0) is None
-    eventually(lambda: "slow_of_fork_test" in sys.modules, 10.0)
+    eventually(lambda: "forks_of_test.tasks" in sys.modules, 10.0)
     child = os.fork()
     if child == 0:
         try:
-            (tmp_path / "gate").touch()
+            (package / "gate").touch()
             found = cache.get(10.0)
         finally:
-            os._exit(0 if found and "slow_of_fork_test.slow" in found.own_tasks else 1)
+            os._exit(0 if found and "forks_of_test.tasks.slow" in found.own_tasks else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     found = cache.get(10.0)
     assert found is not None
-    assert "slow_of_fork_test.slow" in found.own_tasks
-    sys.modules.pop("slow_of_fork_test", None)
+    assert "forks_of_test.tasks.slow" in found.own_tasks
+    for name in ("forks_of_test", "forks_of_test.tasks"):
+        sys.modules.pop(name, None)
 
 
 # What views import ----------------------------------------------------------------------------------------
