@@ -139,6 +139,12 @@ def a_glob_is_misspelt(p: Project) -> None:
     p.conf(task_routes={"shop.mailling.*": {"queue": "mails"}})
 
 
+@broken("I301:route:shop.imports.*", fix="Remove it")
+def a_route_is_left_over(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.conf(task_routes={"shop.imports.*": {"queue": "imports"}})
+
+
 # By its right name it would have no effect either.
 @broken("I301:route:shop.tasks.Pay", fix="Remove it")
 def a_route_nearly_names_a_task_with_a_queue_of_its_own(p: Project) -> None:
@@ -146,12 +152,6 @@ def a_route_nearly_names_a_task_with_a_queue_of_its_own(p: Project) -> None:
     p.tasks("shop.tasks.pay", queue="slow")
     p.tasks("shop.clean")
     p.conf(task_routes={"shop.tasks.Pay": {"queue": "mails"}})
-
-
-@broken("I301:route:shop.imports.*", fix="Remove it")
-def a_route_is_left_over(p: Project) -> None:
-    p.tasks("shop.clean")
-    p.conf(task_routes={"shop.imports.*": {"queue": "imports"}})
 
 
 @broken("W103:route:shop.send_*", fix="Put 'shop.send_*' before 'shop.*'")

@@ -236,7 +236,9 @@ def test_fix__leaves_nothing_to_say(case: Case, tmp_path: Path, monkeypatch: pyt
     with a_project(tmp_path, monkeypatch) as project:
         case.build(project)
         findings = project.report().findings
-    with a_project(tmp_path, monkeypatch) as project:
+    again = tmp_path / "again"
+    again.mkdir()
+    with a_project(again, monkeypatch) as project:
         case.build(project)
         if case.name == "a_task_brings_its_queue_along":
             queue = Queue("mails", broken_options.MEDIA, routing_key="mails.#")
