@@ -261,10 +261,11 @@ ROUTES_THERE: list[Any] = [
     {"shop.*": {"queue": "rest", "compression": "gzip"}},
     ({"shop.*": "rest"}, [("other.*", "other")]),
     [lambda name, *args, **kwargs: {"queue": "rest", "routing_key": "x"}],
+    lambda name, *args, **kwargs: {"queue": "rest"},
 ]
 
 
-@pytest.mark.parametrize("routes", ROUTES_THERE, ids=["none", "dict", "list", "code"])
+@pytest.mark.parametrize("routes", ROUTES_THERE, ids=["none", "dict", "list", "code", "one"])
 @pytest.mark.parametrize("attributes", ATTRIBUTES, ids=lambda attributes: "-".join(attributes))
 def test_celery_6__the_line_keeps_where_tasks_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attributes: dict[str, Any], routes: Any
