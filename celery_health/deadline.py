@@ -75,5 +75,5 @@ class Allowance(Protocol):
             TimeoutError: nothing is left; an OSError, which every client library cleans up after.
         """
 
-    def waiting(self, at_most: float) -> AbstractContextManager[None]:
+    def waiting(self, at_most: float, *, for_reply: bool = False) -> AbstractContextManager[None]:
         """Count the block as waiting for the peer (`Timing.waiting`)."""

@@ -3,6 +3,8 @@
 A time-out says that time ran out, and not whose fault that is. A peer that was asked and said nothing for a
 good part of the time is silent. Where the time went by before it was asked, because this process was still
 importing, or got no processor, nothing is proven of anybody.
+
+Only a reply shows that a peer runs: its system takes connections and commands also for one that hangs.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from typing import Final, NamedTuple
 PROOF_SHARE: Final = 0.25
 #: So much of the time went by here before anybody says that this process was late.
 OWN_SHARE: Final = 0.5
+#: So much of the time makes one thing the reason why.
+REASON_SHARE: Final = 0.25
 
 
 class Spent(NamedTuple):
@@ -59,10 +63,12 @@ class Timing:
         self._before = Spent(None, 0.0)
         self._waited = 0.0
         """Over the waits that have ended."""
-        self._waiting: tuple[float, float] | None = None
-        """Since when (by the clock) somebody is waited for, and at most how long."""
+        self._waiting: float | None = None
+        """Since when (by the clock) somebody is waited for."""
+        self._listening: tuple[float, float] | None = None
+        """The same of the innermost wait, and how long that may take at most."""
         self._silent = 0.0
-        """How long the peer that was waited for last had said nothing when that wait was given up."""
+        """How long nothing was said in all the waits that were given up since the last reply."""
         self._doing: str | None = None
 
     def begin(self) -> None:
@@ -72,22 +78,34 @@ class Timing:
         self._thread_id = thread_id
 
     @contextmanager
-    def waiting(self, at_most: float) -> Iterator[None]:
-        """Count what happens in the block as waiting for a peer, which may take `at_most` seconds."""
-        outer, began = self._waiting, self._clock()
+    def waiting(self, at_most: float, *, for_reply: bool = False) -> Iterator[None]:
+        """Count what happens in the block as waiting for a peer, which may take `at_most` seconds.
+
+        Args:
+            at_most: how long the wait was allowed to be.
+            for_reply: the block ends well only by the peer's own word, which ends all silence before.
+        """
+        outer, outer_listening, silent_before = self._waiting, self._listening, self._silent
+        began = self._clock()
         if outer is None:
-            self._waiting = began, at_most
+            self._waiting = began
+        self._listening = began, at_most
         try:
             yield
         except BaseException:
             # A wait that woke up late because nobody ran it proves no more than it was told to wait.
-            self._silent = max(self._silent, min(at_most, self._clock() - began))
+            # A wait within this one has counted itself already.
+            if self._silent <= silent_before:
+                self._silent += min(at_most, self._clock() - began)
             raise
         else:
-            self._silent = 0.0
+            if for_reply:
+                self._silent = 0.0
         finally:
+            now = self._clock()
+            self._listening = None if outer_listening is None else (now, outer_listening[1])
             if outer is None:
-                self._waited += self._clock() - began
+                self._waited += now - began
                 self._waiting = None
 
     @contextmanager
@@ -102,12 +120,13 @@ class Timing:
 
         None where the time went into waiting for others.
         """
-        now, waiting = self._clock(), self._waiting
+        now, waiting, listening = self._clock(), self._waiting, self._listening
         elapsed = now - self.started_at
         waited, silent = self._waited, self._silent
         if waiting is not None:
-            waited += now - waiting[0]
-            silent = max(silent, min(now - waiting[0], waiting[1]))
+            waited += now - waiting
+        if listening is not None:
+            silent += min(now - listening[0], listening[1])
         if self._doing is not None:
             return f"is still {self._doing} (for {elapsed:.1f} s)"
         if silent >= PROOF_SHARE * elapsed:
@@ -116,12 +135,12 @@ class Timing:
         own = elapsed - waited + min(waited, delayed)
         if max(own, busy) < OWN_SHARE * elapsed:
             return None
-        of_all = f"of {elapsed:.1f} s"
-        if delayed >= own / 2 and delayed > 0:
-            return f"got too little processor time (it waited {delayed:.1f} {of_all} for a processor)"
-        if busy >= own / 2:
-            return f"was too busy itself ({min(busy, elapsed):.1f} {of_all} went into its own work)"
-        return f"was late itself ({own:.1f} {of_all} went by before it had asked)"
+        of_all = f"of {_seconds(elapsed)} s"
+        if delayed > 0 and delayed >= REASON_SHARE * elapsed:
+            return f"got too little processor time (it waited {_seconds(delayed)} {of_all} for a processor)"
+        if busy >= REASON_SHARE * elapsed:
+            return f"was too busy itself ({_seconds(min(busy, elapsed))} {of_all} went into its own work)"
+        return f"was late itself ({_seconds(own)} {of_all} went by before it had asked)"
 
     def _spent_since(self) -> tuple[float, float]:
         """Return how long the thread waited for a processor, and how long this process had one."""
@@ -132,3 +151,8 @@ class Timing:
         if before.delayed is not None and now.delayed is not None:
             delayed = max(0.0, now.delayed - before.delayed)
         return delayed, now.of_process - before.of_process
+
+
+def _seconds(seconds: float) -> str:
+    """Return a time to be read, never ``0.0`` for one that is more than that."""
+    return f"{seconds:.1f}" if seconds >= 0.05 else f"{seconds:.2g}"

@@ -40,8 +40,14 @@ class Machine:
 
     def answer(self, timing: Timing, seconds: float = 0.0001) -> None:
         """The peer answers after so long."""
-        with timing.waiting(2.0):
+        with timing.waiting(2.0, for_reply=True):
             self.now += seconds
+
+    def connect(self, timing: Timing) -> None:
+        """The peer's system takes the connection and the command: whether the peer runs is not known."""
+        for _ in range(2):
+            with timing.waiting(2.0):
+                self.now += 0.0001
 
 
 def silent(machine: Machine, timing: Timing) -> None:
@@ -76,8 +82,52 @@ def woken_late(machine: Machine, timing: Timing) -> None:
 def starved_within_answers(machine: Machine, timing: Timing) -> None:
     # The replies were there at once, and this process was not run to take them.
     for _ in range(6):
-        with timing.waiting(2.0):
+        with timing.waiting(2.0, for_reply=True):
             machine.starve(0.3)
+
+
+def silent_at_each_url(machine: Machine, timing: Timing) -> None:
+    # Each of five gets an equal part of the time, and another thread has the processor meanwhile.
+    machine.delayed = (machine.delayed or 0.0) + 0.02
+    for _ in range(5):
+        machine.connect(timing)
+        machine.wait(timing, 0.36)
+    machine.busy += 1.8
+
+
+def silent_while_connecting(machine: Machine, timing: Timing) -> None:
+    # A wait within a wait counts once: a tenth of the time is no proof.
+    with pytest.raises(TimeoutError), timing.waiting(2.0):
+        machine.connect(timing)
+        machine.starve(1.6)
+        machine.wait(timing, 0.2)
+        raise TimeoutError
+
+
+def silent_then_another_answers(machine: Machine, timing: Timing) -> None:
+    machine.wait(timing, 0.9)
+    machine.connect(timing)
+    machine.answer(timing)
+    machine.starve(1.2)
+    machine.wait(timing, 0.1)
+
+
+def slow_in_a_busy_process(machine: Machine, timing: Timing) -> None:
+    machine.delayed = (machine.delayed or 0.0) + 0.02
+    machine.busy += 1.2
+    slow(machine, timing)
+
+
+def late_by_this_and_that(machine: Machine, timing: Timing) -> None:
+    machine.starve(0.2)
+    machine.work(0.2)
+    machine.now += 1.0
+    machine.answer(timing, 0.6)
+
+
+def starved_shortly(machine: Machine, timing: Timing) -> None:
+    machine.starve(0.03)
+    machine.wait(timing, 0.001)
 
 
 def busy(machine: Machine, timing: Timing) -> None:
@@ -101,6 +151,13 @@ CASES = [
     (silent_under_load, None),
     (slow, None),
     (refused_late, None),
+    (silent_at_each_url, None),
+    (silent_while_connecting, "got too little processor time (it waited 1.6 of 1.8 s for a processor)"),
+    (silent_then_another_answers, "got too little processor time (it waited 1.2 of 2.2 s for a processor)"),
+    (slow_in_a_busy_process, "was too busy itself (1.2 of 1.8 s went into its own work)"),
+    (late_by_this_and_that, "was late itself (1.6 of 2.0 s went by before it had asked)"),
+    # Never "0.0 of 0.0 s".
+    (starved_shortly, "got too little processor time (it waited 0.03 of 0.031 s for a processor)"),
     (starved, "got too little processor time (it waited 1.8 of 1.9 s for a processor)"),
     (woken_late, "got too little processor time (it waited 1.6 of 1.6 s for a processor)"),
     (starved_within_answers, "got too little processor time (it waited 1.8 of 1.8 s for a processor)"),
@@ -135,6 +192,20 @@ def test_timing__another_thread_sees_a_wait_under_way() -> None:
         machine.now += 1.9
         assert timing.own_delay() is None
     machine.answer(timing)
+
+
+def test_timing__another_thread_sees_what_was_silent_before_this_wait() -> None:
+    machine = Machine()
+    timing = machine.timing()
+    machine.starve(1.4)
+    machine.wait(timing, 0.3)
+    with timing.waiting(0.3):
+        machine.connect(timing)
+        with timing.waiting(0.3, for_reply=True):
+            assert timing.own_delay() is not None  # 0.3 of 1.7 s
+            machine.now += 0.3
+            assert timing.own_delay() is None  # 0.6 of 2.0 s
+        assert timing.own_delay() is not None  # it answered
 
 
 def test_timing__names_what_is_done() -> None:

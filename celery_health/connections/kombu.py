@@ -51,9 +51,11 @@ class BoundedConnection(Connection):
         except DeadlineExceeded as error:
             raise TimeoutError(str(error)) from None
 
-    def waiting(self, at_most: float) -> AbstractContextManager[None]:
+    def waiting(self, at_most: float, *, for_reply: bool = False) -> AbstractContextManager[None]:
         """Count the block as waiting for the broker, where that is part of a deadline."""
-        return contextlib.nullcontext() if self._deadline is None else self._deadline.timing.waiting(at_most)
+        if self._deadline is None:
+            return contextlib.nullcontext()
+        return self._deadline.timing.waiting(at_most, for_reply=for_reply)
 
     def create_transport(self) -> Any:
         """Return kombu's transport for the current URL, its sockets bounded."""
@@ -80,7 +82,7 @@ def _bounded_amqp(connection_class: Any, owner: Allowance) -> Any:
         def blocking_read(self, timeout: float | None = None) -> Any:
             left = owner.seconds_left()
             seconds = left if timeout is None else min(timeout, left)
-            with owner.waiting(seconds):
+            with owner.waiting(seconds, for_reply=True):
                 return super().blocking_read(seconds)
 
         def collect(self) -> None:

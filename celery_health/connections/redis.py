@@ -148,9 +148,9 @@ class RedisLink:
             raise TimeoutError(str(error)) from None
         return left if self._step_seconds is None else min(left, self._step_seconds)
 
-    def waiting(self, at_most: float) -> AbstractContextManager[None]:
+    def waiting(self, at_most: float, *, for_reply: bool = False) -> AbstractContextManager[None]:
         """Count the block as waiting for the server."""
-        return self._deadline.timing.waiting(at_most)
+        return self._deadline.timing.waiting(at_most, for_reply=for_reply)
 
     def own_delay(self) -> str | None:
         """Return why the last call ran out of time by this process itself; None where it did not."""
@@ -254,6 +254,7 @@ def bounded_channel(channel_class: Any, owner: Allowance) -> Any:
 
 def bounded(connection_class: Any, owner: Allowance) -> Any:
     """Return a redis-py connection class that asks `owner` how long it may wait, before it does."""
+    from redis.exceptions import ResponseError
     from redis.exceptions import TimeoutError as RedisTimeoutError
 
     class Bounded(connection_class):  # type: ignore[misc]
@@ -280,8 +281,12 @@ def bounded(connection_class: Any, owner: Allowance) -> Any:
                 return super().send_packed_command(*args, **kwargs)
 
         def read_response(self, *args: Any, **kwargs: Any) -> Any:
-            with owner.waiting(self._bound()):
-                return super().read_response(*args, **kwargs)
+            with owner.waiting(self._bound(), for_reply=True):
+                try:
+                    return super().read_response(*args, **kwargs)
+                except ResponseError as error:  # a reply, too
+                    said_no = error
+            raise said_no
 
     return Bounded
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from celery import Celery
@@ -52,6 +55,27 @@ def test_broker__that_refuses_is_away_however_late_this_process_is(make_app: Cal
     assert "refused" in (reading.error or "")
     with pytest.raises(BrokerError, match="refused"):
         broker.ping(deadline)
+
+
+@pytest.mark.redis
+def test_broker__that_hangs_at_each_of_its_urls_is_away_however_busy_this_process_is(
+    make_app: Callable[..., Celery], own_redis: Callable[..., RedisServer]
+) -> None:
+    server = own_redis()
+    assert server.pid is not None
+    urls = [f"redis://127.0.0.1:{server.port}/{number}" for number in range(5)]
+    broker = open_broker(make_app(";".join(urls)), 1.0)
+    # A double of another thread that has a processor all the time.
+    timing = Timing(spent=lambda _: Spent(0.0, time.monotonic()))
+    timing.begin()
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        reading = broker.read(["celery"], replace(Deadline.after(1.0), timing=timing))
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+        broker.close()
+
+    assert (reading.reachable, reading.late) == (False, None)
 
 
 @pytest.mark.redis
