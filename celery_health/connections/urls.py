@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 from kombu import Connection
 
 from celery_health.deadline import Deadline
-from celery_health.text.masking import mask
+from celery_health.text.masking import MASK, mask
 
 
 def try_each_url(connection: Connection, deadline: Deadline, attempt: Callable[[Deadline], None]) -> None:
@@ -51,4 +51,9 @@ def masked_url(connection: Connection) -> str:
     kombu: Any = connection
     # Asked to leave out the password, kombu 5.7 writes "**" also where there is none.
     urls = kombu.alt or [kombu.as_uri(include_password=not kombu.password)]
-    return ";".join(map(mask, urls))
+    # All at once: a password with a ";" may have been taken for two URLs.
+    text = ";".join(urls)
+    for secret in secrets_of(connection):
+        # Not wherever it stands: a user, a host or a database may be called the same.
+        text = text.replace(f":{secret}@", f":{MASK}@")
+    return mask(text)

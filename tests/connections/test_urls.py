@@ -28,6 +28,15 @@ SHOWN = [
     ("sentinel://:hunter2@a:1;sentinel://b:2/0", {}, "sentinel://:**@a:1;sentinel://b:2/0"),
     ("amqp://shop:hunter2@a//;amqp://shop:hunter2@b//", {}, "amqp://shop:**@a//;amqp://shop:**@b//"),
     ("amqps://shop:hunter%2F2@host/v", {}, "amqps://shop:**@host:5671/v"),
+    ("redis://me@corp:hunter2@h/0", {}, "redis://me%40corp:**@h:6379/0"),
+    (
+        "redis://me@corp:hunter2@h/0;redis://me@corp:hunter2@h/1",
+        {},
+        "redis://me@corp:**@h/0;redis://me@corp:**@h/1",
+    ),
+    # As long as a port, and as plain as a user.
+    ("redis://a:12345@b/0;redis://12345:12345@c/0", {}, "redis://a:**@b/0;redis://12345:**@c/0"),
+    ("amqp://shop:shop@shop/shop", {}, "amqp://shop:**@shop:5672/shop"),
     # Beside the URL, and by a function, which is not called for that.
     ("redis://host", {"password": "hunter2"}, "redis://:**@host:6379//"),
     ("redis://host", {"password": lambda: 1 / 0}, "redis://:**@host:6379//"),

@@ -20,6 +20,15 @@ from celery_health.text.masking import describe_error, mask
         ("redis://:hun@ter2@host:6379/0", "redis://:**@host:6379/0"),
         ("redis://:hun/ter2@host:6379/0", "redis://:**@host:6379/0"),
         ("redis://:hun:ter2@host:6379/0", "redis://:**@host:6379/0"),
+        # A user with an "@", as a mail address has it.
+        ("redis://me@corp:hunter2@host:6379/0", "redis://me@corp:**@host:6379/0"),
+        ("amqp://me@corp:hun@ter2@host/v", "amqp://me@corp:**@host/v"),
+        ("amqp://me@corp:hun:ter/2@host/v", "amqp://me@corp:**@host/v"),
+        (
+            "redis://me@corp:hunter2@a/0;redis://me@corp:hunter2@b/1",
+            "redis://me@corp:**@a/0;redis://me@corp:**@b/1",
+        ),
+        ("redis://me@corp:hunter2@a/0,redis://b:1", "redis://me@corp:**@a/0,redis://b:1"),
         # Quoted signs.
         ("amqp://shop:hunter%402@host//", "amqp://shop:**@host//"),
         # In the query.
@@ -36,6 +45,25 @@ from celery_health.text.masking import describe_error, mask
             "sentinel://a?sentinel_password=hunter2;sentinel://b",
             "sentinel://a?sentinel_password=**;sentinel://b",
         ),
+        *(
+            (f"redis://host/0?{name}=hunter2&db=1", f"redis://host/0?{name}=**&db=1")
+            for name in (
+                *(
+                    "pass",
+                    "PASS",
+                    "passwd",
+                    "pwd",
+                    "userpass",
+                    "db_pass",
+                    "passwort",
+                    "passphrase",
+                    "passcode",
+                ),
+                *("secret", "client_secret", "token", "session-token", "jwt", "credential", "credentials"),
+                *("creds", "api_key", "api-key", "apikey", "api.key", "account_key", "private_key", "auth"),
+                *("authorization", "signature", "sig", "SharedAccessKey", "ssl_keyfile_password"),
+            )
+        ),
         # Several to fail over between.
         ("sentinel://:hunter2@a:1;sentinel://:hunter2@b:2/0", "sentinel://:**@a:1;sentinel://:**@b:2/0"),
         (
@@ -44,6 +72,21 @@ from celery_health.text.masking import describe_error, mask
         ),
         ("redis://:hunter2@a,redis://shop@b", "redis://:**@a,redis://shop@b"),
         ("redis://:hun;ter,2@a", "redis://:**@a"),
+        # What looks like the next URL is a part of the password while no host has followed.
+        ("redis://:hun,ter://2@h", "redis://:**@h"),
+        ("redis://:hun;ter://2@h;redis://:hunter2@b", "redis://:**@h;redis://:**@b"),
+        ("amqp://u:hunter2,amqp://x:hunter2@h", "amqp://u:**@h"),
+        ("amqp://u:hunter2;amqp://x@h", "amqp://u:**@h"),
+        ("amqp://me@corp:hunter2;amqp://x@h", "amqp://me@corp:**@h"),
+        ("redis://[::1]:6379/0,redis://:hunter2@[::2]:1", "redis://[::1]:6379/0,redis://:**@[::2]:1"),
+        ("redis://:hunter2@[::1]:6379/0;redis://b", "redis://:**@[::1]:6379/0;redis://b"),
+        ("amqp://u:hunter2@a amqp://me@corp:hunter2@b", "amqp://u:**@a amqp://me@corp:**@b"),
+        ("amqp://u:hunter2@a;\n  amqp://b, amqp://u:hunter2@c", "amqp://u:**@a;\n  amqp://b, amqp://u:**@c"),
+        # Python's error for a password with a "/", or without a host behind it.
+        (
+            "ValueError: Port could not be cast to integer value as 'hun'",
+            "ValueError: Port could not be cast to integer value as '**'",
+        ),
         # In a sentence, twice.
         (
             "Cannot reach redis://:hunter2@a:1/0, nor amqp://u:hunter2@b:2//.",
@@ -66,6 +109,10 @@ def test_mask__hides_passwords(text: str, shown: str) -> None:
         "rediss://host/0?ssl_cert_reqs=none",
         "redis+socket:///run/redis.sock?virtual_host=1",
         "sentinel://a:1;sentinel://b:2/0",
+        "redis://me@corp@host:6379/0",
+        "redis://shop@a:1;redis://shop@b:2/0",
+        "redis://[::1]:6379/0",
+        "amqp://host/v?passive=1&heartbeat=10&routing_key=a&ssl_keyfile=/etc/k.pem&authmechanism=PLAIN",
         "Queue 'emails' holds 1204 tasks: mail ops@example.org at 10:30.",
         "",
         "memory://",
@@ -98,7 +145,9 @@ def test_describe_error__without_a_message_names_the_class() -> None:
     assert describe_error(TimeoutError()) == "TimeoutError"
 
 
-@pytest.mark.parametrize("piece", ["http://", "http://a:", "a-", "a://b:c/", "x@"])
+@pytest.mark.parametrize(
+    "piece", ["http://", "http://a:", "a-", "a://b:c/", "x@", "a://x@", "a://:b,", "a://:b;c@"]
+)
 def test_mask__time_grows_with_the_length_of_a_hostile_text_not_its_square(piece: str) -> None:
     def seconds(length: int) -> float:
         text = "@" + piece * (length // len(piece))
