@@ -12,7 +12,8 @@ import celery
 from celery.local import Proxy
 from kombu import Queue
 
-from celery_health.topology.model import DjangoTask, Publication
+from celery_health.topology.bytecode import is_merging, is_ours, is_passed_on, items_unpacked
+from celery_health.topology.model import Publication
 
 #: Methods of a Celery app, a task or a signature that publish, Celery's asynchronous fork's among them.
 _PUBLISHING: Final = frozenset({"send_task", "apply_async", "delay", "asend_task", "aapply_async", "adelay"})
@@ -22,17 +23,30 @@ _SIGNING: Final = frozenset({"signature", "subtask", "s", "si", "set", "clone", 
 _IMPORTING: Final = frozenset({"import_string", "import_module"})
 #: Options that say where a message goes.
 _DESTINATION: Final = ("queue", "exchange", "exchange_type", "routing_key")
-#: What a blank is as text; also a keyword that nobody can tell.
+#: Calls that may give None, and code goes another way then.
+_OPTIONAL: Final = frozenset({"get", "pop", "getenv", "first", "getattr"})
+#: A keyword that nobody can tell, and the value of an option that is not known.
 UNKNOWN: Final = "\0unknown\0"
+
+
+#: What a blank is made of; code that runs gets blanks of these names.
+_PRIVATE: Final = frozenset({"__class__", "__dict__", "_world", "_name", "_origin", "_parent", "_options"})
 
 
 class World(Protocol):
     """What a blank asks of the run that it belongs to."""
 
     published: list[Publication]
+    is_doubtful: bool
+    gives_none: bool
+    size: int
+    merged: tuple[int, int] | None
 
-    def step(self) -> None:
-        """Count a question."""
+    def doubt(self) -> None:
+        """Take all from here on for unknown; end a run that has published nothing."""
+
+    def step(self, count: int = 1) -> None:
+        """Count questions."""
 
     def answer(self) -> bool:
         """Return what a blank says where code decides by it."""
@@ -42,6 +56,9 @@ class World(Protocol):
 
     def attribute(self, origin: Any, name: str) -> Any:
         """Return what stands for an attribute of something real; None: unknown."""
+
+    def copy(self, function: Any) -> Any:
+        """Return a copy of a function that sees this run alone."""
 
     def is_own(self, thing: Any) -> bool:
         """Say whether a class is of the backend's own code."""
@@ -65,9 +82,9 @@ class Blank:
         vars(self).update(_world=world, _name=name, _origin=origin, _parent=parent, _options=options or {})
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
         self._world.step()
+        if name.startswith("__"):
+            return Blank(self._world, name)
         found = self._world.attribute(_real(self._origin), name) if self._origin is not None else None
         if found is None or (isinstance(found, Blank) and found._origin is None):
             return Blank(self._world, name, parent=self, options=self._options)
@@ -78,6 +95,8 @@ class Blank:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Note what this call would publish."""
         self._world.step()
+        if UNKNOWN in kwargs and not is_passed_on(self._world.merged, sys._getframe(1)):
+            self._world.doubt()
         if self._name in _PUBLISHING:
             self._publish(args, kwargs)
         elif args and type(args[0]) is Blank and args[0]._name in _PUBLISHING:
@@ -86,6 +105,8 @@ class Blank:
             return self._signature(args, kwargs)
         elif self._name in _IMPORTING and args and type(args[0]) is str:
             return Blank(self._world, "", origin=_imported(args[0]))
+        elif self._name in _OPTIONAL and self._world.gives_none:
+            return None
         elif self._name == "get" and args and type(args[0]) is str and self._parent is not None:
             return self._parent[args[0]]
         elif issubclass(type(self._origin), type) and self._world.is_own(self._origin):
@@ -106,8 +127,8 @@ class Blank:
             name = args[0] if args else kwargs.get("name")
         else:
             name = given.get("task") or self._task_called()
-        is_known = isinstance(name, str) and UNKNOWN not in name
-        options = None if UNKNOWN in given else _destination(given)
+        is_known = isinstance(name, str) and name.isprintable() and not self._world.is_doubtful
+        options = None if UNKNOWN in given or self._world.is_doubtful else _destination(given)
         self._world.published.append(Publication(name=name if is_known else None, options=options))
 
     def _task_called(self) -> str | None:
@@ -133,10 +154,13 @@ class Blank:
         return bool(self._world.answer())
 
     def __iter__(self) -> Iterator[Any]:
-        return iter([Blank(self._world, "")] if self._world.answer() else [])
+        count = items_unpacked(sys._getframe(1))
+        if count is None:
+            count = self._world.size if self._world.answer() else 0
+        return iter([Blank(self._world, "") for _ in range(count)])
 
-    def __len__(self) -> int:
-        return int(self._world.answer())
+    def __next__(self) -> Any:
+        return self._blank()
 
     def __getitem__(self, key: Any) -> Any:
         self._world.step()
@@ -144,26 +168,34 @@ class Blank:
 
     def keys(self) -> list[str]:
         """Return what ``**blank`` passes on: that something is, and nobody knows what."""
+        frame = sys._getframe(1)
+        if not is_merging(frame):
+            self._world.doubt()  # in a dict that code can ask
+        self._world.merged = id(frame), frame.f_lasti
         return [UNKNOWN]
 
-    def __str__(self) -> str:
+    def __getattribute__(self, name: str) -> Any:
+        if name in _PRIVATE and not is_ours(sys._getframe(1)):
+            return Blank(object.__getattribute__(self, "_world"), name)
+        return object.__getattribute__(self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._world.doubt()  # what it is for may be read by another way
+
+    # As a value it is not known, and neither is what code makes of that.
+    def _text(self, *args: Any) -> str:
+        self._world.doubt()
         return UNKNOWN
 
-    __repr__ = __str__
-
-    def __format__(self, spec: str) -> str:
-        return UNKNOWN
-
-    def __int__(self) -> int:
+    def _number(self) -> int:
+        self._world.doubt()
         return 0
 
-    __index__ = __int__
-
     def __float__(self) -> float:
-        return 0.0
+        return float(self._number())
 
-    def __hash__(self) -> int:
-        return id(self)
+    __str__ = __repr__ = __format__ = _text
+    __int__ = __index__ = __hash__ = _number  # no __len__: list() asks for it, and `len` is a substitute
 
     def __enter__(self) -> Any:
         return Blank(self._world, "")
@@ -183,7 +215,11 @@ class Blank:
 
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _blank
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __or__ = __ror__ = __and__ = _blank
-    __truediv__ = __rtruediv__ = __floordiv__ = __mod__ = __neg__ = __abs__ = __invert__ = _blank
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = (
+        _blank
+    )
+    __xor__ = __rxor__ = __rand__ = __lshift__ = __rshift__ = __neg__ = __abs__ = __invert__ = _blank
+    __round__ = _blank
 
 
 def _destination(given: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -193,7 +229,7 @@ def _destination(given: Mapping[str, Any]) -> dict[str, Any] | None:
         value = given.get(name)
         if type(value) is Blank:
             value = value._origin if issubclass(type(value._origin), Queue) else UNKNOWN
-        if isinstance(value, str) and UNKNOWN in value:
+        if isinstance(value, str) and not value.isprintable():
             return None
         if value is not None:
             options[name] = value
@@ -213,26 +249,3 @@ def _real(origin: Any) -> Any:
     if issubclass(type(origin), Proxy) and not isinstance(origin, ModuleType):
         return origin._get_current_object()
     return origin
-
-
-class TaskStand:
-    """Stands for the task: what it says of itself is real, all else is blank."""
-
-    def __init__(self, world: World, task: DjangoTask) -> None:
-        vars(self).update(_world=world, _task=task)
-        for name, value in task.fields.items():
-            vars(self)[name] = value if name == "run_after" else world.seen(value)
-        module, _, function = task.module_path.rpartition(".")
-        func = Blank(world, "func")
-        vars(func).update(__name__=function, __qualname__=function, __module__=module)
-        vars(self).update(queue_name=task.queue_name, module_path=task.module_path, name=function, func=func)
-
-    def __getattr__(self, name: str) -> Any:
-        return Blank(vars(self)["_world"], name)
-
-    def using(self, **changes: Any) -> TaskStand:
-        """Return it with other fields, as ``Task.using`` does."""
-        copy = object.__new__(TaskStand)
-        vars(copy).update(vars(self))
-        vars(copy).update({name: value for name, value in changes.items() if value is not None})
-        return copy

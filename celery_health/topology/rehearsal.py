@@ -4,19 +4,18 @@ How a backend chooses is in the code of its ``enqueue`` and nowhere else. So tha
 of its functions, in a world where nothing can act: what is no plain value and no function of the backend's
 own package is a `Blank`, which takes every call and does nothing but note those that would publish. What the
 code asks of a blank has no answer, so it runs once for each of some patterns of answers; where they lead to
-different queues, nothing is known.
+different queues, or where a value decides that nobody knows, nothing is known.
 """
 
 from __future__ import annotations
 
-import builtins
 import inspect
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from enum import Enum
 from functools import partial
-from itertools import cycle, repeat
+from itertools import cycle, product
+from time import thread_time
 from types import (
     BuiltinFunctionType,
     CellType,
@@ -30,76 +29,118 @@ from typing import TYPE_CHECKING, Any, Final
 import celery
 from django.conf import settings as django_settings
 
-from celery_health.topology.blank import Blank, TaskStand
+from celery_health.topology.blank import Blank
+from celery_health.topology.bytecode import is_raise, is_risky
 from celery_health.topology.model import DjangoTask, Publication
+from celery_health.topology.stands import Stand, TaskStand
+from celery_health.topology.substitutes import PLAIN, Names, Substitutes
 
 if TYPE_CHECKING:
     from celery import Celery
 
 #: Calls and questions that one rehearsal may take: more is a loop that waits for something real.
 _MOST_STEPS: Final = 5000
+#: Seconds of processor time that all runs for a task may take.
+_LONGEST: Final = 1.0
 #: A longer list or dict is a registry: it is blank, not copied for each task.
 _MOST_ITEMS: Final = 100
-_PLAIN: Final = (type(None), bool, int, float, str, bytes)
 #: What is left of a backend when its own code is taken away: nothing of that runs.
 _BASES: Final = frozenset(
     {"builtins", "abc", "typing", "django.tasks.backends.base", "django_tasks.backends.base"}
 )
 #: Where classes of the frameworks live: of theirs only the very module runs, not the whole package.
 _FRAMEWORKS: Final = frozenset({"django", "django_tasks", "celery"})
-_COMPUTING: Final = frozenset(
-    {
-        *("abs", "all", "any", "bool", "bytes", "callable", "dict", "divmod", "enumerate", "filter", "float"),
-        *("format", "frozenset", "getattr", "hasattr", "hash", "id", "int", "iter", "len", "list", "map"),
-        *("max", "min", "next", "object", "range", "repr", "reversed", "round", "set", "setattr", "slice"),
-        *("sorted", "str", "sum", "tuple", "zip", "property", "staticmethod", "classmethod"),
-    }
-)
+#: What one run may copy.
+_MOST_COPIES: Final = 5000
+#: How often each run sends: a backend may choose in turn.
+_CALLS: Final = 3
+#: Runs: the answers in turn, how many items a blank has, whether what is looked up is missing.
+_RUNS: Final = [
+    *((pattern, 1, False) for pattern in [(True,), (False,), (True, False), (False, True)]),
+    *((pattern, 150, False) for pattern in list(product((True, False), repeat=3))[:-1]),
+    *((pattern, 3, True) for pattern in ((True,), (False,), (True, False), (False, True))),
+]
 
 
 def rehearse(
     app: Celery, backend: type, alias: str, params: Mapping[str, Any], task: DjangoTask
 ) -> Publication | None:
-    """Return the message that `backend` sends for `task`; None when no way to Celery is seen in its code."""
+    """Return the message that `backend` sends for `task`; None when its code shows nothing of that."""
     seen: list[Publication] = []
-    for answers in (repeat(True), repeat(False), cycle((True, False)), cycle((False, True))):
-        world = _World(app, backend, answers)
-        # Code that is told nonsense may raise anything; what it published before counts.
-        with suppress(Exception, _EndlessError):
-            world.backend(alias, params).enqueue(TaskStand(world, task), (), {})
-        seen += world.published
+    is_known = True
+    until = thread_time() + _LONGEST
+    for answers, size, gives_none in _RUNS:
+        world = _World(app, backend, cycle(answers), size, gives_none, until)
+        is_known &= world.run(alias, params, task)
+        seen += world.all_published
     if not seen:
         return None
     names = {publication.name for publication in seen}
     options = {None if one.options is None else tuple(sorted(one.options.items())) for one in seen}
-    return Publication(
-        name=names.pop() if len(names) == 1 else None,
-        options=dict(found) if len(options) == 1 and (found := options.pop()) is not None else None,
-    )
+    name = names.pop() if len(names) == 1 else None
+    where = options.pop() if len(options) == 1 and is_known else None
+    if name is None and where is None:
+        return None
+    return Publication(name=name, options=None if where is None else dict(where))
 
 
-class _EndlessError(BaseException):
-    """It asks and asks; no error that code would catch to try again."""
+class _EndError(BaseException):
+    """The run leads nowhere; no error that code would catch to try again."""
 
 
 class _World:
     """One run: what was asked so far, and copies of what runs."""
 
-    def __init__(self, app: Celery, backend: type, answers: Iterator[bool]) -> None:
-        self.app = app
+    def __init__(
+        self, app: Celery, backend: type, answers: Iterator[bool], size: int, gives_none: bool, until: float
+    ) -> None:
+        self.app, self.size, self.gives_none = app, size, gives_none
+        self.all_published: list[Publication] = []
         self.published: list[Publication] = []
+        self.is_doubtful = False
+        self.merged: tuple[int, int] | None = None
         self._backend = backend
         self._answers = answers
-        self._steps = 0
+        self._until = until
+        self._steps = self._copies = 0
         self._packages = {_package(cls.__module__) for cls in backend.__mro__} - _BASES
         self._globals: dict[int, dict[str, Any]] = {}
-        self._builtins = self._safe_builtins()
+        #: By id, with the real one, lest another gets its id.
+        self._shared: dict[int, tuple[Any, Any]] = {}
+        self._builtins = Substitutes(self).builtins
 
-    def step(self) -> None:
-        """Count one question, and end a run that asks without end."""
-        self._steps += 1
-        if self._steps > _MOST_STEPS:
-            raise _EndlessError
+    def run(self, alias: str, params: Mapping[str, Any], task: DjangoTask) -> bool:
+        """Send `task`, and return whether what was published is all that would be."""
+        is_known = True
+        try:
+            stand = self.backend(alias, params)
+            for _ in range(_CALLS):
+                self.published, self.is_doubtful = [], False
+                self.step()
+                try:
+                    stand.enqueue(TaskStand(self, task), Blank(self, "args"), Blank(self, "kwargs"))
+                except Exception as error:
+                    # Code that is told nonsense may raise anything: only its own errors are a way that it
+                    # goes. Nothing where in truth there is something is such nonsense, and proves nothing.
+                    is_known &= bool(self.published) or self.gives_none or _is_raised(error)
+                finally:
+                    self.all_published += self.published
+        except _EndError:
+            return is_known and bool(self.published)
+        return is_known
+
+    def step(self, count: int = 1) -> None:
+        """Count questions, and end a run that asks without end."""
+        self._steps += count
+        if self._steps > _MOST_STEPS or thread_time() > self._until:
+            raise _EndError
+
+    def doubt(self) -> None:
+        """Take all from here on for unknown; end a run that has published nothing."""
+        self.step()
+        self.is_doubtful = True
+        if not self.published:
+            raise _EndError
 
     def answer(self) -> bool:
         """Return what a blank says where the code decides by it."""
@@ -108,7 +149,7 @@ class _World:
 
     def backend(self, alias: str, params: Mapping[str, Any]) -> Any:
         """Return a stand-in for the backend, as its constructor leaves it."""
-        stand = _Stand(self, self._backend)
+        stand = Stand(self, self._backend)
         seen = self.seen(dict(params))
         # As BaseTaskBackend does (django/tasks/backends/base.py).
         queues = set(params.get("QUEUES", ["default"]))
@@ -117,21 +158,34 @@ class _World:
             stand.__init__(alias, self.seen(dict(params)))  # type: ignore[misc]
         return stand
 
+    def _refused(self, *args: Any, **kwargs: Any) -> Any:
+        self.doubt()
+        return Blank(self, "")
+
     # What code sees ------------------------------------------------------------------------------------
 
     def seen(self, value: Any) -> Any:
         """Return what stands for `value`: itself, if it is plain; a copy of own code; else a blank."""
         kind = type(value)  # a lazy object would evaluate itself for isinstance()
-        if kind in _PLAIN or kind in (Blank, _Stand, TaskStand):
+        if kind in PLAIN or kind in (Blank, Stand, TaskStand):
             return value
+        if id(value) not in self._shared:
+            self._copies += 1
+            if self._copies > _MOST_COPIES:
+                self.doubt()
+                raise _EndError
+            self._shared[id(value)] = value, self._stand_in(value, kind)
+        return self._shared[id(value)][1]
+
+    def _stand_in(self, value: Any, kind: type) -> Any:
         if issubclass(kind, Enum) and issubclass(kind, str | int):
             return self.seen(value.value)
         if kind in (list, tuple, dict, MappingProxyType) and len(value) <= _MOST_ITEMS:
             # Copies: what stands in there may act, and what code puts there is not for the real one.
             if kind in (dict, MappingProxyType):
-                return {name: self.seen(one) for name, one in value.items() if type(name) in _PLAIN}
+                return {name: self.seen(one) for name, one in value.items() if type(name) in PLAIN}
             return kind(self.seen(one) for one in value)
-        if kind in (set, frozenset) and all(type(one) in _PLAIN for one in value):
+        if kind in (set, frozenset) and all(type(one) in PLAIN for one in value):
             return kind(value)
         if kind is FunctionType and self.is_own(inspect.unwrap(value)):
             return self.copy(value)
@@ -155,7 +209,7 @@ class _World:
             return self.seen(getattr(origin, name))
         if issubclass(kind, celery.Celery) and name == "conf":
             return Blank(self, name, origin=origin.conf)
-        if origin is self.app.conf and type(value := getattr(origin, name, None)) in _PLAIN:
+        if origin is self.app.conf and type(value := getattr(origin, name, None)) in PLAIN:
             return value
         if issubclass(kind, type) and self.is_own(origin):
             found = inspect.getattr_static(origin, name, None)
@@ -168,7 +222,7 @@ class _World:
 
     def stand_for(self, cls: type, args: Any, kwargs: Any) -> Any:
         """Return a stand-in for an instance of a class of the backend's own code."""
-        stand = _Stand(self, cls)
+        stand = Stand(self, cls)
         stand.__init__(*args, **kwargs)  # type: ignore[misc]
         return stand
 
@@ -179,6 +233,8 @@ class _World:
             CellType(cell.cell_contents if name == "__class__" else self.seen(cell.cell_contents))
             for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
         ]
+        if is_risky(function.__code__):
+            return self._refused
         copy = FunctionType(
             function.__code__,
             self._globals_of(function.__globals__),
@@ -192,109 +248,18 @@ class _World:
     def _globals_of(self, real: dict[str, Any]) -> dict[str, Any]:
         if id(real) not in self._globals:
             # A function takes its builtins from there as it is made: they come first.
-            self._globals[id(real)] = _Names(self, real, {"__builtins__": self._builtins})
+            self._globals[id(real)] = Names(self, real, {"__builtins__": self._builtins})
         return self._globals[id(real)]
 
-    def _safe_builtins(self) -> dict[str, Any]:
-        known = {
-            "__import__": self._import,
-            "__build_class__": builtins.__build_class__,
-            "super": self._super,
-            "type": lambda one, *rest: Blank(self, "type"),
-            "isinstance": self._is_instance,
-            "issubclass": self._is_instance,
-        }
-        return _Names(self, vars(builtins), known)
 
-    def _is_instance(self, one: Any, kinds: Any) -> bool:
-        kinds = kinds if isinstance(kinds, tuple) else (kinds,)
-        if isinstance(one, Blank | _Stand | TaskStand) or any(isinstance(kind, Blank) for kind in kinds):
-            # Of what it is, a plain value says enough: it is no instance of a class that is not known.
-            return False if type(one) in _PLAIN else self.answer()
-        return isinstance(one, kinds)
-
-    def _import(
-        self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0
-    ) -> Any:
-        if level:
-            package = str((globals or {}).get("__package__") or "")
-            base = package.rsplit(".", level - 1)[0] if level > 1 else package
-            name = f"{base}.{name}" if name else base
-        module = sys.modules.get(name if fromlist else name.partition(".")[0])
-        return Blank(self, name, origin=module)
-
-    def _super(self, *args: Any) -> Any:
-        frame = sys._getframe(1)
-        local = frame.f_locals
-        cls, stand = args or (local.get("__class__"), local.get(next(iter(frame.f_code.co_varnames), "")))
-        if not isinstance(stand, _Stand) or not isinstance(cls, type):
-            return Blank(self, "super")
-        return _Stand.above(stand, cls)
-
-
-class _Names(dict[str, Any]):
-    """The globals or builtins of a copy: each name is looked at when the code comes to it."""
-
-    def __init__(self, world: _World, real: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-        super().__init__(known)
-        self._world, self._real = world, real
-
-    def __missing__(self, name: str) -> Any:
-        value = self._real[name]  # a KeyError goes on to the builtins
-        is_builtin = self._real is vars(builtins)
-        self[name] = value if is_builtin and _is_safe(name, value) else self._world.seen(value)
-        return self[name]
-
-
-def _is_safe(name: str, builtin: Any) -> bool:
-    """Say whether a builtin only computes, or is an error."""
-    return name in _COMPUTING or (isinstance(builtin, type) and issubclass(builtin, BaseException))
-
-
-class _Stand:
-    """Stands for an instance of a class of the backend's own code: its methods run, all else is blank."""
-
-    def __init__(self, world: _World, cls: type) -> None:
-        vars(self).update(_world=world, _mro=cls.__mro__, _self=self)
-
-    def __getattribute__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__init__":
-            return object.__getattribute__(self, name)
-        own = object.__getattribute__(self, "__dict__")
-        if name in own and name != "__init__":
-            return own[name]
-        return _bound(own["_world"], own["_mro"], own["_self"], name)
-
-    @classmethod
-    def above(cls, stand: Any, below: type) -> Any:
-        """Return what ``super()`` is to a method of `below`."""
-        mro = stand._mro
-        rest = mro[mro.index(below) + 1 :] if below in mro else ()
-        above = object.__new__(cls)
-        vars(above).update(_world=stand._world, _mro=rest, _self=stand._self)
-        return above
-
-
-def _bound(world: _World, mro: tuple[type, ...], stand: Any, name: str) -> Any:
-    world.step()
-    for cls in mro:
-        if name not in vars(cls):
-            continue
-        found = vars(cls)[name]
-        if isinstance(found, staticmethod):
-            return world.seen(found.__func__)
-        if isinstance(found, classmethod):
-            return (
-                MethodType(world.copy(found.__func__), stand) if world.is_own(found) else Blank(world, name)
-            )
-        getter = getattr(found, "fget", None) or getattr(found, "func", None)  # property, cached_property
-        if isinstance(getter, FunctionType):
-            return world.copy(getter)(stand) if world.is_own(getter) else Blank(world, name)
-        if isinstance(found, FunctionType):
-            is_own = world.is_own(inspect.unwrap(found))
-            return MethodType(world.copy(found), stand) if is_own else Blank(world, name)
-        return world.seen(found)
-    return Blank(world, name)
+def _is_raised(error: Exception) -> bool:
+    """Say whether the code that runs has raised an error itself."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return (
+        at is not None and type(at.tb_frame.f_globals) is Names and is_raise(at.tb_frame.f_code, at.tb_lasti)
+    )
 
 
 def _package(module: str) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
+import os
 import random
+import time
+import uuid
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -273,6 +277,193 @@ class ByCoroutine(Base):
         return async_to_sync(self.aenqueue)(task, args, kwargs)
 
     async def aenqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return run_django_task.apply_async(args, queue=task.queue_name)
+
+
+class ByCountdown(Base):
+    """Wait for a number that somebody gives."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        left, step = 10, int(os.environ.get("CHUNK", "1"))
+        while left > 0:
+            left -= step
+        return run_django_task.apply_async(args, queue="a")
+
+
+class ByHelper(Base):
+    """Have such a loop beside."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        lane = self._lane()
+        return run_django_task.apply_async(args, queue="a" if lane is None else "b")
+
+    def _lane(self) -> Any:
+        left, step = 10, int(os.environ.get("CHUNK", "1"))
+        while left > 0:
+            left -= step
+
+
+class ByShard(Base):
+    """Choose by the clock."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return run_django_task.apply_async(args, queue=f"shard-{int(time.time()) % 4}")
+
+
+class ByLot(Base):
+    """Draw one of a list."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        queues = ["a", "b"]
+        return run_django_task.apply_async(args, queue=queues[int(random.random() * len(queues))])
+
+
+class ByTenant(Base):
+    """Choose by what the call is given."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return run_django_task.apply_async(args, queue=kwargs.get("tenant", "none"))
+
+
+class ByCopiedTenant(Base):
+    """The same, of a copy."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        given = dict(kwargs)
+        return run_django_task.apply_async(args, given, queue=given.pop("tenant", "none"))
+
+
+class ByMergedTenant(Base):
+    """The same, of a merged one."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        given = {"a": 1, **kwargs}
+        return run_django_task.apply_async(args, given, queue=given.pop("tenant", "none"))
+
+
+class ByWhetherTenant(Base):
+    """Choose by whether something was given."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        tenant = kwargs.get("tenant")
+        return run_django_task.apply_async(args, queue="shared" if tenant is None else "tenants")
+
+
+class BySize(Base):
+    """Choose by how much there is."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return run_django_task.apply_async(args, queue="small" if len(str(args)) < 1000 else "large")
+
+
+class ByCount(Base):
+    """Choose by how many there are."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return run_django_task.apply_async(args, queue="small" if len(list(args)) < 3 else "large")
+
+
+class ByHour(Base):
+    """Choose by the time of the day."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        night = int(datetime.datetime.now().hour) < 6
+        return run_django_task.apply_async(args, queue="night" if night else "day")
+
+
+class BySlice(Base):
+    """Cut a name."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return run_django_task.apply_async(args, queue="t" + str(uuid.uuid4())[:8])
+
+
+class ByUpper(Base):
+    """Write a name large."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return run_django_task.apply_async(args, queue=f"{os.environ['HOST']}-q".upper())
+
+
+class ByLetters(Base):
+    """Take a name's letters."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        tenant = str(os.environ["TENANT"])
+        return run_django_task.apply_async(args, queue="q_" + "".join(c for c in tenant if c.isalnum()))
+
+
+class ByTurns(Base):
+    """Go round."""
+
+    def __init__(self, alias: str, params: Any) -> None:
+        self.turn = 0
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        self.turn += 1
+        return run_django_task.apply_async(args, queue=["a", "b"][self.turn % 2])
+
+
+class BySharedTurns(Base):
+    """Go round together."""
+
+    turn = 0
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        self.__class__.turn += 1
+        return run_django_task.apply_async(args, queue=["a", "b"][self.turn % 2])
+
+
+class ByKnownTenant(Base):
+    """Look a tenant up."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return run_django_task.apply_async(args, queue=LANES.get(str(kwargs["tenant"]), "rest"))
+
+
+class ByKeyword(Base):
+    """Look at each keyword."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        queue = "rest"
+        for name, value in kwargs.items():
+            if name == "tenant":
+                queue = value
+        return run_django_task.apply_async(args, queue=queue)
+
+
+class ByDelay(Base):
+    """Pass all on, having looked at it, and write a line after."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        kwargs.pop("secret", None)
+        sent = run_django_task.delay(*args, **kwargs)
+        redis.Redis().rpush("log", f"sent {sent.id} with {len(args)} arguments")
+
+
+def _nested(depth: int) -> Any:
+    pair: Any = ()
+    for _ in range(depth):
+        pair = (pair, pair)
+    return pair
+
+
+NESTED = _nested(23)
+
+
+class ByNested(Base):
+    """Hold what is short and nearly endless."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        return run_django_task.apply_async((NESTED,), queue=task.queue_name)
+
+
+class BySelf(Base):
+    """Change what it is of."""
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        self.__class__.__getattribute__ = None
+        task.__class__.__getattribute__ = None
         return run_django_task.apply_async(args, queue=task.queue_name)
 
 

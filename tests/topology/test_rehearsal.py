@@ -54,7 +54,23 @@ WAYS: list[tuple[type, str | None, dict[str, Any] | None]] = [
     # Nobody can know, and nothing is claimed.
     (backends.ByChance, RUNNER, None),
     (backends.ByLookup, RUNNER, None),
-    (backends.ByForeignOptions, RUNNER, None),
+    (backends.ByDelay, RUNNER, {}),
+    (backends.ByNested, RUNNER, {"queue": "default"}),
+]
+
+#: Nobody can know where these send, whatever single runs of their code show.
+UNKNOWABLE = [
+    *(backends.ByCountdown, backends.ByHelper, backends.ByShard, backends.ByLot, backends.ByTenant),
+    *(backends.ByCopiedTenant, backends.ByMergedTenant, backends.ByWhetherTenant, backends.BySize),
+    *(backends.ByCount, backends.ByHour, backends.BySlice, backends.ByUpper, backends.ByLetters),
+    *(
+        backends.ByTurns,
+        backends.BySharedTurns,
+        backends.ByKnownTenant,
+        backends.ByKeyword,
+        backends.BySelf,
+        backends.ByForeignOptions,
+    ),
 ]
 
 
@@ -68,6 +84,16 @@ def test_rehearse__finds_where_a_backend_sends(
 
     assert way is not None
     assert (way.name, way.options) == (name, options)
+
+
+@pytest.mark.parametrize("backend", UNKNOWABLE, ids=lambda one: one.__name__)
+def test_rehearse__claims_nothing_of_what_is_not_known(app: Celery, backend: type) -> None:
+    way = rehearse(app, backend, "default", {"BACKEND": "..."}, MAIL)
+
+    assert way is None or way.options is None
+    # And the next is judged as ever.
+    after = rehearse(app, backends.ByRunner, "default", {}, MAIL)
+    assert after is not None and after.options == {"queue": "default"}
 
 
 @pytest.mark.parametrize(("queue", "options"), [("default", {}), ("mail", {"queue": "mail"})])
