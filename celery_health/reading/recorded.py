@@ -47,8 +47,8 @@ class Recorded:
     beats: tuple[Beat, ...] = ()
     queues: tuple[str, ...] = ()
     """Every queue that a worker consumes, or lately did."""
-    sent_to: tuple[str, ...] = ()
-    """Every queue that a task was ever sent to, by any name: a typing error in ``queue=`` shows here."""
+    sent_to: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Every queue that a task was ever sent to, by any name, → which: a typing error in ``queue=`` shows."""
     consumed: Mapping[str, float] | None = None
     """Queue → seconds since somebody consumed it; None when the store says nothing."""
     store_age_seconds: float | None = None
@@ -78,7 +78,7 @@ class RecordedWorkers:
         self._store: Store | None = None
         self._opened = False
         self._built = BuiltWorkers(settings.limits)
-        self._sent_to: tuple[str, ...] = ()
+        self._sent_to: Mapping[str, frozenset[str]] = {}
         self._sent_read_at = float("-inf")
         self._totals_problems: tuple[str, ...] = ()
         """What the last reading of the totals could not read: said until the next."""
@@ -142,8 +142,8 @@ class RecordedWorkers:
             return StoreState(configured=True, error=str(error))
         return StoreState(configured=False) if store is None else StoreState(configured=True, url=store.url)
 
-    def _queues_sent_to(self, store: Store, deadline: Deadline) -> tuple[str, ...]:
-        """Return the queues in the totals, which are large and change slowly: read now and then."""
+    def _queues_sent_to(self, store: Store, deadline: Deadline) -> Mapping[str, frozenset[str]]:
+        """Return queue → tasks of the totals, which are large and change slowly: read now and then."""
         if time.monotonic() - self._sent_read_at > SENT_REFRESH_SECONDS:
             try:
                 found = store.read(deadline, totals=True)
@@ -151,8 +151,11 @@ class RecordedWorkers:
                 return self._sent_to
             totals, self._totals_problems = found.totals or {}, found.problems
             cells = (decode(field) for field in totals if field.startswith(SENT.name))
-            names = (cell.labels[1] for cell in cells if cell is not None and cell.family is SENT)
-            self._sent_to = tuple(dict.fromkeys(name for name in names if name not in ("", OTHER)))
+            sent: dict[str, set[str]] = defaultdict(set)
+            for cell in cells:
+                if cell is not None and cell.family is SENT and cell.labels[1] not in ("", OTHER):
+                    sent[cell.labels[1]].add(cell.labels[0])
+            self._sent_to = {queue: frozenset(tasks) for queue, tasks in sent.items()}
             self._sent_read_at = time.monotonic()
         return self._sent_to
 

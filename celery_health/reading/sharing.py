@@ -42,7 +42,7 @@ def shared_queues(
     topology: Topology,
     beats: tuple[Beat, ...] = (),
     *,
-    sent_to: Collection[str] = (),
+    sent_to: Mapping[str, Collection[str]] | None = None,
     ignored: Collection[str] = (),
 ) -> tuple[SharedQueue, ...]:
     """Return our queues that workers consume which are not ours, and what those lack.
@@ -52,7 +52,7 @@ def shared_queues(
         strangers: other applications' that answered.
         topology: where our tasks go, and which they are.
         beats: what they send, and where to.
-        sent_to: queues that this project is known to have sent to.
+        sent_to: queue → the tasks that this project is known to have sent there.
         ignored: queues that are somebody else's business.
     """
     known: dict[frozenset[str] | None, bool] = {None: False}
@@ -75,8 +75,11 @@ def shared_queues(
     found = []
     for queue in sorted({name for one, _ in others for name in one.queues or ()}.difference(ignored)):
         takers = tuple(worker.hostname for worker in ours if queue in (worker.queues or ()))
-        names = tuple(sorted({*sent.get(queue, ()), *by_beat.get(queue, ())}))
-        if takers or names:
+        # Where no worker of ours takes, the router's word is no proof that anything is ever sent.
+        known_sent = topology.own_tasks.intersection((sent_to or {}).get(queue, ()))
+        going = sent.get(queue, frozenset()) if takers else known_sent
+        names = tuple(sorted({*going, *by_beat.get(queue, ())}))
+        if takers or names or _is_scheduled(queue, topology):
             found.append(
                 SharedQueue(
                     name=queue,
@@ -87,7 +90,7 @@ def shared_queues(
                     ),
                     ours=takers,
                     sent=names,
-                    is_used=bool(takers) or queue in by_beat or queue in sent_to,
+                    is_used=bool(takers or names),
                 )
             )
     return tuple(found)
@@ -103,6 +106,10 @@ def _sharer(worker: Worker, sent: Iterable[str], topology: Topology, *, is_forei
         is_foreign=is_foreign,
         is_other_project=is_other_project(registered, topology),
     )
+
+
+def _is_scheduled(queue: str, topology: Topology) -> bool:
+    return any(reason.startswith("beat:") for reason in topology.expected.get(queue, ()))
 
 
 def _sent(topology: Topology) -> Mapping[str, frozenset[str]]:

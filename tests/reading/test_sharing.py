@@ -82,12 +82,14 @@ def test_shared_queues__names_both_sides_and_what_is_lost() -> None:
     )
 
 
-def test_shared_queues__a_queue_that_only_the_router_names_may_be_unused() -> None:
-    queues = shared_queues([OURS], [crm("mails", "theirs")], TOPOLOGY)
-    assert [(queue.name, queue.ours, queue.is_used) for queue in queues] == [("mails", (), False)]
+def test_shared_queues__without_takers_only_what_is_known_to_be_sent_is_lost() -> None:
+    # What only the router names may never be sent.
+    assert shared_queues([OURS], [crm("mails", "theirs")], TOPOLOGY) == ()
+    # The other project's task was sent there by name, for its workers to run.
+    assert shared_queues([OURS], [crm("mails")], TOPOLOGY, sent_to={"mails": {"crm.sync"}}) == ()
 
-    (queue,) = shared_queues([OURS], [crm("mails")], TOPOLOGY, sent_to=["mails"])
-    assert queue.is_used
+    (queue,) = shared_queues([OURS], [crm("mails")], TOPOLOGY, sent_to={"mails": {"crm.sync", "shop.mail"}})
+    assert (queue.is_used, queue.sent, queue.sharers[0].lacks) == (True, ("shop.mail",), ("shop.mail",))
 
 
 def test_shared_queues__one_that_reports_under_our_app_id_is_no_worker_of_ours() -> None:
