@@ -170,6 +170,22 @@ class Conversation:
             seen = _count(questions)
         return True
 
+    def settle(self) -> None:
+        """Take what still comes, until nothing does: a name may be two workers'.
+
+        Raises:
+            BrokerError: the broker cannot be reached.
+        """
+
+        def drain() -> None:
+            try:
+                while True:
+                    self._connection.drain_events(timeout=min(SETTLE_SECONDS, self._deadline.timeout()))
+            except TimeoutError:
+                return
+
+        self._drain(drain)
+
     def discover(self) -> tuple[str, ...]:
         """Return who answers a bare ping, beats left out, waiting till silence.
 
@@ -290,7 +306,9 @@ class Conversation:
             return
         question.received += 1
         for name, reply in body.items():
-            question.answers[str(name)] = reply if isinstance(reply, dict | list) else {"reply": reply}
+            kept = reply if isinstance(reply, dict | list) else {"reply": reply}
+            question.answers[str(name)] = kept
+            question.replies.append((str(name), kept))
 
     def _on_undecodable(self, message: Any, error: Exception) -> None:
         # The worker answers in a serializer that we refuse to load, pickle for one: it lives, no more.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from celery_health.brokers.base import Broker
@@ -14,6 +14,7 @@ from celery_health.reading.consumption import Silent
 from celery_health.reading.flight import Run, RunAbandonedError, SharedFlight
 from celery_health.reading.inspection import Inspector
 from celery_health.reading.known_workers import MAX_SILENT_PAUSE_SECONDS, KnownWorkers
+from celery_health.reading.namesakes import Namesakes, ours_of
 from celery_health.reading.questions import BEAT_PREFIX
 from celery_health.records import InspectionState, Worker
 from celery_health.topology import Topology
@@ -66,6 +67,7 @@ class LiveWorkers:
         self._app = app
         self._inspector = Inspector(app)
         self._known = KnownWorkers(app_id, memory_seconds=memory_seconds)
+        self._namesakes = Namesakes(app_id)
         self._discovery = SharedFlight(
             lambda run: self._inspector.discover(run.deadline),
             name="celery-health-discovery",
@@ -123,6 +125,7 @@ class LiveWorkers:
             if names is None:
                 return _unasked("no worker has answered yet", error="No worker has been discovered yet.")
             if broker.capabilities.supports_roster:
+                self._look_for_namesakes(run, names, live, topology, deadline)
                 self._count(run, names, deadline, nobody=not live)
             elif not broker.capabilities.supports_consumer_count:
                 names = tuple(dict.fromkeys([*names, *self._known.ours]))
@@ -239,6 +242,17 @@ class LiveWorkers:
                 self._counted = self._listeners = census.listeners
                 self._known.note_census(census, names, now)
 
+    def _look_for_namesakes(
+        self, run: Run, names: Collection[str], live: Collection[str], topology: Topology, deadline: Deadline
+    ) -> None:
+        """Find out, if that is due, whether workers of other projects listen under the names of ours."""
+        asked = sorted({*names, *live})
+        if not self._namesakes.is_due(asked, time.monotonic()):
+            return
+        said = self._inspector.namesakes(asked, deadline.within(CENSUS_SECONDS)) if asked else None
+        with run.updating():
+            self._namesakes.note(said, asked, live, topology, time.monotonic())
+
     def _pause(self, names: Collection[str], *, nobody: bool) -> float | None:
         """Return how long the last census holds; None where none is needed."""
         unresolved = self._known.unresolved(names)
@@ -263,10 +277,15 @@ class LiveWorkers:
             patience,
             reporting=self._known.reporting(due),
             plain=self._known.reporting(due, are=False),
+            doubled=self._namesakes.names,
             at_once=not is_quick,
         )
         with run.updating():
             self._listeners = replies.listeners
+            if replies.doubled:
+                ours = {name: ours_of(said, topology) for name, said in replies.doubled.items()}
+                replies = replace(replies, builtin={**replies.builtin, **ours})
+                self._namesakes.add(replies.doubled, (), topology, time.monotonic())
             self._known.note_replies(replies, topology, time.monotonic())
 
     def _sighting(self, names: Collection[str], lost: Collection[str]) -> Sighting:
@@ -276,7 +295,7 @@ class LiveWorkers:
         return Sighting(
             state=InspectionState(asked=True, complete=not ours, roster=tuple(names), silent=ours),
             workers=self._known.workers(names, time.monotonic()),
-            foreign=self._known.foreign(names),
+            foreign=(*self._known.foreign(names), *self._namesakes.workers),
             foreign_busy=self._known.foreign_busy(names, time.monotonic()),
             silent=tuple(silent),
         )

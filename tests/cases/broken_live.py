@@ -311,9 +311,10 @@ def another_project_has_the_same_app_id_and_takes_what_beat_sends(p: Project) ->
     p.worker("crm@host", registered=frozenset({"crm.sync", "crm.tidy"}))
 
 
-@broken(SHARED, fix=OWN_QUEUE)
+@broken(SHARED, fix=OWN_QUEUE[:60])
 def another_project_alone_consumes_the_queue(p: Project) -> None:
     p.tasks("shop.clean", "shop.mail")
+    p.beat("shop.clean", "often")
     p.conf(task_routes={"shop.mail": {"queue": "mails"}})
     p.worker("w1@host", queues=["mails"])
     p.stranger("crm@host", "crm.sync")

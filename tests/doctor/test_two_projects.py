@@ -100,3 +100,39 @@ def test_two_projects__on_one_queue_are_found_and_parted(
     says_at_last(shop, "HEALTHY")
     ours.stop()
     assert "pidbox command error" not in crm.log
+
+
+@pytest.mark.redis
+def test_two_projects__under_one_worker_name_are_found(
+    make_shop: Make, redis_url: str, worker_factory: Callable[..., Worker]
+) -> None:
+    shop = make_shop(redis_url)
+    shop.change(BARE)
+    name, env = "celery@one-machine", {"DJANGO_SETTINGS_MODULE": ""}
+    ours = shop.worker(name=name)
+    crm = worker_factory(redis_url, app="tests.crm", pool="solo", env=env, name=name, wait=False)
+    crm.wait_ready()
+
+    finding = shop.doctor_finds(["E126:queue:celery"]).finding("E126")
+
+    assert finding["evidence"]["workers"] == [ours.hostname]
+    assert f"'{name}' (without celery_health) lacks" in finding["message"]
+    says_at_last(shop, f"DEGRADED: Queue 'celery' is consumed by '{name}' of another project")
+    assert "pidbox command error" not in crm.log
+
+
+@pytest.mark.redis
+def test_two_projects__tasks_sent_to_the_other_by_name_are_no_loss(
+    make_shop: Make, redis_url: str, worker_factory: Callable[..., Worker]
+) -> None:
+    shop = make_shop(redis_url)
+    shop.change(BARE + 'CELERY_HEALTH |= {"MIN_WORKERS": 0}\n')
+    worker_factory(redis_url, app="tests.crm", pool="solo", env={"DJANGO_SETTINGS_MODULE": ""})
+    shop.run("""
+        from celery import current_app
+        current_app.send_task("crm.sync", queue="celery")
+    """)
+
+    said = shop.manage("celery_health", "doctor").stdout
+
+    assert "E126" not in said, said
