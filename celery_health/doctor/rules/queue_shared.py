@@ -141,8 +141,12 @@ def _fix(evidence: Evidence, queue: SharedQueue) -> str:
 
 def _is_named(evidence: Evidence, queue: SharedQueue) -> bool:
     """Say whether the default queue is named besides, in a declaration, a route or an entry."""
-    by_route = {name for route in evidence.routes for name in route.wins}.intersection(queue.sent)
-    by_entry = scheduled_names(evidence, queue).difference(queue.sent)
+    sent = {
+        task.name for task in evidence.own_tasks if task.destination and queue.name in task.destination.queues
+    }
+    sent.update(queue.sent)
+    by_route = {name for route in evidence.routes for name in route.wins}.intersection(sent)
+    by_entry = scheduled_names(evidence, queue).difference(sent)
     return evidence.conf.declares_queues or bool(by_route or by_entry)
 
 
