@@ -22,7 +22,8 @@ CELERY_HEALTH |= {"DEADLINE": 10}
 """
 FIX = re.compile(
     r"Give this project a queue of its own, (?P<setting>.+), and restart web, beat and workers: "
-    r"celery -A shop worker -Q (?P<queues>\S+)\. Or keep all queues apart: (?P<apart>.+)\."
+    r"DJANGO_SETTINGS_MODULE=variant celery -A shop worker -Q (?P<queues>\S+)\. "
+    r"Or keep all queues apart: (?P<apart>.+)\."
 )
 
 

@@ -32,18 +32,18 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
             name="a beat entry and a route under an unknown name, to a queue nobody consumes",
             settings="""
 CELERY_BEAT_SCHEDULE = {
-    "remind": {"task": "pretix.plugins.sendmail.tasks.send_mails_to_waiting_list", "schedule": 3600.0},
+    "remind": {"task": "pretix.base.services.update_check.update_chek", "schedule": 3600.0},
 }
 CELERY_TASK_ROUTES = (
-    {"pretix.plugins.sendmail.tasks.send_mails_to_waiting_list": {"queue": "ai_tasks"}}, *CELERY_TASK_ROUTES,
+    {"pretix.base.services.update_check.update_chek": {"queue": "ai_tasks"}}, *CELERY_TASK_ROUTES,
 )
 """,
             finds="E101:beat_entry:remind",
             follows=(
                 "E104:queue:ai_tasks",
-                "W102:route:pretix.plugins.sendmail.tasks.send_mails_to_waiting_list",
+                "W102:route:pretix.base.services.update_check.update_chek",
             ),
-            fix="'pretix.plugins.sendmail.tasks.send_mails_to_waitinglist'",
+            fix="'pretix.base.services.update_check.update_check'",
             verdict="degraded",
         ),
         Fault(

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Self
 
-from tests.support.ports import free_port, is_listening
+from tests.support.ports import free_port
 from tests.support.processes import ManagedProcess
 
 
@@ -51,8 +51,16 @@ class PostgresServer(ManagedProcess):
                 [*made, "-E", "UTF8", "--no-sync"], check=True, capture_output=True, cwd="/", timeout=60
             )
         super().start()
-        self.wait_until(lambda: is_listening(self.port), 30)
+        # It listens before it answers: "the database system is starting up".
+        self.wait_until(self._answers, 30)
         return self
+
+    def _answers(self) -> bool:
+        try:
+            self.execute("SELECT 1")
+        except subprocess.CalledProcessError:
+            return False
+        return True
 
     def execute(self, statement: str) -> None:
         """Carry out one statement in the database ``postgres``."""

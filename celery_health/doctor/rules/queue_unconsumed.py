@@ -123,7 +123,9 @@ def _command(evidence: Evidence, queue: str, names: list[str]) -> str:
     """Return the command of a worker that takes `queue` beside what workers take now."""
     states = evidence.live.snapshot.queues if evidence.live else ()
     sent_to = {state.name for state in states if state.expected_by}
-    return worker_command(evidence.app_name, [queue, *sent_to.intersection(names)], names)
+    # Pasted where that worker still runs, it must not hide it.
+    beside = [worker.hostname for worker in evidence.workers]
+    return worker_command(evidence.app_name, [queue, *sent_to.intersection(names)], names, beside)
 
 
 def unread_queues(evidence: Evidence) -> tuple[QueueState, ...]:
