@@ -17,6 +17,8 @@ from tests.support import eventually
 
 pytestmark = pytest.mark.slow
 
+#: The app's module would take the shop's own settings.
+WORKER = "DJANGO_SETTINGS_MODULE=variant celery -A shop worker"
 Make = Callable[[str], Shop]
 RENAMED = """
     CELERY_BEAT_SCHEDULE = {
@@ -134,8 +136,8 @@ def test_story__a_wrong_name_misses_its_route_and_waits_for_ever(
     assert finding["evidence"]["ready"] == 1
     assert "task:orders.tasks.send_confirmation" in finding["evidence"]["sent_by"]
     assert finding["fix"] == (
-        "Start a worker for it: celery -A shop worker -Q celery, "
-        "or have one take it too: celery -A shop worker -Q celery,emails,reports"
+        f"Start a worker for it: {WORKER} -Q celery, "
+        f"or have one take it too: {WORKER} -Q celery,emails,reports"
     )
 
 
@@ -153,8 +155,7 @@ def test_story__a_worker_without_q(make_shop: Make, broker_url: str) -> None:
     assert finding["evidence"]["workers"] == {worker.hostname: ["celery"]}
     assert finding["evidence"]["ready"] == 2
     assert finding["fix"] == (
-        "Start a worker for it: celery -A shop worker -Q reports, "
-        "or have one take it too: celery -A shop worker -Q celery,reports"
+        f"Start a worker for it: {WORKER} -Q reports, or have one take it too: {WORKER} -Q celery,reports"
     )
 
     worker.stop()
