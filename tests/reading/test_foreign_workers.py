@@ -57,6 +57,7 @@ def test_ask__processes_that_know_nothing_leave_no_error_in_a_foreign_log(
 
 
 @pytest.mark.redis
+@pytest.mark.slow
 @pytest.mark.parametrize("store_url", [None, "redis://127.0.0.1:1/0"], ids=["records", "no store"])
 def test_read__a_foreign_worker_under_the_name_of_ours_is_told_apart(
     redis_url: str,
