@@ -21,12 +21,30 @@ from celery_health.api.schedule import ScheduleView
 from celery_health.api.stats import StatsView
 from celery_health.api.tasks import TasksView
 from celery_health.api.workers import WorkersView
-from celery_health.page.views import StatusPage
+from celery_health.page.files import file_of_page
+from celery_health.page.views import (
+    DeadLettersPage,
+    DoctorPage,
+    OverviewPage,
+    QueuesPage,
+    SchedulePage,
+    SearchPage,
+    TasksPage,
+    WorkersPage,
+)
 
 app_name = "celery_health"
 
 urlpatterns = [
-    path("", StatusPage.as_view(), name="page"),
+    path("", OverviewPage.as_view(), name="page"),
+    path("page/queues/", QueuesPage.as_view(), name="page-queues"),
+    path("page/tasks/", TasksPage.as_view(), name="page-tasks"),
+    path("page/workers/", WorkersPage.as_view(), name="page-workers"),
+    path("page/schedule/", SchedulePage.as_view(), name="page-schedule"),
+    path("page/dead-letters/", DeadLettersPage.as_view(), name="page-dead-letters"),
+    path("page/search/", SearchPage.as_view(), name="page-search"),
+    path("page/doctor/", DoctorPage.as_view(), name="page-doctor"),
+    path("page/files/<str:asked>/<str:name>", file_of_page, name="page-file"),
     path("health/", HealthView.as_view(), name="health"),
     path("live/", live, name="live"),
     path("ready/", ready, name="ready"),

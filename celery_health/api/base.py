@@ -75,6 +75,8 @@ class MonitoringView(APIView):
 
     access: ClassVar[str] = "read"
     """The key of ``PERMISSIONS`` that says who may ask."""
+    also: ClassVar[Sequence[str]] = ()
+    """Further keys, each of which has to let the caller in, too."""
     parameters: ClassVar[Sequence[str]] = ()
     """The query parameters that the resource takes."""
     refuse_unknown_parameters: ClassVar[bool] = True
@@ -94,7 +96,7 @@ class MonitoringView(APIView):
     @property
     def is_public(self) -> bool:
         """Say whether anyone may ask."""
-        return permission_class(self.access) is AllowAny
+        return all(permission_class(key) is AllowAny for key in (self.access, *self.also))
 
     def needs_user(self) -> bool:
         """Say whether it matters who asks; if not, neither session nor database is touched."""
@@ -110,7 +112,7 @@ class MonitoringView(APIView):
 
     def get_permissions(self) -> list[Any]:
         """Return what ``PERMISSIONS`` says now, so that it can be changed without a restart in tests."""
-        return [permission_class(self.access)()]
+        return [permission_class(key)() for key in (self.access, *self.also)]
 
     def shows_details(self) -> bool:
         """Say whether this caller may see more than states.

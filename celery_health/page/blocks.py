@@ -1,0 +1,309 @@
+"""What pages are made of: blocks of text, each with a template of its own. Pure data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Final, NamedTuple
+
+from celery_health.text.formats import UNKNOWN
+from celery_health.text.printable import printable
+
+#: Rows of a table on a page of its own, and on the overview; the others are found by searching.
+MOST_ROWS: Final = 100
+MOST_ON_OVERVIEW: Final = 20
+_NAME_LENGTH: Final = 120
+
+
+class Cell(NamedTuple):
+    """One text, as a part of a table or a list."""
+
+    text: str
+    tone: str = ""
+    """A CSS class: ``good``, ``warn``, ``bad``, ``quiet``, or nothing."""
+    href: str = ""
+    """Where it leads; empty for nowhere."""
+    plot: str = ""
+    """An SVG of `plots`, which stands before the text."""
+    detail: str = ""
+    """A second, quiet line."""
+
+
+class Column(NamedTuple):
+    """The head of a column."""
+
+    title: str
+    is_number: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Block:
+    """One part of a page."""
+
+    template: ClassVar[str]
+
+    id: str
+    """Of its element; unique on the page."""
+    title: str = ""
+    """Its heading; empty for none."""
+    count: int | None = None
+    """How many there are, beside the heading."""
+    more: Cell | None = None
+    """The link beside the heading, to the page that has all of it."""
+    json: str = ""
+    """The address of the same as JSON."""
+    note: str = ""
+    """What else is to be known, below; a whole sentence."""
+
+
+class Row(NamedTuple):
+    """One row of a table; a card on a small screen, headed by its first cell."""
+
+    cells: tuple[Cell, ...]
+    tone: str = ""
+    """``bad`` or ``warn`` for one that worries."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table(Block):
+    """Rows of things; the first cell of each names it."""
+
+    template: ClassVar[str] = "blocks/table.html"
+
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    empty: str
+    """What to say when there are no rows: a whole sentence."""
+    total: int
+    """How many rows there are, shown or not."""
+
+    @property
+    def left_out(self) -> int:
+        """Return how many rows are not shown."""
+        return max(0, self.total - len(self.rows))
+
+    @property
+    def lines(self) -> list[tuple[Row, list[tuple[Column, Cell]]]]:
+        """Return the rows with the column of each cell, as the template needs them."""
+        return [(row, list(zip(self.columns, row.cells, strict=True))) for row in self.rows]
+
+
+def table(
+    id: str,
+    title: str,
+    columns: Sequence[Column],
+    rows: Sequence[Row | Sequence[Cell]],
+    empty: str,
+    *,
+    most: int = MOST_ROWS,
+    total: int | None = None,
+    **block: Any,
+) -> Table:
+    """Return a table of the first rows; `total` is how many there are, where not all were handed in."""
+    kept = tuple(row if isinstance(row, Row) else Row(tuple(row)) for row in rows[:most])
+    count = len(rows) if total is None else total
+    return Table(
+        id=id, title=title, columns=tuple(columns), rows=kept, empty=empty, total=count, count=count, **block
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts(Block):
+    """Pairs of a name and what is known of it."""
+
+    template: ClassVar[str] = "blocks/facts.html"
+
+    pairs: tuple[tuple[str, Cell], ...]
+
+
+class Figure(NamedTuple):
+    """One large number."""
+
+    label: str
+    value: str
+    detail: str = ""
+    tone: str = ""
+    href: str = ""
+    plot: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figures(Block):
+    """A few large numbers side by side."""
+
+    template: ClassVar[str] = "blocks/figures.html"
+
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plot(Block):
+    """A plot with the table behind it."""
+
+    template: ClassVar[str] = "blocks/plot.html"
+
+    plot: str
+    """An SVG of `plots`."""
+    legend: tuple[tuple[str, str], ...] = ()
+    """CSS class of a series and its name."""
+    behind: Table | None = None
+    """The same numbers, folded away."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Text(Block):
+    """Sentences."""
+
+    template: ClassVar[str] = "blocks/text.html"
+
+    lines: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Code(Block):
+    """Text as it is, such as a traceback or a command, with a button that copies it."""
+
+    template: ClassVar[str] = "blocks/code.html"
+
+    text: str
+    is_folded: bool = False
+
+
+class Advice(NamedTuple):
+    """What to do: a text, in which commands stand apart, each with a button that copies it."""
+
+    parts: tuple[tuple[bool, str], ...]
+    """Whether it is a command, and the text."""
+
+
+class Consequences(NamedTuple):
+    """What is only so because of something else."""
+
+    status: str
+    ids: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """One thing that is wrong or not known, with what to do."""
+
+    key: str
+    """Unique on the page, and the same as long as it lasts."""
+    status: str
+    """As the check says it: ``fail``, ``warn``, ``unknown``, ``unsupported``, ``off``."""
+    tone: str
+    message: str
+    ids: tuple[str, ...]
+    """The checks that say it."""
+    subject: Cell | None = None
+    """What it is about, with its link."""
+    advice: Advice | None = None
+    runbook: str = ""
+    """The address of what to do about such a thing."""
+    consequences: tuple[Consequences, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problems(Block):
+    """What is wrong, the worst first."""
+
+    template: ClassVar[str] = "blocks/problems.html"
+
+    problems: tuple[Problem, ...]
+    left_out: int = 0
+    empty: str = ""
+
+
+class Button(NamedTuple):
+    """A link to a page that does something, or a button of a form."""
+
+    text: str
+    href: str
+    tone: str = ""
+    """``bad`` for what destroys."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Actions(Block):
+    """What one can do here; each leads to a page that asks first."""
+
+    template: ClassVar[str] = "blocks/actions.html"
+
+    buttons: tuple[Button, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Form(Block):
+    """A question before something is done: what will happen, and a button. Its target is the page itself."""
+
+    template: ClassVar[str] = "blocks/form.html"
+
+    csrf_token: str
+    says: tuple[str, ...]
+    """What will happen, to how many: whole sentences."""
+    button: str
+    tone: str = ""
+    typed: str = ""
+    """What has to be typed to confirm; empty where a press of the button is enough."""
+    error: str = ""
+    """What was wrong with what was sent before."""
+    hidden: tuple[tuple[str, str], ...] = ()
+    cancel: str = ""
+    """The address of the way back."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Html(Block):
+    """What another template of ours has rendered."""
+
+    template: ClassVar[str] = "blocks/html.html"
+
+    html: str
+    is_kept: bool = False
+    """The script fills it by a request of its own, and leaves it alone when it refreshes the rest."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """Everything between the frame's head and foot."""
+
+    title: str
+    """What it is about: ``Queue emails``; the overview has none."""
+    blocks: tuple[Block, ...]
+    kind: str = ""
+    """The heading's small first line: ``Queue``."""
+    status: int = 200
+    """Of HTTP: 404 where there is nothing of that name."""
+    json: str = ""
+    """The address of the same as JSON."""
+    refreshes: bool = True
+    """It keeps itself up to date; no, where something is typed in."""
+
+
+def name(value: str | None, *, missing: str = UNKNOWN, href: str = "", tone: str = "") -> Cell:
+    """Return a name from wherever it came, safe to show and not too long."""
+    if value is None:
+        return Cell(missing, "quiet")
+    return Cell(printable(value, _NAME_LENGTH) or "(empty)", tone, href)
+
+
+def words(value: str) -> str:
+    """Return ``not consuming`` for ``not_consuming``."""
+    return value.replace("_", " ")
+
+
+def cut(block: Table, most: int) -> Table:
+    """Return the table with its first rows."""
+    return replace(block, rows=block.rows[:most])
+
+
+def joined(*parts: Block | Iterable[Block] | None) -> tuple[Block, ...]:
+    """Return the blocks in their order, without those that are None."""
+    found: list[Block] = []
+    for part in parts:
+        if isinstance(part, Block):
+            found.append(part)
+        elif part is not None:
+            found.extend(part)
+    return tuple(found)
