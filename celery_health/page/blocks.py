@@ -49,7 +49,7 @@ class Block:
     count: int | None = None
     """How many there are, beside the heading."""
     more: Cell | None = None
-    """The link beside the heading, to the page that has all of it."""
+    """The link beside the heading, to the page that has every one."""
     json: str = ""
     """The address of the same as JSON."""
     note: str = ""
