@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
 from django.apps import apps
 from django.db import transaction
-from django.http import Http404
+from django.http import Http404, HttpRequest
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import NotAcceptable
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -180,6 +181,26 @@ class BrowserView(MonitoringView):
             return super().needs_user()
         except ConfigurationError:
             return True
+
+    @classmethod
+    def as_asked_by(cls, request: HttpRequest, *, access: str) -> Self:
+        """Return a view for what `access` guards, as if whoever sent `request` to another page read it."""
+        asked = copy.copy(request)
+        asked.method = "GET"
+        view = cls()
+        view.access = access  # type: ignore[misc]
+        view.setup(asked)
+        view.request = Request(asked)
+        view.request.user = request.user
+        return view
+
+    def may_be_asked(self) -> bool:
+        """Say whether the caller may.
+
+        Raises:
+            ConfigurationError: that cannot be found out.
+        """
+        return all(each.has_permission(self.request, self) for each in self.get_permissions())
 
     def is_logged_in(self) -> bool:
         """Say whether Django knows who asks: nobody is sent to log in twice."""
