@@ -16,11 +16,18 @@ from celery_health.conf import Settings, get_settings
 from celery_health.dead_letters.boxes import Box, Stop, Stored
 from celery_health.dead_letters.envelope import decode_reason
 from celery_health.dead_letters.opening import open_box
-from celery_health.dead_letters.reading import names, read_letter
-from celery_health.dead_letters.records import DeadLetter, Filter, Page, Requeued
+from celery_health.dead_letters.reading import ids, names, read_letter
+from celery_health.dead_letters.records import DeadLetter, Filter, Looked, Page, Requeued
 from celery_health.dead_letters.resending import RequeueInterruptedError, RequeueStopped, Resending
 from celery_health.deadline import Deadline
-from celery_health.exceptions import BrokerError, LateBrokerError, LetterNotFoundError, NotConsumedError
+from celery_health.exceptions import (
+    BrokerError,
+    DeadlineExceeded,
+    LateBrokerError,
+    LetterNotFoundError,
+    NotConsumedError,
+    UnsupportedError,
+)
 from celery_health.reading import get_snapshot
 from celery_health.records import Snapshot
 from celery_health.text.commands import worker_command
@@ -130,6 +137,61 @@ def entry(queue: str, letter_id: str) -> DeadLetter:
         return found[0]
     how_far = "" if walk.complete else f" among the first {walk.shown} of {walk.size}: RabbitMQ shows no more"
     raise LetterNotFoundError(f"No dead letter of queue '{queue}' has the id {letter_id!r}{how_far}.")
+
+
+def search(prefix: str, queues: Iterable[str], deadline: Deadline, *, most: int = DEFAULT_LIMIT) -> Looked:
+    """Return letters of `queues` whose own ids, or their tasks', begin with `prefix`, whatever its case.
+
+    It goes through the letters of one queue after the other until `most` are found or the time is over.
+    RabbitMQ marks what is looked at, and shows the first thousand of a queue; see `entries`.
+
+    Raises:
+        ConfigurationError: no app is configured, or a setting is wrong.
+    """
+    found: list[DeadLetter] = []
+    unread: dict[str, str] = {}
+    left = [*queues]
+    try:
+        with _box() as (box, settings):
+            while left and len(found) < most:
+                queue = left.pop(0)
+                try:
+                    why = _search(box, settings, queue, prefix.casefold(), found, most, deadline)
+                except (BrokerError, DeadlineExceeded) as error:
+                    why = str(error)
+                if why:
+                    unread[queue] = why
+    except UnsupportedError as error:
+        unread = dict.fromkeys(left, str(error))
+    return Looked(letters=tuple(found), unread=unread)
+
+
+def _search(
+    box: Box,
+    settings: Settings,
+    queue: str,
+    wanted: str,
+    found: list[DeadLetter],
+    most: int,
+    deadline: Deadline,
+) -> str | None:
+    """Add the letters of one queue, and return why not all were looked at."""
+    looked_at = 0
+
+    def visit(stored: Stored) -> Stop | None:
+        nonlocal looked_at
+        # What is left of the time is for the answer.
+        if len(found) == most or deadline.remaining() < settings.deadline / 10:
+            return Stop.STOP
+        looked_at += 1
+        if any(id.casefold().startswith(wanted) for id in ids(stored, decode_reason(stored.headers))):
+            found.append(read_letter(stored, queue, settings, box.app.tasks))
+        return None
+
+    walk = box.walk(queue, visit, lambda: deadline)
+    if looked_at >= walk.size or len(found) == most:
+        return None
+    return f"{looked_at} of {walk.size} were looked at"
 
 
 def requeue(

@@ -76,12 +76,15 @@ def has_expired(headers: Mapping[str, Any], now: float) -> bool:
 
 def names(stored: Stored, reason: Reason | None, wanted: frozenset[str]) -> str | None:
     """Return which of the ids `wanted` is a letter's own or its task's; None if none."""
+    return next((name for name in ids(stored, reason) if name in wanted), None)
+
+
+def ids(stored: Stored, reason: Reason | None) -> list[str]:
+    """Return a letter's own id and those of its task."""
     own = reason.id if reason else hashlib.sha256(stored.body).hexdigest()[:32]
     headers = stored.headers if stored.headers.get("task") else _old_headers(stored)
-    for name in (own, headers.get("id"), stored.properties.get("correlation_id")):
-        if isinstance(name, str) and name in wanted:
-            return name
-    return None
+    found = (own, headers.get("id"), stored.properties.get("correlation_id"))
+    return [name for name in found if isinstance(name, str)]
 
 
 def _arguments(stored: Stored, settings: Settings | None, task: Any) -> tuple[str | None, str | None]:

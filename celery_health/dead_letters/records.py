@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -138,6 +139,15 @@ class Page:
     """There are letters behind the last one looked at; whether the filter takes them is not known."""
     complete: bool
     """False on RabbitMQ when the queue holds more than can be shown: only the first are."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Looked:
+    """What a search through the letters of several queues found."""
+
+    letters: tuple[DeadLetter, ...]
+    unread: Mapping[str, str]
+    """Queue → why not all of its letters were looked at."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,6 +11,7 @@ from celery import Celery
 
 from celery_health import dead_letters
 from celery_health.dead_letters.capture import Failure
+from celery_health.dead_letters.letters import search
 from celery_health.dead_letters.records import Cause, Filter
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, LetterNotFoundError, NotConsumedError
@@ -354,3 +355,44 @@ def test_requeue__new_letters_are_not_looked_at(post: Post) -> None:
     walk = post.box.walk("celery", visit, lambda: Deadline.after(10))
 
     assert (len(looked), walk.size, walk.shown) == (3, 3, 3)
+
+
+# Searching
+
+
+def test_search__by_the_beginning_of_a_letters_or_its_tasks_id(post: Post) -> None:
+    first, other = post.letter("celery"), post.letter("emails")
+    (letter,) = dead_letters.entries("emails").letters
+
+    for prefix in (other, other[:8].upper(), letter.id, letter.id[:8]):
+        looked = search(prefix, ["celery", "emails", "empty"], Deadline.after(10))
+        assert [(found.queue, found.id) for found in looked.letters] == [("emails", letter.id)]
+        assert not looked.unread
+    assert [found.task_id for found in search(first, ["emails"], Deadline.after(10)).letters] == []
+    # It only looked.
+    assert (dead_letters.sizes()["celery"], dead_letters.entries("emails").size) == (1, 1)
+
+
+def test_search__stops_at_what_was_asked_for(post: Post) -> None:
+    for _ in range(4):
+        post.letter("celery")
+
+    assert len(search("", ["celery"], Deadline.after(10), most=3).letters) == 3
+
+
+def test_search__says_what_it_had_no_time_for(post: Post) -> None:
+    post.letter("celery")
+
+    looked = search("7b6d1a52", ["celery", "emails"], Deadline.after(0))
+
+    assert looked.letters == ()
+    assert list(looked.unread) == ["celery", "emails"]
+    assert all(looked.unread.values())
+
+
+def test_search__where_the_broker_is_away(post: Post, current_app: Celery) -> None:
+    current_app.conf.broker_url = "redis://127.0.0.1:1/0"
+
+    looked = search("7b6d1a52", ["celery"], Deadline.after(10))
+
+    assert looked.letters == () and looked.unread["celery"]
