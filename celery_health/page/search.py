@@ -93,7 +93,7 @@ def cleaned(query: str) -> str:
 
 
 def may_be_letter(query: str, found: Found) -> bool:
-    """Say whether letters are worth looking through: an id of one, or nothing else that goes by that name."""
+    """Say whether letters are worth looking through: an id of one, or nothing else has that name."""
     text = cleaned(query)
     if len(text) < SHORTEST_LETTER_ID or any(character.isspace() for character in text):
         return False
