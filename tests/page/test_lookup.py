@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from celery_health.dead_letters.records import Cause, DeadLetter
-from celery_health.page.search import LONGEST_QUERY, MOST_HITS, Found, cleaned, find, may_be_letter
+from celery_health.page.lookup import LONGEST_QUERY, MOST_HITS, Found, cleaned, find, may_be_letter
 from celery_health.records import (
     LettersLack,
     ReservedTask,
