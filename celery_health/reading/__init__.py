@@ -23,7 +23,7 @@ from celery_health.reading.preparation import IMPORT_SECONDS
 from celery_health.reading.reader import Reader
 from celery_health.reading.task_rows import joined, processes_of, without_rows
 from celery_health.reading.task_totals import TaskTotals
-from celery_health.records import Snapshot
+from celery_health.records import Hour, Snapshot
 
 #: How much of what is left of a deadline may go into reading the tasks of workers one by one.
 TASKS_SHARE: Final = 0.6
@@ -128,6 +128,26 @@ def get_totals(deadline: Deadline | None = None) -> Mapping[str, TaskTotals] | N
         reader.prepare(deadline)
         return reader.totals.get(deadline)[0]
     except (DeadlineExceeded, LateError, ThreadError):
+        return None
+
+
+def get_hour(deadline: Deadline | None = None) -> Hour | None:
+    """Return what became of each task's runs in the last hour, minute by minute; at most a second old.
+
+    None without a store, or without one that answers in time. What was read once stays in this process: the
+    first answer after its start may lack some minutes of a very large hour, and says so.
+
+    Raises:
+        ConfigurationError: no app is configured, or a setting is wrong.
+    """
+    reader = get_reader()
+    if reader.facts.always_eager:
+        return None
+    deadline = deadline or Deadline.after(reader.settings.deadline)
+    try:
+        reader.prepare(deadline)
+        return reader.hours.get(deadline)[0]
+    except (DeadlineExceeded, LateError, StoreError, ThreadError):
         return None
 
 

@@ -29,6 +29,7 @@ from celery_health.reading.checkout import Checkout
 from celery_health.reading.consumption import ConsumerEvidence
 from celery_health.reading.expectation import expecting, queue_names
 from celery_health.reading.flight import Run, SharedFlight
+from celery_health.reading.hour import HourMemory
 from celery_health.reading.lines import Lines
 from celery_health.reading.live import LiveWorkers, Sighting
 from celery_health.reading.merging import merged, source_of
@@ -39,7 +40,7 @@ from celery_health.reading.schedules import schedule_exists
 from celery_health.reading.sharing import shared_queues
 from celery_health.reading.task_totals import TaskTotals
 from celery_health.reading.vanished import Vanished
-from celery_health.records import BrokerState, InspectionState, Snapshot, StoreState
+from celery_health.records import BrokerState, Hour, InspectionState, Snapshot, StoreState
 from celery_health.store import RowsReading
 from celery_health.topology import Topology, TopologyCache
 
@@ -77,6 +78,7 @@ class Reader:
         self._queues = QueueStates(settings)
         self._vanished = Vanished(settings.heartbeat_interval, settings.flush_interval)
         self._letters = LetterCount(app, settings)
+        self._hour = HourMemory()
         self._live_worker_at: float | None = None
         # Never connected: it knows whether there is a store.
         self._unasked = RecordedWorkers(app, settings)
@@ -88,6 +90,7 @@ class Reader:
         self.pings = SharedFlight(self._ping, name="celery-health-ready", run_seconds=seconds)
         self.snapshots = SharedFlight(self._read_in, name="celery-health-reader", run_seconds=seconds)
         self.totals = SharedFlight(self._count, name="celery-health-totals", run_seconds=seconds)
+        self.hours = SharedFlight(self._read_hour, name="celery-health-hour", run_seconds=seconds)
         self.rows = SharedFlight(self._list, name="celery-health-rows", run_seconds=seconds)
 
     def _has_no_store(self) -> bool:
@@ -139,6 +142,16 @@ class Reader:
     def _count(self, run: Run) -> Mapping[str, TaskTotals] | None:
         with self._counted.checked_out(run) as recorded:
             return recorded.totals(_share(run.deadline, READING_SHARE))
+
+    def _read_hour(self, run: Run) -> Hour | None:
+        with run.updating():
+            epoch, known = self._hour.epoch, self._hour.final
+        with self._counted.checked_out(run) as recorded:
+            reading = recorded.minutes(epoch, known, _share(run.deadline, READING_SHARE))
+        if reading is None:
+            return None
+        with run.updating():
+            return self._hour.take(reading)
 
     def _list(self, run: Run) -> RowsReading:
         snapshot, _ = self.snapshots.get(run.deadline)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -20,7 +20,7 @@ from celery_health.reading.processes import shown
 from celery_health.reading.task_rows import processes_of
 from celery_health.reading.task_totals import TaskTotals, totals_by_task
 from celery_health.records import Beat, ObservedRuntime, StoreState, TaskOutcomes, Worker
-from celery_health.store import RowsReading, open_store, skipped
+from celery_health.store import MinutesReading, RowsReading, open_store, skipped
 from celery_health.store.base import Store, StoredRecord, StoreReading
 from celery_health.text.masking import describe_error
 
@@ -216,6 +216,15 @@ class RecordedWorkers:
         """
         store = self._open()
         return RowsReading() if store is None else store.rows(processes_of(workers), deadline)
+
+    def minutes(self, epoch: int, known: Collection[int], deadline: Deadline) -> MinutesReading | None:
+        """Return the minutes of the last hour that are not `known`; None without a store.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        store = self._open()
+        return None if store is None else store.minutes(epoch, known, deadline)
 
     def close(self) -> None:
         """Close the connection, if one is open."""

@@ -7,6 +7,7 @@ elapsed seconds measured by whoever reports them.
 from __future__ import annotations
 
 from celery_health.records.beats import Beat, BeatState, ScheduleEntryState
+from celery_health.records.hour import HOUR_MINUTES, Hour, TaskHour
 from celery_health.records.queues import QueueState, SharedQueue, Sharer
 from celery_health.records.snapshot import (
     AppFacts,
@@ -30,6 +31,7 @@ from celery_health.records.workers import (
 )
 
 __all__ = [
+    "HOUR_MINUTES",
     "AppFacts",
     "Beat",
     "BeatState",
@@ -38,6 +40,7 @@ __all__ = [
     "CheckStatus",
     "HealthReport",
     "Hold",
+    "Hour",
     "InspectionState",
     "LettersLack",
     "ObservedRuntime",
@@ -52,6 +55,7 @@ __all__ = [
     "Source",
     "Status",
     "StoreState",
+    "TaskHour",
     "TaskOutcomes",
     "Worker",
     "WorkerState",

@@ -2,6 +2,8 @@
 
 from celery_health.store.base import (
     Acknowledgement,
+    MinuteCounts,
+    MinutesReading,
     Publication,
     RowsReading,
     Store,
@@ -12,6 +14,8 @@ from celery_health.store.opening import open_store
 
 __all__ = [
     "Acknowledgement",
+    "MinuteCounts",
+    "MinutesReading",
     "Publication",
     "RowsReading",
     "Store",

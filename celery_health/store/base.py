@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -124,6 +124,34 @@ class RowsReading:
     """What cannot be read, in sentences, with what to do."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MinuteCounts:
+    """What ended in one minute."""
+
+    outcomes: Mapping[tuple[str, str], int]
+    """(Task name, outcome) to how many."""
+    exceptions: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(Task name, class of the exception) to how many failed for good."""
+    is_final: bool
+    """Whether the minute is over, and all of it could be read: it need not be read again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MinutesReading:
+    """Minutes of the ring; a minute is unix seconds // 60 by the store's clock."""
+
+    server_time: float
+    """Unix seconds by the store's clock: it lies in the last of the 60 minutes."""
+    epoch: int
+    """Of all that was read: what was known under another belongs to it no more. 0 when there is none."""
+    minutes: Mapping[int, MinuteCounts] = field(default_factory=dict)
+    """Those of the last 60 that the caller did not have."""
+    unread: frozenset[int] = frozenset()
+    """Those that neither the caller has nor could be read: there was no time, too much, or another type."""
+    problems: tuple[str, ...] = ()
+    """What cannot be read, in sentences, with what to do."""
+
+
 class Store(ABC):
     """Keeps the records of workers and beats, and the totals of everything counted.
 
@@ -167,6 +195,21 @@ class Store(ABC):
 
         Args:
             processes: writer and name of the workers to read of, the most wanted first.
+            deadline: by when it must be done; what did not fit into it is said.
+
+        Raises:
+            StoreError: the store did not answer at all, or refused. Masked.
+        """
+
+    @abstractmethod
+    def minutes(self, epoch: int, known: Collection[int], deadline: Deadline) -> MinutesReading:
+        """Read what ended in each of the last 60 minutes; in steps, so that nobody else waits long for it.
+
+        The newest come first: where the deadline or the amount ends a reading, the next goes on.
+
+        Args:
+            epoch: of the minutes that are known; 0 for none.
+            known: minutes that the caller has, and that are final: they are not read.
             deadline: by when it must be done; what did not fit into it is said.
 
         Raises:

@@ -38,6 +38,8 @@ MAX_QUEUES: Final = 2_000
 MAX_EXCEPTIONS: Final = 200
 #: Fields of one minute of the ring.
 MAX_RING_FIELDS: Final = 10_000
+#: The same of its exceptions: more than ever fail at once.
+MAX_RING_EXCEPTIONS: Final = 2_000
 #: Minutes that can be read, the present one included.
 MAX_RING_MINUTES: Final = 61
 
@@ -104,6 +106,11 @@ class Keys:
     def ring(self) -> str:
         """What stands before the minute in the key of a hash: task name and outcome to how many."""
         return f"{self.prefix}ring:"
+
+    @property
+    def exceptions(self) -> str:
+        """The same: task name and exception of runs that failed for good to how many."""
+        return f"{self.prefix}exceptions:"
 
     def sequence(self, writer: str) -> str:
         """Return the key of a text: the epoch and the sequence last applied from this writer."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 from celery_health.connections.scripts import Script
 from celery_health.deadline import Deadline
 from celery_health.store.keys import Keys
-from celery_health.store.readings import Reply, count_of, stamps_of
+from celery_health.store.readings import Reply, Skipped, count_of, stamps_of
 from celery_health.store.scripts import COUNTS, ROWS
 
 #: What one call reads, and the reading itself of each: a millisecond or two. Records are some kilobytes.
@@ -66,15 +66,27 @@ def _records(run: _Run, keys: Keys, processes: list[str], deadline: Deadline) ->
 
 
 def _counts(run: _Run, keys: Keys, key: str, reply: Reply, deadline: Deadline, careful: bool) -> bytes:
+    return counts_in_steps(run, keys, key, reply.epoch, reply.skipped, deadline, careful)
+
+
+def counts_in_steps(
+    run: _Run, keys: Keys, key: str, epoch: int, out: Skipped, deadline: Deadline, careful: bool
+) -> bytes:
+    """Return the counts of one hash, field and amount in turn; of those left out `out` counts how many.
+
+    Raises:
+        StartedOver: the totals are not of `epoch` any more.
+        StoreError: the store did not answer in time, or refused.
+    """
     texts: list[bytes] = []
     cursor: bytes | str = "0"
     while not texts or cursor != b"0":
-        epoch, cursor, text, left_out = run(
+        held, cursor, text, left_out = run(
             COUNTS, (key, keys.totals), (cursor, MAX_FIELDS, int(careful)), deadline
         )
-        if (count_of(epoch) or 0) != reply.epoch:
+        if (count_of(held) or 0) != epoch:
             raise StartedOver
         texts.append(text)
         if left_out:
-            reply.skipped.add(key, left_out)
+            out.add(key, left_out)
     return b"\n".join(filter(None, texts))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from time import monotonic
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from celery_health.store import keys as limits
 from celery_health.store import parts, skipped
 from celery_health.store.base import (
     Acknowledgement,
+    MinutesReading,
     Publication,
     RowsReading,
     Store,
@@ -24,6 +25,7 @@ from celery_health.store.base import (
     StoreReading,
 )
 from celery_health.store.keys import Keys
+from celery_health.store.minutes import read_minutes
 from celery_health.store.pace import Pace
 from celery_health.store.readings import LINE_FEED, Reply, Skipped, left_out, other_type, pairs, ring_of
 from celery_health.store.refusals import QUESTIONS, refusal
@@ -134,6 +136,17 @@ class RedisStore(Store):
     def rows(self, processes: Iterable[tuple[str, str]], deadline: Deadline) -> RowsReading:
         """Read the tasks that workers hold, in steps; see the base class."""
         return read_rows(self._run, self.keys, processes, deadline)
+
+    def minutes(self, epoch: int, known: Collection[int], deadline: Deadline) -> MinutesReading:
+        """Read what ended in each of the last 60 minutes, in steps; see the base class."""
+        try:
+            with suppress(ValueError):
+                careful = monotonic() < self._careful_until
+                return read_minutes(self._run, self.keys, epoch, known, deadline, careful=careful)
+            self._careful_until = monotonic() + CAREFUL_SECONDS
+            return read_minutes(self._run, self.keys, epoch, known, deadline, careful=True)
+        except (ValueError, TypeError) as error:
+            raise StoreError(self._foreign(self._describe(error))) from error
 
     def reset_if_behind(self, epoch: int, version: int, deadline: Deadline) -> int:
         """Start all totals again if the store is behind what was seen; see the base class."""

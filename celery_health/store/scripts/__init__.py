@@ -25,5 +25,6 @@ def _tables() -> str:
 PUBLISH: Final = load(__name__, "common", "publish", prelude=_tables())
 READ: Final = load(__name__, "lines", "read")
 COUNTS: Final = load(__name__, "lines", "counts")
+MINUTES: Final = load(__name__, "lines", "minutes")
 ROWS: Final = load(__name__, "rows")
 RESET_IF_BEHIND: Final = load(__name__, "common", "reset_if_behind")
