@@ -17,6 +17,8 @@ from celery_health.store.scripts import MINUTES
 
 #: Minutes that are read, the present one included.
 MINUTES_WANTED: Final = 60
+#: Counts that one call reads: a millisecond, on a busy server some more.
+STEP_FIELDS: Final = 1_500
 #: After so many bytes a reading ends, and the next goes on: an hour of 100 tasks is less than 1 MB.
 MAX_BYTES: Final = 4_000_000
 #: A minute counts as over once the next is over, too: the store's clock may be put back a little.
@@ -74,7 +76,7 @@ def read_minutes(
 def _step(run: _Run, keys: Keys, found: _Found, deadline: Deadline, *, careful: bool) -> bool:
     """Read what fits into one call, and the minutes that are too large for one; say whether more is left."""
     arguments: tuple[str | bytes | int, ...] = (
-        keys.ring, keys.exceptions, MINUTES_WANTED, parts.MAX_FIELDS, int(careful), found.epoch,
+        keys.ring, keys.exceptions, MINUTES_WANTED, STEP_FIELDS, int(careful), found.epoch,
         *sorted(found.had | found.read),
     )  # fmt: skip
     seconds, micros, epoch, minutes, large, are_left, odd = run(MINUTES, (keys.totals,), arguments, deadline)
@@ -94,7 +96,8 @@ def _step(run: _Run, keys: Keys, found: _Found, deadline: Deadline, *, careful: 
         both = (f"{keys.ring}{minute}", f"{keys.exceptions}{minute}")
         try:
             texts = [
-                parts.counts_in_steps(run, keys, key, int(epoch or 0), out, deadline, careful) for key in both
+                parts.counts_in_steps(run, keys, key, int(epoch or 0), out, deadline, careful, STEP_FIELDS)
+                for key in both
             ]
         except parts.StartedOver:
             return True  # the next step meets the other epoch

@@ -66,13 +66,15 @@ def _records(run: _Run, keys: Keys, processes: list[str], deadline: Deadline) ->
 
 
 def _counts(run: _Run, keys: Keys, key: str, reply: Reply, deadline: Deadline, careful: bool) -> bytes:
-    return counts_in_steps(run, keys, key, reply.epoch, reply.skipped, deadline, careful)
+    return counts_in_steps(run, keys, key, reply.epoch, reply.skipped, deadline, careful, MAX_FIELDS)
 
 
 def counts_in_steps(
-    run: _Run, keys: Keys, key: str, epoch: int, out: Skipped, deadline: Deadline, careful: bool
+    run: _Run, keys: Keys, key: str, epoch: int, out: Skipped, deadline: Deadline, careful: bool, most: int
 ) -> bytes:
-    """Return the counts of one hash, field and amount in turn; of those left out `out` counts how many.
+    """Return the counts of one hash, field and amount in turn, about so many at once at `most`.
+
+    Of those that are left out `out` counts how many.
 
     Raises:
         StartedOver: the totals are not of `epoch` any more.
@@ -81,9 +83,7 @@ def counts_in_steps(
     texts: list[bytes] = []
     cursor: bytes | str = "0"
     while not texts or cursor != b"0":
-        held, cursor, text, left_out = run(
-            COUNTS, (key, keys.totals), (cursor, MAX_FIELDS, int(careful)), deadline
-        )
+        held, cursor, text, left_out = run(COUNTS, (key, keys.totals), (cursor, most, int(careful)), deadline)
         if (count_of(held) or 0) != epoch:
             raise StartedOver
         texts.append(text)

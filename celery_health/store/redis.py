@@ -40,7 +40,8 @@ CAREFUL_SECONDS: Final = 60.0
 _LIMITS: Final = (
     limits.RING_SECONDS, limits.TOTALS_SECONDS, limits.WORKER_SECONDS, limits.GOODBYE_SECONDS,
     limits.REGISTERED_SECONDS, limits.CONSUMED_SECONDS, limits.MAX_NAMES, limits.MAX_UNKNOWN,
-    limits.MAX_QUEUES, limits.MAX_EXCEPTIONS, limits.MAX_FIELDS, limits.MAX_RING_FIELDS, limits.MAX_BEATS,
+    limits.MAX_QUEUES, limits.MAX_EXCEPTIONS, limits.MAX_FIELDS, limits.MAX_RING_FIELDS,
+    limits.MAX_RING_EXCEPTIONS, limits.MAX_BEATS,
     limits.MAX_SILENT, limits.FRESH_SECONDS, limits.MAX_PROCESSES, limits.MAX_ALL_PROCESSES,
 )  # fmt: skip
 #: How servers say that a user may not do this, in lower case: NOPERM outside a script, the others inside
@@ -80,7 +81,7 @@ class RedisStore(Store):
             epoch, reset, now, overflowed, unwritten = self._run(
                 PUBLISH,
                 names,
-                (keys.ring, *_LIMITS, *_arguments(publication)),
+                (keys.ring, keys.exceptions, *_LIMITS, *_arguments(publication)),
                 allowed if deadline is None else allowed.within(deadline.remaining()),
                 self._pace.step_seconds,
             )
@@ -151,7 +152,8 @@ class RedisStore(Store):
     def reset_if_behind(self, epoch: int, version: int, deadline: Deadline) -> int:
         """Start all totals again if the store is behind what was seen; see the base class."""
         keys = self.keys
-        arguments = (epoch, version, keys.ring, limits.RING_SECONDS, limits.TOTALS_SECONDS)
+        spans = (limits.RING_SECONDS, limits.TOTALS_SECONDS)
+        arguments = (epoch, version, keys.ring, keys.exceptions, *spans)
         return int(self._run(RESET_IF_BEHIND, (keys.totals,), arguments, deadline))
 
     def refuses_writes(self, deadline: Deadline) -> str | None:

@@ -3,6 +3,7 @@
 import re
 
 from celery_health.store import keys as limits
+from celery_health.store import minutes
 from celery_health.store.keys import COMMANDS, Keys
 from tests.support import ROOT
 
@@ -27,6 +28,7 @@ def test_docs__list_every_key():
         keys.registered,
         keys.consumed,
         f"{keys.ring}<minute>",
+        f"{keys.exceptions}<minute>",
         keys.sequence("<writer>"),
     }
 
@@ -50,6 +52,7 @@ def test_docs__state_the_life_spans():
         "registered": f"{limits.REGISTERED_SECONDS // day} day after a worker last named it",
         "consumed": f"{limits.CONSUMED_SECONDS // day} days",
         "ring:<minute>": f"{limits.RING_SECONDS // 60} minutes",
+        "exceptions:<minute>": "as its minute of the ring",
         "seq:<writer>": (
             f"{limits.SEQUENCE_SECONDS // day} days of silence; "
             f"of producers {limits.PRODUCER_SEQUENCE_SECONDS // 3600} hour"
@@ -63,3 +66,6 @@ def test_docs__name_the_commands_and_the_bounds():
     assert re.findall(r"\+(\w+)", rule[0]) == list(COMMANDS)
     assert f"{limits.MAX_FIELDS:,} fields" in PAGE
     assert f"{limits.MAX_RING_FIELDS:,}" in PAGE
+    assert f"its exceptions\n{limits.MAX_RING_EXCEPTIONS:,}" in PAGE
+    assert f"calls of {minutes.STEP_FIELDS:,} counts" in PAGE
+    assert f"at most {minutes.MAX_BYTES // 10**6} MB" in PAGE

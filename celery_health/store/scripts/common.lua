@@ -21,11 +21,12 @@ local function minute_of(now)
 end
 
 -- All totals start again from zero, all together, under an epoch above every one that anybody has seen.
-local function start_over(totals_key, ring_key, now, ring_minutes, seen_epoch, stored_epoch)
+local function start_over(totals_key, ring_key, exceptions_key, now, ring_minutes, seen_epoch, stored_epoch)
   local gone = { totals_key }
   local minute = minute_of(now)
   for past = 0, ring_minutes do
     gone[#gone + 1] = ring_key .. whole(minute - past)
+    gone[#gone + 1] = exceptions_key .. whole(minute - past)
   end
   redis.call('DEL', unpack(gone))
   local epoch = math.max(now, seen_epoch + 1, stored_epoch + 1)

@@ -15,7 +15,7 @@ local function number()
   return tonumber(take())
 end
 
-local ring_key = take()
+local ring_key, exceptions_key = take(), take()
 local ring_seconds, totals_seconds = number(), number()
 local worker_seconds, goodbye_seconds = number(), number()
 local registered_seconds, consumed_seconds = number(), number()
@@ -24,7 +24,7 @@ local registered_seconds, consumed_seconds = number(), number()
 local caps = {}
 caps['\31name'], caps['\31unknown'] = number(), number()
 caps['\31queue'], caps['\31exception'] = number(), number()
-local max_fields, max_ring_fields, max_beats = number(), number(), number()
+local max_fields, max_ring_fields, max_ring_exceptions, max_beats = number(), number(), number(), number()
 local max_silent, fresh_seconds, max_processes, max_all_processes = number(), number(), number(), number()
 
 for _ = 1, number() do
@@ -72,7 +72,8 @@ local is_behind = writer_epoch > epoch or (writer_epoch == epoch and held < ackn
 local reset = 0
 if epoch == 0 or is_unreadable or (writer_epoch > 0 and is_behind) then
   reset = writer_epoch > 0 and 1 or 0
-  epoch = start_over(KEYS[1], ring_key, now, math.floor(ring_seconds / 60), writer_epoch, epoch)
+  local minutes = math.floor(ring_seconds / 60)
+  epoch = start_over(KEYS[1], ring_key, exceptions_key, now, minutes, writer_epoch, epoch)
   held = 0
 end
 
@@ -145,6 +146,31 @@ local function admit(field, amount)
   return head .. custom
 end
 
+-- Counts the exceptions of this minute, as the totals call them. Under a key of their own: whoever reads the
+-- ring, in earlier versions too, would take them for outcomes.
+local function keep_exceptions(failures)
+  local key = exceptions_key .. whole(minute_of(now))
+  local length = attempt('HLEN', key) or 0
+  for _, failure in ipairs(failures) do
+    local field, kept, amount = unpack(failure)
+    -- The name as the ring has it, whatever the totals call it.
+    local name = string.match(field, '^failed\31([^\31]*)\31')
+    local exception = string.match(kept, '^failed\31[^\31]*\31[^\31]*\31([^\31\29]*)')
+    if name and exception then
+      field = name .. '\31' .. exception
+      if length >= max_ring_exceptions and attempt('HEXISTS', key, field) ~= 1 then
+        field = 'other\31other'
+      end
+      if attempt('HINCRBY', key, field, amount) == tonumber(amount) then
+        length = length + 1
+      end
+    end
+  end
+  if not strange[key] then
+    redis.call('EXPIRE', key, ring_seconds)
+  end
+end
+
 local is_new = sequence > held
 local amount_of_fields = number()
 if is_new then
@@ -152,6 +178,7 @@ if is_new then
   redis.call('HINCRBY', KEYS[1], 'version', 1)
   redis.call('EXPIRE', KEYS[1], totals_seconds)
   redis.call('SET', KEYS[2], whole(epoch) .. ':' .. whole(sequence), 'EX', sequence_seconds)
+  local failures = {}
   for _ = 1, amount_of_fields do
     local field, amount = take(), take()
     local total = redis.pcall('HINCRBY', KEYS[1], field, amount)
@@ -164,6 +191,12 @@ if is_new then
       redis.call('HDEL', KEYS[1], field)
       grow(kept, amount)
     end
+    if string.byte(field) == 102 then -- "f", of the one family that begins so: "failed"
+      failures[#failures + 1] = { field, kept, amount }
+    end
+  end
+  if #failures > 0 then
+    keep_exceptions(failures)
   end
   for label, amount in pairs(overflows) do
     grow('label_overflow\31' .. label, whole(amount))
@@ -188,7 +221,9 @@ if is_new and amount_of_ring > 0 then
   for _ = 1, amount_of_ring do
     attempt('HINCRBY', key, ring_field(key, take()), take())
   end
-  redis.call('EXPIRE', key, ring_seconds)
+  if not strange[key] then
+    redis.call('EXPIRE', key, ring_seconds)
+  end
 else
   at = at + 2 * amount_of_ring
 end
