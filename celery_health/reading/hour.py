@@ -63,13 +63,14 @@ class HourMemory:
         failing = set()
         for (name, outcome), amount in counts.outcomes.items():
             if outcome in OUTCOMES:
-                _count(self._outcomes, clean_name(name), outcome, place, amount)
+                _count(self._outcomes, (clean_name(name), outcome), (OTHER, outcome), place, amount)
                 if outcome == "failed":
                     failing.add(name)
         for (name, exception), amount in counts.exceptions.items():
             # Where earlier versions have started the totals over, exceptions of the last epoch are left.
             if name in failing:
-                _count(self._exceptions, clean_name(name), clean_name(exception), place, amount)
+                key = clean_name(name), clean_name(exception)
+                _count(self._exceptions, key, (OTHER, OTHER), place, amount)
 
     def _hour(self, reading: MinutesReading, unread: frozenset[int]) -> Hour:
         age = self._present - reading.epoch // 60_000_000
@@ -110,12 +111,12 @@ def _clear(rows: _Rows, places: list[int]) -> None:
             row[place] = 0
 
 
-def _count(rows: _Rows, name: str, what: str, place: int, amount: int) -> None:
-    row = rows.get((name, what))
+def _count(rows: _Rows, key: tuple[str, str], over: tuple[str, str], place: int, amount: int) -> None:
+    """Add to a row; to that of `over` where `key` is new and there are too many."""
+    row = rows.get(key)
     if row is None:
-        if len(rows) >= MAX_RING_FIELDS:
-            name = OTHER
-        row = rows.setdefault((name, what), [0] * HOUR_MINUTES)
+        key = over if len(rows) >= MAX_RING_FIELDS else key
+        row = rows.setdefault(key, [0] * HOUR_MINUTES)
     row[place] += amount
 
 
