@@ -12,6 +12,7 @@ from celery_health.page.blocks import Page
 from celery_health.page.files import version
 from celery_health.page.frame import Frame
 from celery_health.page.links import Links
+from celery_health.page.shapes import pattern_defs
 from celery_health.text.printable import printable
 
 _FOLDER: Final = Path(__file__).parent / "templates"
@@ -35,6 +36,7 @@ def render_page(page: Page, frame: Frame, *, refresh_seconds: int, again: str) -
         frame=frame,
         refresh_seconds=refresh_seconds,
         again=again,
+        pattern_defs=pattern_defs(),
         **_files(frame.links),
     )
 
@@ -54,6 +56,7 @@ def render_error(message: str, *, links: Links, again_seconds: int | None) -> st
 def _files(links: Links) -> dict[str, str]:
     return {
         "style": links.file(version(), "page.css"),
+        "style_of_plots": links.file(version(), "plots.css"),
         "script": links.file(version(), "page.js"),
         "icons": links.file(version(), "icon-"),
         "without_script": links.file(version(), "without-script.css"),

@@ -28,7 +28,7 @@ from celery_health.page.plots import (
 )
 
 HOSTILE = '"><script>alert(1)</script>\x1b[31m\u202e{{ x }}{0}' + "x" * 3000
-CSS = Path(plots.__file__).parent.joinpath("templates", "plots.css").read_text("utf-8")
+CSS = Path(plots.__file__).parent.joinpath("files", "plots.css").read_text("utf-8")
 HUGE = 10**400
 
 
