@@ -133,7 +133,7 @@ class MinuteCounts:
     exceptions: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """(Task name, class of the exception) to how many failed for good."""
     is_final: bool
-    """Whether the minute is over, and all of it could be read: it need not be read again."""
+    """Whether the minute is over, and was read in full: it need not be read again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
