@@ -1,6 +1,6 @@
 """Run the shop with everything it needs, and show what celery_health says of it: ``make demo``.
 
-With ``--once`` it prints the verdict as JSON, stops the worker, prints the verdict again, and exits 0 if
+With ``--once`` it prints the verdict as JSON, stops the workers, prints the verdict again, and exits 0 if
 both were as they should be.
 """
 
@@ -21,6 +21,7 @@ from typing import Final, TypeVar
 from answers import Answer, get, pretty
 from celery_health.text.masking import mask
 from embedded import RedisNotFoundError, RedisServer, RedisStartError, free_port
+from guide import Guide
 from processes import Processes, Stopped, holding_signals, stop_on_signals
 
 T = TypeVar("T")
@@ -42,6 +43,11 @@ PAGES: Final = (
     ("dead-letters/", "what failed", "staff"),
     ("metrics/", "for Prometheus", "anyone"),
 )
+#: Two: one that is killed is missed soon because the other still reports, and slow work holds up nobody.
+WORKERS: Final = {
+    "worker": ("-n", "shop@%h", "-c", "2", "-Q", "celery,emails"),
+    "worker of reports": ("-n", "slow@%h", "-c", "2", "-Q", "reports"),
+}
 #: Celery reads these before the shop's settings (celery/app/base.py): they would name another broker.
 STRAY_VARIABLES: Final = (
     "CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND",
@@ -85,11 +91,12 @@ class Demo:
         self._port = port
 
     def start(self) -> None:
-        """Start the worker, beat, the web server and the customers."""
+        """Start the workers, beat, the web server and the customers."""
         run = self.processes
         celery = [PYTHON, "-m", "celery", "-A", "shop"]
         manage = [PYTHON, "manage.py"]
-        self.worker = run.start("worker", [*celery, "worker", "-n", "shop@%h", "-c", "2", "-l", "INFO"])
+        for name, options in WORKERS.items():
+            run.start(name, [*celery, "worker", *options, "-l", "INFO"])
         schedule = str(run.folder / "beat-schedule")
         run.start("beat", [*celery, "beat", "-s", schedule, "--pidfile=", "-l", "INFO"])
         self._prepare(manage)
@@ -110,7 +117,7 @@ class Demo:
         return get(f"{self.api}health/")
 
     def wait_healthy(self) -> Answer:
-        """Return the first answer that is healthy and names a worker, once beat has sent its first task."""
+        """Return the first healthy answer that names all workers, once beat has sent its first task."""
         seen = Answer(status=0)
 
         def healthy() -> Answer | None:
@@ -118,8 +125,10 @@ class Demo:
             seen = self.health()
             if seen.status != 200 or not isinstance(seen.body, dict):
                 return None
-            well = seen.body.get("status") == "healthy" and seen.body["workers"]["active_workers"]
-            return seen if well and "Sending due task" in self.processes.log("beat") else None
+            alive = seen.body["workers"]["worker_count"] if seen.body.get("status") == "healthy" else 0
+            return (
+                seen if alive == len(WORKERS) and "Sending due task" in self.processes.log("beat") else None
+            )
 
         try:
             return wait_until("A healthy verdict", healthy, self.processes, START_SECONDS)
@@ -157,7 +166,14 @@ class Demo:
             if get(f"{self.api}{path}").status not in (0, 404):
                 say(f"  {self.api + path:<52} {what:<18} {who}")
         say(f"  {self.address + '/admin/':<52} log in as demo, password {password}")
-        say(f"\nBreak it and look again: kill {self.worker.pid} stops the worker. Ctrl-C ends the demo.")
+
+    def print_guide(self) -> None:
+        """Print what to try, and how to end."""
+        guide = Guide(folder=self.processes.folder, cwd=HERE, python=PYTHON, env=self.processes.env)
+        guide.write(STRAY_VARIABLES)
+        first, options = next(iter(WORKERS.items()))
+        worker = ("-A", "shop", "worker", *options)
+        say(f"\n{guide.text(worker_pid=self.processes.pid(first), worker=worker)}\n\nCtrl-C ends the demo.")
 
 
 @contextlib.contextmanager
@@ -204,9 +220,10 @@ def run(options: argparse.Namespace) -> None:
         env["RESTART_GRACE_SECONDS"] = "3"
     with Processes(cwd=HERE, env=env) as processes, broker(processes):
         processes.env["SHOP_DATABASE"] = str(processes.folder / "shop.sqlite3")
+        processes.env["SHOP_FOLDER"] = str(processes.folder)
         processes.env["CELERY_HEALTH_PROBE_DIR"] = str(processes.folder)
         demo = Demo(processes, choose_port(options.port))
-        say("Starting a worker, beat, the web server and some customers ...")
+        say("Starting two workers, beat, the web server and some customers ...")
         demo.start()
         verdict = demo.wait_healthy()
         say(f"All answer, {time.monotonic() - began:.1f} s after the start.\n")
@@ -215,15 +232,16 @@ def run(options: argparse.Namespace) -> None:
         else:
             demo.print_verdict()
             demo.print_addresses(password)
+            demo.print_guide()
             stay(processes)
 
 
 def show_once(demo: Demo, verdict: Answer) -> None:
-    """Print the verdict with a worker and without one."""
+    """Print the verdict with workers and without one."""
     print(pretty(verdict), flush=True)
-    say("\nStopping the worker ...\n")
+    say("\nStopping the workers ...\n")
     began = time.monotonic()
-    demo.processes.stop("worker")
+    demo.processes.stop(*WORKERS)
     broken = demo.wait_unhealthy()
     print(pretty(broken), flush=True)
     say(f"\nBoth verdicts are as expected; the second came {time.monotonic() - began:.1f} s after the stop.")

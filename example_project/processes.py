@@ -114,17 +114,23 @@ class Processes:
             self.watch(str(process.pid))
         return process
 
-    def stop(self, name: str) -> None:
-        """Ask the process to end (SIGTERM), then kill what is left of its group."""
-        process = self._running.pop(name)
-        # To the leader alone: a Celery worker tells its pool itself, and calls it a crash if others do.
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        self.unwatch(str(process.pid))
+    def stop(self, *names: str) -> None:
+        """Ask the processes to end (SIGTERM), then kill what is left of their groups."""
+        ending = [self._running.pop(name) for name in names]
+        for process in ending:
+            # To the leader alone: a Celery worker tells its pool itself, and calls it a crash if others do.
+            process.terminate()
+        for process in ending:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            self.unwatch(str(process.pid))
+
+    def pid(self, name: str) -> int:
+        """Return the process id of what was started under `name`."""
+        return self._running[name].pid
 
     def ended(self) -> dict[str, int]:
         """Return the exit status of each process that ended without being asked to."""
