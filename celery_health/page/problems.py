@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from celery_health.health.folding import Row, folded, unfolded
 from celery_health.page.blocks import MOST_ON_OVERVIEW, Advice, Cell, Consequences, Problem, Problems, name
 from celery_health.page.links import Links
 from celery_health.records import CheckResult, CheckStatus
+from celery_health.text.commands import split_commands
 from celery_health.text.printable import printable
 
 _TONES: Final = {CheckStatus.FAIL: "bad", CheckStatus.WARN: "warn"}
@@ -22,6 +23,8 @@ _KINDS: Final = {
     "dead_letters": "letters",
 }
 KINDS: Final = tuple(dict.fromkeys(_KINDS.values()))
+#: Characters of what a button copies.
+_MOST_COPIED: Final = 4000
 
 
 def kind_of(check_id: str) -> str:
@@ -104,9 +107,18 @@ def _key(ids: Iterable[str], subject: str | None) -> str:
     return hashlib.sha256(f"{' '.join(ids)} {subject}".encode("utf-8", "replace")).hexdigest()[:10]
 
 
-def advice(text: str) -> Advice:
-    """Return what to do, taken apart into sentences and commands."""
-    return Advice(((False, printable(text)),))
+def advice(text: str, names: Collection[str] = ()) -> Advice:
+    """Return what to do, taken apart into sentences and what is to be pasted.
+
+    `names` are others' texts that may stand in it: no button copies what one of them says.
+    """
+    parts = ((_is_shown_whole(part) and is_command, part) for is_command, part in split_commands(text, names))
+    return Advice(tuple((is_command, part if is_command else printable(part)) for is_command, part in parts))
+
+
+def _is_shown_whole(command: str) -> bool:
+    """Say whether people see all that they would copy."""
+    return printable(command, _MOST_COPIED) == command
 
 
 def passed(results: Iterable[CheckResult], *, most: int = 100) -> tuple[Cell, ...]:

@@ -1,10 +1,14 @@
-"""Commands to paste. What has to be quoted is: names of queues and workers are others' texts."""
+"""Commands to paste. What has to be quoted is: names of queues and workers are others' texts.
+
+`split_commands` finds them again within a sentence, for surfaces that let people copy one.
+"""
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final, Literal
 
 from celery_health.text.printable import printable
@@ -39,9 +43,9 @@ class AppName(str):
 
 def _celery(app_name: str) -> str:
     """Return ``celery -A <app>``, with the settings that it needs before it."""
-    celery = f"celery -A {shlex.quote(getattr(app_name, 'argument', app_name))}"
+    celery = f"celery -A {_quoted(getattr(app_name, 'argument', app_name))}"
     module = getattr(app_name, "settings_module", None)
-    return f"DJANGO_SETTINGS_MODULE={shlex.quote(module)} {celery}" if module else celery
+    return f"DJANGO_SETTINGS_MODULE={_quoted(module)} {celery}" if module else celery
 
 
 def worker_command(
@@ -61,7 +65,7 @@ def worker_command(
     if any(hostname.startswith(_DEFAULT_NODE) for hostname in beside):
         command += f" -n {_NO_NODE_NAME.sub('-', queues[0] if queues else '').strip('-') or 'worker'}@%h"
     if names:
-        command += f" -Q {shlex.quote(','.join(sorted({renamed.get(name, name) for name in names})))}"
+        command += f" -Q {_quoted(','.join(sorted({renamed.get(name, name) for name in names})))}"
     if renamed:
         pairs = ", ".join(f"'{printable(old)}' to '{printable(new)}'" for old, new in renamed.items())
         command += f"  # first rename queue {pairs}: -Q takes no name with a comma"
@@ -70,7 +74,7 @@ def worker_command(
 
 def add_consumer_command(app_name: str, queue: str, hostname: str) -> str:
     """Return the command that has a running worker consume a queue again."""
-    return f"{_celery(app_name)} control -d {shlex.quote(hostname)} add_consumer {_positional(queue)}"
+    return f"{_celery(app_name)} control -d {_quoted(hostname)} add_consumer {_positional(queue)}"
 
 
 def beat_command(app_name: str) -> str:
@@ -82,12 +86,12 @@ def purge_command(app_name: str, queue: str) -> str:
     """Return the command that deletes the messages of a queue."""
     if "," in queue:  # two others, for `purge -Q`
         return f"{_celery(app_name)} amqp queue.purge {_positional(queue)}"
-    return f"{_celery(app_name)} purge -Q {shlex.quote(queue)}"
+    return f"{_celery(app_name)} purge -Q {_quoted(queue)}"
 
 
 def pool_grow_command(app_name: str, hostname: str) -> str:
     """Return the command that gives a worker one more process."""
-    return f"{_celery(app_name)} control pool_grow 1 -d {shlex.quote(hostname)}"
+    return f"{_celery(app_name)} control pool_grow 1 -d {_quoted(hostname)}"
 
 
 def letters_command(action: Literal["list", "requeue", "purge"], queue: str) -> str:
@@ -97,4 +101,132 @@ def letters_command(action: Literal["list", "requeue", "purge"], queue: str) -> 
 
 def _positional(name: str) -> str:
     """Return a name quoted, and where it looks like an option, marked as none."""
-    return f"-- {shlex.quote(name)}" if name.startswith("-") else shlex.quote(name)
+    return f"-- {_quoted(name)}" if name.startswith("-") else _quoted(name)
+
+
+def _quoted(text: str) -> str:
+    """Return `text` as one word of a shell's.
+
+    A word that no quote ends never ends with a sign that may as well end the sentence it stands in. What
+    nobody sees is spelt out: neither a terminal nor a browser gives it to who copies the command.
+    """
+    if not text.isprintable():
+        spelt = (
+            f"{'%%' if sign == '%' else sign}" if sign.isprintable() and sign not in "'\\" else _octal(sign)
+            for sign in text
+        )
+        return f"\"$(printf '{''.join(spelt)}')\""
+    quoted = shlex.quote(text)
+    return f"'{text}'" if quoted == text and text.endswith((".", ",", ":")) else quoted
+
+
+def _octal(sign: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in sign.encode("utf-8", "surrogatepass"))
+
+
+# Within a sentence ----------------------------------------------------------------------------------------
+
+#: What `_quoted` returns.
+_WORD: Final = (
+    r"""(?:'[^']*'(?:"'"'[^']*')*|"\$\(printf '[^']*'\)"|[A-Za-z0-9_@%+=:,./-]*[A-Za-z0-9_@%+=/-])"""
+)
+_NAME: Final = rf"(?:-- )?{_WORD}"
+_CELERY: Final = (
+    rf"(?:DJANGO_SETTINGS_MODULE={_WORD} )?celery -A {_WORD} (?:"
+    rf"worker(?: -n [\w.-]+@%h)?(?: -Q {_WORD})?"
+    r"(?:  # first rename queue .*?: -Q takes no name with a comma)?"
+    rf"|control -d {_WORD} add_consumer {_NAME}|control pool_grow 1 -d {_WORD}"
+    rf"|purge -Q {_WORD}|amqp queue\.purge {_NAME}|beat)"
+)
+_MANAGE: Final = (
+    rf"python manage\.py celery_health (?:dead-letters (?:list|requeue|purge) {_NAME}|doctor(?: --static)?)"
+)
+_REDIS: Final = r"redis-cli(?: (?:'[^']*'|\||[\w*-]+))+"
+_COMMAND: Final = rf"(?:{_CELERY}|{_MANAGE}|{_REDIS})"
+_LINE: Final = r"(?:app\.conf\.[a-z_]+|[A-Z][A-Z0-9]*_[A-Z0-9_]+)(?:\['\w+'\])? \|?= "
+_CALL: Final = r"app\.(?:config_from_object|autodiscover_tasks)\("
+#: What is pasted into ``manage.py shell``, which is the rest of the text.
+_SHELL: Final = r"(?<=In manage\.py shell: ).+"
+_FOUND: Final = re.compile(
+    rf"(?<![\w./-])(?:(?P<command>{_COMMAND}(?: && {_COMMAND})*)(?![\w@%+=/-])"
+    rf"|(?P<line>{_LINE})|(?P<call>{_CALL})|(?P<shell>{_SHELL}))"
+)
+_STRING: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+_PLAIN_VALUE: Final = re.compile(r"[\w.-]*\w")
+_CLOSING: Final = {"(": ")", "[": "]", "{": "}"}
+
+
+def split_commands(text: str, names: Collection[str] = ()) -> tuple[tuple[bool, str], ...]:
+    """Take a text of what to do apart: whether it is to be pasted, and the part; together they are the text.
+
+    What is to be pasted is a command that was made here, a line of settings, or a call of the app. `names`
+    are others' texts that may stand in the sentence: what looks like a command within one of them is none.
+    """
+    parts: list[tuple[bool, str]] = []
+    done = at = 0
+    spans = list(_spans_of_names(text, names))
+    while found := _FOUND.search(text, at):
+        start, end = found.start(), _end(text, found)
+        at = max(end or 0, found.end())
+        if within := [last for first, last in spans if first <= start < last]:
+            at = max(within)  # whatever the name holds
+            continue
+        if end is None:
+            continue
+        spans = [span for span in spans if not start <= span[0] < end]  # a name within the command
+        parts += [(False, text[done:start])] if start > done else []
+        parts.append((True, text[start:end]))
+        done = at = end
+    return (*parts, (False, text[done:])) if done < len(text) else tuple(parts)
+
+
+def _spans_of_names(text: str, names: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Yield where names stand in quotes that hold what looks like a command."""
+    for name in names:
+        if (" " in name or "(" in name) and _FOUND.search(name):  # few are asked twice
+            for written in {name, repr(name)[1:-1], printable(name)}:
+                for found in re.finditer(rf"(?<=['\"]){re.escape(written)}(?=['\"])", text):
+                    yield found.span()
+
+
+def _end(text: str, found: re.Match[str]) -> int | None:
+    """Return where what was found ends; None where it is nothing to paste."""
+    if found["line"] is None and found["call"] is None:
+        return found.end()
+    end = _end_of_value(text, found.end() if found["line"] else found.end() - 1)
+    # The next line belongs to it: one sets what the other needs.
+    while found["line"] and end is not None and (more := re.compile(f"; {_LINE}").match(text, end)):
+        end = _end_of_value(text, more.end())
+    if end is None:
+        return None
+    try:
+        code = ast.parse(text[found.start() : end])
+    except SyntaxError:
+        return None
+    blanks = (one for one in ast.walk(code) if isinstance(one, ast.Constant) and one.value is ...)
+    return None if any(blanks) else end
+
+
+def _end_of_value(text: str, start: int) -> int | None:
+    """Return where a value of Python's ends that starts there."""
+    open_brackets: list[str] = []
+    at = start
+    while at < len(text):
+        sign = text[at]
+        if sign in _CLOSING:
+            open_brackets.append(_CLOSING[sign])
+            at += 1
+        elif open_brackets and sign == open_brackets[-1]:
+            open_brackets.pop()
+            at += 1
+        elif string := _STRING.match(text, at):
+            at = string.end()
+        elif open_brackets:
+            at += 1
+            continue
+        else:
+            plain = _PLAIN_VALUE.match(text, at)
+            return None if plain is None else plain.end()
+        if not open_brackets:
+            return at
+    return None

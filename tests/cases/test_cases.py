@@ -17,6 +17,7 @@ from tests.cases import (  # noqa: F401 - they fill the lists
     sound_static,
 )
 from tests.cases.support import BROKEN, SOUND, Case, a_project
+from tests.text.splitting import commands_in
 
 pytestmark = [
     # Celery 5.7 calls task attributes old; real projects use them all the same.
@@ -44,6 +45,8 @@ def test_broken__is_found_with_code_and_fix(
     assert found(report) == list(case.finds), [f.message for f in report.findings]
     assert case.fix is not None
     assert case.fix in report.findings[0].fix
+    for finding in report.findings:
+        commands_in(finding.fix)
 
 
 @pytest.mark.parametrize("case", SOUND, ids=lambda case: case.name)
