@@ -81,6 +81,7 @@ class MonitoringView(APIView):
     parameters: ClassVar[Sequence[str]] = ()
     """The query parameters that the resource takes."""
     refuse_unknown_parameters: ClassVar[bool] = True
+    query_class: ClassVar[type[Query]] = Query
 
     renderer_classes = (JSONRenderer, *_browsable_renderers())
     content_negotiation_class = ForgivingNegotiation
@@ -139,7 +140,8 @@ class MonitoringView(APIView):
         known = [*self.parameters]
         if api_settings.URL_FORMAT_OVERRIDE:
             known.append(api_settings.URL_FORMAT_OVERRIDE)
-        return Query(self.request.query_params, known, refuse_unknown=self.refuse_unknown_parameters)
+        given = self.request.query_params
+        return self.query_class(given, known, refuse_unknown=self.refuse_unknown_parameters)
 
     def handle_exception(self, exc: Exception) -> Response:
         """Answer our own errors as JSON with their fix; leave the others to DRF and the project."""

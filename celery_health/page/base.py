@@ -32,6 +32,18 @@ CONTENT: Final = "content"
 _NOT_YOURS: Final = "You may not see this page: it is for the staff."
 
 
+class _Names(Query):
+    """Takes names: one may be empty."""
+
+    def single(self, name: str) -> str | None:
+        """Return the one value of a parameter; None when it is not given.
+
+        Raises:
+            BadParameter: it is given more than once.
+        """
+        return self._single(name)
+
+
 class PageView(BrowserView):
     """One page; it keeps itself up to date. `?part=content` is what its script asks for."""
 
@@ -42,6 +54,7 @@ class PageView(BrowserView):
     parts: ClassVar[tuple[str, ...]] = (CONTENT,)
     root: ClassVar[str] = ROOT_OF_PAGES
     """The way from it to the prefix."""
+    query_class = _Names
     # No resource of the API, so that its description leaves it out.
     schema = None
 
@@ -63,6 +76,8 @@ class PageView(BrowserView):
         report = get_report(deadline)
         links = Links(self.root)
         page = self.page(report, query, links, deadline)
+        if page.leads_to:
+            return with_headers(HttpResponseRedirect(page.leads_to))
         around = frame(report, links, self.stop)
         if part == CONTENT:
             return part_answer(part, render_content(page, around))

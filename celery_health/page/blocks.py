@@ -279,6 +279,10 @@ class Page:
     """The address of the same as JSON."""
     refreshes: bool = True
     """It keeps itself up to date; no, where something is typed in."""
+    asked: str = ""
+    """What stands in the search field."""
+    leads_to: str = ""
+    """Where to go instead; empty for nowhere."""
 
 
 def name(value: str | None, *, missing: str = UNKNOWN, href: str = "", tone: str = "") -> Cell:

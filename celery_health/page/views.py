@@ -106,7 +106,12 @@ class SearchPage(PageView):
 
     def page(self, report: HealthReport, query: Query, links: Links, deadline: Deadline) -> Page:
         """Return what was found."""
-        return search.page((query.single("q") or "")[:300], report, links)
+        # Imported here for its way to the dead letters, which few processes ever go.
+        from celery_health.page.looking import look_up
+
+        snapshot = with_tasks(report, deadline).snapshot
+        typed = query.single("q") or ""
+        return search.page(look_up(typed, snapshot, deadline, with_letters=self.may("read")), links)
 
 
 class DoctorPage(PageView):
