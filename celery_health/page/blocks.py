@@ -262,6 +262,8 @@ class Html(Block):
     html: str
     is_kept: bool = False
     """The script fills it by a request of its own, and leaves it alone when it refreshes the rest."""
+    is_fresh: bool = False
+    """It is filled already: the script need not ask at once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -279,6 +281,8 @@ class Page:
     """The address of the same as JSON."""
     refreshes: bool = True
     """It keeps itself up to date; no, where something is typed in."""
+    reload_seconds: int = 0
+    """How often it is reloaded where no script runs; 0 for as often as the others."""
     asked: str = ""
     """What stands in the search field."""
     leads_to: str = ""

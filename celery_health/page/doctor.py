@@ -2,47 +2,189 @@
 
 from __future__ import annotations
 
+import ast
+import hashlib
 import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
 
-from celery_health.doctor.findings import DoctorReport, by_depth
-from celery_health.page.blocks import Html, Page
+from celery_health.doctor.findings import DoctorReport, Finding, Kind, Severity, by_depth
+from celery_health.page.blocks import Advice, Cell, Html, Page, name
 from celery_health.page.links import Links
+from celery_health.page.problems import advice
 from celery_health.page.rendering import render
+from celery_health.text.formats import plural
 from celery_health.text.printable import printable
 
+#: Causes with what follows from them; all are in the JSON.
+MOST_FINDINGS: Final = 200
+MOST_ON_OVERVIEW: Final = 20
+_MOST_FOLLOWING: Final = 50
+_MOST_NOTES: Final = 50
+#: What is tried in one text: names in it may be anything.
+_MOST_STATEMENTS: Final = 5
+_MOST_ENDS: Final = 50
+#: How often the findings are looked for anew: `page.js` has the same.
+LOOK_SECONDS: Final = 60
+_WORDS: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "hint"}
+#: Where a statement may begin in a text for people, and where it may end.
+_BEGINS: Final = re.compile(r"(?:(?<=^)|(?<=[\s(]))(?=(?:app\.|[A-Z][A-Z0-9_]+\b)[\w.\[\]'\"]*(?: \+?= |\())")
+_ENDS: Final = re.compile(r"$|\.?$|, |; |\. | \(|\)| (?:and|or|in|where) ")
 
-def page(report: DoctorReport, links: Links) -> Page:
-    """Return all findings."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """One finding, ready to be shown."""
+
+    key: str
+    """Unique on the page, and the same as long as it is found."""
+    code: str
+    severity: str
+    """``error``, ``warning`` or ``hint``."""
+    message: str
+    subject: Cell
+    fix: Advice
+    rule: Cell
+    """The rule, with the page that explains it."""
+    because: str
+    proof: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cause:
+    """A finding that stands for itself, and those that only follow from it."""
+
+    found: Found
+    follows: tuple[Found, ...]
+    more: int
+    """How many follow besides."""
+
+
+def page(report: DoctorReport | None, links: Links) -> Page:
+    """Return all findings; None leaves them to the script, which asks for them by themselves."""
+    html = "" if report is None else findings(report, links, most=MOST_FINDINGS)
     return Page(
-        title="Doctor", blocks=(Html(id="findings", html=findings(report)),), json=links.json("doctor")
+        title="Doctor",
+        blocks=(Html(id="findings-now", html=html, is_kept=True, is_fresh=report is not None),),
+        json=links.json("doctor"),
+        reload_seconds=LOOK_SECONDS,
     )
 
 
-def findings(report: DoctorReport) -> str:
-    """Return the findings as HTML."""
-    found = [
-        {
-            "code": finding.code,
-            "severity": finding.severity.value,
-            "subject": printable(finding.subject, 200),
-            "message": printable(finding.message),
-            "fix": printable(finding.fix),
-            "docs": finding.docs,
-            "because": printable(finding.because, 200) if finding.because else None,
-            "depth": depth,
-            "evidence": [(printable(key, 80), _proof(value)) for key, value in finding.evidence.items()],
-        }
-        for finding, depth in by_depth(report.findings)
-    ]
+def findings(report: DoctorReport, links: Links, *, most: int = MOST_ON_OVERVIEW) -> str:
+    """Return the findings as HTML, the worst `most` causes of them with what follows."""
+    causes = list(_causes(report.findings, links))
     return render(
         "doctor.html",
-        findings=found,
-        silenced=report.silenced,
+        causes=causes[:most],
+        left_out=max(0, len(causes) - most),
+        links=links,
+        counts=_counts(report),
+        silenced=plural(report.silenced, "finding") if report.silenced else "",
         unanswered=None if report.unanswered is None else printable(report.unanswered),
-        notes=[printable(note) for note in report.notes],
-        as_of=report.as_of.strftime("%H:%M:%S %Z"),
+        notes=[printable(note) for note in report.notes[:_MOST_NOTES]],
+        as_of=report.as_of.strftime("%Y-%m-%d %H:%M:%S %Z"),
     )
+
+
+def _causes(found: Iterable[Finding], links: Links) -> Iterator[Cause]:
+    groups: list[list[Finding]] = []
+    for finding, depth in by_depth(found):
+        if depth and groups:
+            groups[-1].append(finding)
+        else:
+            groups.append([finding])
+    for cause, *follows in groups:
+        shown = tuple(_found(one, links) for one in follows[:_MOST_FOLLOWING])
+        yield Cause(found=_found(cause, links), follows=shown, more=len(follows) - len(shown))
+
+
+def _found(finding: Finding, links: Links) -> Found:
+    identity = f"{finding.code}:{finding.subject.kind}:{finding.subject.name}"
+    return Found(
+        key=hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:12],
+        code=finding.code,
+        severity=_WORDS[finding.severity],
+        message=printable(finding.message),
+        subject=_subject(finding, links),
+        fix=with_statements(advice(finding.fix)),
+        rule=name(finding.rule, href=links.rule(finding.rule)),
+        because=printable(finding.because, 200) if finding.because else "",
+        proof=tuple((printable(key, 80), _proof(value)) for key, value in finding.evidence.items()),
+    )
+
+
+def _subject(finding: Finding, links: Links) -> Cell:
+    """Return what it is about, with the page of that."""
+    subject = finding.subject
+    pages = {
+        Kind.TASK: links.task,
+        Kind.BEAT_ENTRY: links.entry,
+        # What is wrong with dead letters is seen there.
+        Kind.QUEUE: links.letters if finding.rule.startswith("dead-letters") else links.queue,
+        Kind.WORKER: links.worker,
+    }
+    page = pages.get(subject.kind)
+    href = links.schedule if subject.kind is Kind.BEAT else "" if page is None else page(subject.name)
+    shown = name(subject.name, href=href)
+    return shown._replace(text=f"{subject.kind.value.replace('_', ' ')} {shown.text}")
 
 
 def _proof(value: object) -> str:
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        return printable(", ".join(value))
     return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _counts(report: DoctorReport) -> str:
+    counts = [(report.count(severity), word) for severity, word in _WORDS.items()]
+    return ", ".join(plural(count, word) for count, word in counts if count)
+
+
+def with_statements(told: Advice) -> Advice:
+    """Return `told` with statements of Python apart, too: settings, to be pasted as they are."""
+    parts: list[tuple[bool, str]] = []
+    for is_command, text in told.parts:
+        parts.extend([(True, text)] if is_command else _statements(text))
+    return Advice(tuple(parts))
+
+
+def _statements(text: str) -> Iterator[tuple[bool, str]]:
+    done = 0
+    for begin in islice(_BEGINS.finditer(text), _MOST_STATEMENTS):
+        if begin.start() < done:
+            continue
+        rest = text[begin.start() :]
+        ends = sorted(
+            {end.start() for end in islice(_ENDS.finditer(rest), _MOST_ENDS)} | {len(rest)}, reverse=True
+        )
+        end = next((end for end in ends if _is_statement(rest[:end])), None)
+        if end is None:
+            continue
+        if done < begin.start():
+            yield False, text[done : begin.start()]
+        yield True, rest[:end]
+        done = begin.start() + end
+    if done < len(text) or not text:
+        yield False, text[done:]
+
+
+def _is_statement(text: str) -> bool:
+    """Say whether a text is Python that sets or calls something."""
+    if "\\" in text:  # an escape that Python warns of
+        return False
+    try:
+        body = ast.parse(text).body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return False
+    return bool(body) and all(_sets_or_calls(one, text) for one in body)
+
+
+def _sets_or_calls(one: ast.stmt, text: str) -> bool:
+    if isinstance(one, ast.Assign | ast.AugAssign):
+        # "= 1800, everywhere" is a tuple, too.
+        return not isinstance(one.value, ast.Tuple) or text.encode()[one.value.col_offset :].startswith(b"(")
+    return isinstance(one, ast.Expr) and isinstance(one.value, ast.Call)

@@ -85,6 +85,10 @@ class Links:
         """Return the address of one dead letter."""
         return self._page("dead-letters", queue=queue, id=letter_id)
 
+    def rule(self, name: str) -> str:
+        """Return the address of what a rule of the doctor means."""
+        return self._page("doctor", rule=name)
+
     def sending(self, queue: str, letter_id: str | None = None) -> str:
         """Return where one letter, or all of a queue, are sent again: a page that asks first."""
         return self._page(

@@ -33,7 +33,7 @@ class OverviewPage(PageView):
         # Imported here: every worker and web process loads the URLs, and few of them are ever asked this.
         from celery_health.doctor.live_examination import examine_live
 
-        return doctor.findings(examine_live())
+        return doctor.findings(examine_live(), Links(self.root))
 
 
 class QueuesPage(PageView):
@@ -115,12 +115,30 @@ class SearchPage(PageView):
 
 
 class DoctorPage(PageView):
-    """Everything that the doctor finds."""
+    """Everything that the doctor finds, or what the rule of ``?rule=`` means.
+
+    `?part=doctor` is what its script asks for once a minute; the rest changes more often.
+    """
 
     stop = "doctor"
+    parameters: ClassVar = ["rule", "part"]
+    parts = (CONTENT, "doctor")
 
     def page(self, report: HealthReport, query: Query, links: Links, deadline: Deadline) -> Page:
-        """Return the findings."""
+        """Return the findings, or the rule."""
+        rule_name = query.single("rule")
+        if rule_name is not None:
+            from celery_health.page import rule
+
+            return rule.page(rule_name, links)
+        if query.single("part") == CONTENT:
+            return doctor.page(None, links)
         from celery_health.doctor.live_examination import examine_live
 
         return doctor.page(examine_live(), links)
+
+    def part(self, part: str) -> str:
+        """Return the findings."""
+        from celery_health.doctor.live_examination import examine_live
+
+        return doctor.findings(examine_live(), Links(self.root), most=doctor.MOST_FINDINGS)

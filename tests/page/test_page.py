@@ -257,7 +257,7 @@ def test_page__shows_the_doctors_findings(staff: Client, celery: Celery) -> None
     page = response.content.decode()
     assert response["X-Celery-Health-Part"] == "doctor"
     assert "E101" in page and "Set the entry&#x27;s task to" in page
-    assert "[&quot;accounts.tasks.sync_accounts&quot;]" in page
+    assert "<dt>nearest</dt><dd>accounts.tasks.sync_accounts</dd>" in page
     celery.doctor = replace(FOUND, findings=())
     assert "Nothing found." in body(staff, part="doctor")
     celery.doctor = replace(FOUND, findings=(), unanswered="The broker answers, and no worker is there.")

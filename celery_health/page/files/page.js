@@ -192,6 +192,7 @@
   });
   document.addEventListener("visibilitychange", () => { tellAge(); refresh(); look(); });
   pause.hidden = !refreshes;
+  if (findings() && findings().dataset.kept === "fresh") looked = now();
   addCopyButtons(content);
   setInterval(tellAge, 1000);
   setInterval(() => { refresh(); look(); }, every);
