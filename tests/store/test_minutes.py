@@ -164,8 +164,14 @@ def test_minutes__that_are_known_are_not_read(store, redis_client, calls):
     assert 2 <= len(again.minutes) <= 3
     assert again.unread == frozenset()
     assert len(calls) <= 3
-    # What is known of another epoch is nothing.
-    assert len(read_minutes(store, first.epoch - 1, known).minutes) == 60
+
+
+def test_minutes__that_are_known_of_another_epoch_are_read(store, redis_client):
+    fill(store, redis_client)
+    first = read_minutes(store)
+    known = {minute for minute, counts in first.minutes.items() if counts.is_final}
+    again = read_minutes(store, first.epoch - 1, known)
+    assert (len(again.minutes), again.unread) == (60, frozenset())
 
 
 def test_minutes__no_call_reads_more_than_holds_the_redis_for_little(store, redis_client, calls, monkeypatch):
