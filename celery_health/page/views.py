@@ -7,9 +7,10 @@ from typing import ClassVar
 from celery_health.api.query import Query
 from celery_health.deadline import Deadline
 from celery_health.health import with_tasks
-from celery_health.page import doctor, letters, overview, queues, schedule, search, tasks, workers
+from celery_health.page import doctor, letters, one_task, overview, queues, schedule, search, tasks, workers
 from celery_health.page.base import CONTENT, PageView
 from celery_health.page.blocks import Page
+from celery_health.page.counts import counts_of
 from celery_health.page.links import Links
 from celery_health.records import HealthReport
 
@@ -57,8 +58,10 @@ class TasksPage(PageView):
     def page(self, report: HealthReport, query: Query, links: Links, deadline: Deadline) -> Page:
         """Return the tasks."""
         chosen = query.single("name")
-        told = with_tasks(report, deadline)
-        return tasks.page(told, links) if chosen is None else tasks.page_of(chosen, told, links)
+        counts, told = counts_of(report, deadline), with_tasks(report, deadline)
+        if chosen is None:
+            return tasks.page(told, links, counts)
+        return one_task.page(chosen, told, links, counts)
 
 
 class WorkersPage(PageView):

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from celery_health.counters import DURATION_BUCKETS, OTHER, RUNTIME, SENT, SUM, decode
+from celery_health.counters import DURATION_BUCKETS, OTHER, RECEIVED, RUNTIME, SENT, SUM, decode
 from celery_health.records import ObservedRuntime
 
 
@@ -22,6 +22,8 @@ class TaskTotals:
     """None while no run has ended."""
     sent_to: frozenset[str] = frozenset()
     """Queues where it was sent, as far as that was seen."""
+    taken_from: frozenset[str] = frozenset()
+    """Queues from which workers took it."""
 
 
 def totals_by_task(totals: Mapping[str, int]) -> Mapping[str, TaskTotals]:
@@ -29,6 +31,7 @@ def totals_by_task(totals: Mapping[str, int]) -> Mapping[str, TaskTotals]:
     counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     cells: dict[str, list[int]] = {}
     sent_to: dict[str, set[str]] = defaultdict(set)
+    taken_from: dict[str, set[str]] = defaultdict(set)
     for field, value in totals.items():
         cell = decode(field)
         if cell is None or "name" not in cell.family.labels:
@@ -39,8 +42,8 @@ def totals_by_task(totals: Mapping[str, int]) -> Mapping[str, TaskTotals]:
                 cells.setdefault(name, [0] * (len(DURATION_BUCKETS) + 1))[int(cell.part)] += value
         elif cell.part is None:
             counts[name][cell.family.name] += value
-            if cell.family is SENT and cell.labels[1] not in ("", OTHER):
-                sent_to[name].add(cell.labels[1])
+            if cell.family in (SENT, RECEIVED) and cell.labels[1] not in ("", OTHER):
+                (sent_to if cell.family is SENT else taken_from)[name].add(cell.labels[1])
     return {
         name: TaskTotals(
             started=counts[name]["started"],
@@ -49,6 +52,7 @@ def totals_by_task(totals: Mapping[str, int]) -> Mapping[str, TaskTotals]:
             retried=counts[name]["retried"],
             runtime=observed_runtime(cells[name]) if name in cells else None,
             sent_to=frozenset(sent_to[name]),
+            taken_from=frozenset(taken_from[name]),
         )
         for name in sorted({*counts, *cells})
     }

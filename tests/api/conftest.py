@@ -20,7 +20,7 @@ from celery_health.deadline import Deadline
 from celery_health.doctor.findings import DoctorReport, Finding, Kind, Scope, Severity, Subject
 from celery_health.exceptions import BrokerError, LateBrokerError
 from celery_health.reading.task_totals import TaskTotals
-from celery_health.records import Snapshot
+from celery_health.records import Hour, Snapshot
 from celery_health.testing import make_snapshot
 
 PREFIX = "/api/celery/"
@@ -68,6 +68,7 @@ class Celery:
         self.asked = 0
         self.doctor = FOUND
         self.totals: Mapping[str, TaskTotals] | None = None
+        self.hour: Hour | None = None
 
     def read(self, deadline: Deadline | None = None) -> tuple[Snapshot, float]:
         self.asked += 1
@@ -77,6 +78,9 @@ class Celery:
 
     def read_totals(self, deadline: Deadline | None = None) -> Mapping[str, TaskTotals] | None:
         return self.totals
+
+    def read_hour(self, deadline: Deadline | None = None) -> Hour | None:
+        return self.hour
 
     def examine(self, deadline: Deadline | None = None) -> DoctorReport:
         self.read(deadline)
@@ -98,6 +102,8 @@ def celery(monkeypatch: pytest.MonkeyPatch) -> Celery:
     monkeypatch.setattr("celery_health.api.snapshots.get_reading", fake.read)
     monkeypatch.setattr("celery_health.api.snapshots.get_reading_with_tasks", fake.read)
     monkeypatch.setattr("celery_health.api.snapshots.get_totals", fake.read_totals)
+    monkeypatch.setattr("celery_health.page.counts.get_totals", fake.read_totals)
+    monkeypatch.setattr("celery_health.page.counts.get_hour", fake.read_hour)
     monkeypatch.setattr("celery_health.health.verdict.get_reading", fake.read)
     monkeypatch.setattr("celery_health.doctor.live_examination.examine_live", fake.examine)
     monkeypatch.setattr("celery_health.api.probes.check_broker", fake.check_broker)

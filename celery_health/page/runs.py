@@ -1,0 +1,139 @@
+"""What became of a task's runs, and what is known of those under way, as cells and words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Literal
+
+from celery_health.page.blocks import Cell, name
+from celery_health.page.plots import Part, stacked_bar
+from celery_health.reading.schedules import schedule_entries
+from celery_health.reading.task_totals import TaskTotals
+from celery_health.records import HOUR_MINUTES, Hour, ObservedRuntime, Snapshot, TaskHour, Worker, WorkerState
+from celery_health.text.formats import UNKNOWN, duration, listing, number, plural
+from celery_health.text.printable import printable
+
+Quantile = Literal["p50", "p95", "p99"]
+Held = Literal["active", "reserved", "scheduled"]
+#: Exceptions that are named in the row of a task.
+_EXCEPTIONS: Final = 2
+_BAR_WIDTH: Final = 160
+_PROBLEMS: Final = 5
+#: What became of a message whose name no worker registers.
+DISCARDED: Final = "discarded, as no worker registers it"
+
+
+def ends(of_task: TaskHour) -> Cell:
+    """Return the bar of the four ends; a colour means the same everywhere."""
+    if not of_task.ended_count:
+        return Cell("none", "quiet")
+    parts = (
+        Part(kind="ok", count=of_task.succeeded_count),
+        Part(kind="bad", count=of_task.failed_count),
+        Part(kind="retry", count=of_task.retried_count),
+        Part(kind="lost", count=of_task.unknown_count, label=DISCARDED),
+    )
+    bar = stacked_bar(parts, _BAR_WIDTH, what="Last hour")
+    return Cell("", plot=bar, detail=ends_in_words(of_task))
+
+
+def ends_in_words(of_task: TaskHour) -> str:
+    """Return how many there were of each kind that there were of."""
+    kinds = (
+        (of_task.succeeded_count, "succeeded"),
+        (of_task.failed_count, "failed"),
+        (of_task.retried_count, "retried"),
+        (of_task.unknown_count, "discarded"),
+    )
+    return ", ".join(f"{number(count)} {what}" for count, what in kinds if count)
+
+
+def failures(of_task: TaskHour, fault: str, letters: str) -> Cell:
+    """Return how many failed for good, of how many, and with which exceptions; a link to `letters`."""
+    if not of_task.failed_count:
+        return Cell("0")
+    named = [f"{name(exception).text} {number(count)}" for exception, count in of_task.exceptions.items()]
+    if of_task.unnamed_count:
+        named.append(f"exception not known {number(of_task.unnamed_count)}")
+    return Cell(failed_in_words(of_task), fault, letters, detail=listing(named, _EXCEPTIONS))
+
+
+def failed_in_words(of_task: TaskHour) -> str:
+    """Return how many runs failed for good, and of how many hundred."""
+    failed = of_task.failed_count
+    return f"{number(failed)} ({share(failed, failed + of_task.succeeded_count)})" if failed else "0"
+
+
+def share(part: int, whole: int) -> str:
+    """Return a share in words: ``12 %``, and never 0 or 100 for what is neither."""
+    percent = 100 * part / whole if whole else 0.0
+    if 0 < percent < 1:
+        return "under 1 %"
+    return "over 99 %" if 99 < percent < 100 else f"{percent:.0f} %"
+
+
+def notes_of(hour: Hour | None) -> Iterable[str]:
+    """Yield what of the hour is not known: whole sentences."""
+    if hour is None:
+        return
+    if not hour.minutes:
+        yield "No process has reported to the store yet: what became of runs is not known."
+    elif hour.minutes < HOUR_MINUTES:
+        yield f"Counted for {plural(hour.minutes, 'minute')}: what was before is not known."
+    if hour.unread:
+        yield f"Not counted in: {plural(len(hour.unread), 'minute')} of the hour, which could not be read."
+    yield from map(printable, hour.problems[:_PROBLEMS])
+
+
+def quantile(runtime: ObservedRuntime | None, which: Quantile) -> str:
+    """Return how long at most so many of all runs took, since the totals began."""
+    if runtime is None:
+        return UNKNOWN
+    value: float | None = getattr(runtime, f"{which}_seconds")
+    if value is not None:
+        return f"{value * 1000:.0f} ms" if value < 0.9995 else duration(value)
+    longest = runtime.measured_to_seconds
+    return UNKNOWN if longest is None else f"at least {duration(longest)}"
+
+
+def counted(count: int, is_all: bool) -> str:
+    """Return a number of those that are listed, where there may be more."""
+    if is_all:
+        return number(count)
+    return f"at least {number(count)}" if count else UNKNOWN
+
+
+def held_count(task: str, snapshot: Snapshot, what: Held) -> int:
+    """Return how many of one task workers list."""
+    return sum(1 for worker in present(snapshot) for one in getattr(worker, what) if one.task_name == task)
+
+
+def held(task: str, snapshot: Snapshot, what: Held) -> str:
+    """Return how many of one task there are, as far as workers say."""
+    return counted(held_count(task, snapshot, what), is_listed_in_full(snapshot, what))
+
+
+def is_listed_in_full(snapshot: Snapshot, what: Held) -> bool:
+    """Say whether workers list all of what they hold, and no worker is missing."""
+    workers = list(present(snapshot))
+    return (
+        snapshot.roster_is_known
+        and all(worker.state is not WorkerState.UNKNOWN for worker in workers)
+        and all(getattr(worker, f"{what}_count") == len(getattr(worker, what)) for worker in workers)
+    )
+
+
+def present(snapshot: Snapshot) -> Iterable[Worker]:
+    """Return the workers that may be running something: not those known to be gone."""
+    return (worker for worker in snapshot.workers if worker.state is not WorkerState.GONE)
+
+
+def queues_of(task: str, snapshot: Snapshot, totals: TaskTotals | None) -> list[str]:
+    """Return the queues that a task is sent to, was taken from, or is to come by, in order of their names."""
+    found = {queue.name for queue in snapshot.queues if f"task:{task}" in queue.expected_by}
+    if totals is not None:
+        found |= totals.sent_to | totals.taken_from
+    found.update(
+        entry.queue for entry in schedule_entries(snapshot.beats) or () if entry.task == task and entry.queue
+    )
+    return sorted(found)
