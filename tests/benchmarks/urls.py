@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from rest_framework.request import Request
@@ -32,4 +34,14 @@ def ping(request: HttpRequest) -> HttpResponse:
     return HttpResponse("pong")
 
 
-urlpatterns = [*project, path("empty/", EmptyView.as_view()), path("ping/", ping)]
+def processor(request: HttpRequest) -> HttpResponse:
+    """Answer the seconds of processor time that this process has used."""
+    return HttpResponse(repr(time.process_time()))
+
+
+urlpatterns = [
+    *project,
+    path("empty/", EmptyView.as_view()),
+    path("ping/", ping),
+    path("processor/", processor),
+]
