@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings as django_settings
@@ -12,7 +14,7 @@ from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve, reverse
 
 from celery_health.api.answers import error_body
-from celery_health.api.base import BrowserView
+from celery_health.api.base import BrowserView, json_query
 from celery_health.api.permissions import permission_class
 from celery_health.api.query import BadParameter, Query
 from celery_health.conf import DEFAULT_PERMISSIONS, get_settings
@@ -22,14 +24,30 @@ from celery_health.health import get_report
 from celery_health.page.blocks import Page
 from celery_health.page.frame import frame
 from celery_health.page.links import ROOT_OF_PAGES, Links
+from celery_health.page.once import OncePerReading
 from celery_health.page.rendering import render_content, render_error, render_page
 from celery_health.records import HealthReport
+from celery_health.text.formats import duration
 
 REFRESH_SECONDS: Final = 5
 #: Which part an answer is, so that the page's script never shows a login form as if it were the content.
 PART_HEADER: Final = "X-Celery-Health-Part"
 CONTENT: Final = "content"
+#: Where the age will stand: a page is made once and read for a second. No text that is printable has it.
+_AGE: Final = "\ue000"
 _NOT_YOURS: Final = "You may not see this page: it is for the staff."
+
+
+class _Made(NamedTuple):
+    """A page or its content as HTML, in which `_AGE` stands for how old the reading is."""
+
+    html: str = ""
+    status: int = HTTPStatus.OK
+    leads_to: str = ""
+    """Where to go instead."""
+
+
+_made: Final[OncePerReading[_Made]] = OncePerReading()
 
 
 class _Names(Query):
@@ -55,6 +73,8 @@ class PageView(BrowserView):
     root: ClassVar[str] = ROOT_OF_PAGES
     """The way from it to the prefix."""
     query_class = _Names
+    is_shared: ClassVar[bool] = False
+    """What it shows follows from the reading and the address alone, whoever asks: it is made once for all."""
     # No resource of the API, so that its description leaves it out.
     schema = None
 
@@ -74,17 +94,32 @@ class PageView(BrowserView):
     def answer(self, query: Query, deadline: Deadline, part: str | None = None) -> HttpResponse:
         """Answer the page as it is now."""
         report = get_report(deadline)
+        make = partial(self._make, report, query, deadline, part)
+        if self.is_shared:
+            # The checks are one object as long as reading and settings are.
+            asked = (type(self), self.request.GET.urlencode(), json_query())
+            made = _made.get(report.checks, asked, make, deadline)
+        else:
+            made = make()
+        if made.leads_to:
+            return with_headers(HttpResponseRedirect(made.leads_to))
+        html = made.html.replace(_AGE, duration(report.age_seconds))
+        if part == CONTENT:
+            return part_answer(part, html)
+        return with_headers(HttpResponse(html, status=made.status))
+
+    def _make(self, report: HealthReport, query: Query, deadline: Deadline, part: str | None) -> _Made:
         links = Links(self.root)
         page = self.page(report, query, links, deadline)
         if page.leads_to:
-            return with_headers(HttpResponseRedirect(page.leads_to))
-        around = frame(report, links, self.stop)
+            return _Made(leads_to=page.leads_to)
+        around = replace(frame(report, links, self.stop), age=_AGE)
         if part == CONTENT:
-            return part_answer(part, render_content(page, around))
+            return _Made(html=render_content(page, around))
         again = self.request.GET.copy()
         again.pop("part", None)
         html = render_page(page, around, refresh_seconds=REFRESH_SECONDS, again=again.urlencode())
-        return with_headers(HttpResponse(html, status=page.status))
+        return _Made(html=html, status=page.status)
 
     def part(self, part: str) -> str:
         """Return a part of its own, one of `parts`."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, ClassVar, Final, NamedTuple
 
 from celery_health.text.formats import UNKNOWN
@@ -92,16 +93,27 @@ def table(
     id: str,
     title: str,
     columns: Sequence[Column],
-    rows: Sequence[Row | Sequence[Cell]],
+    rows: Iterable[Row | Sequence[Cell]],
     empty: str,
     *,
     most: int = MOST_ROWS,
     total: int | None = None,
     **block: Any,
 ) -> Table:
-    """Return a table of the first rows; `total` is how many there are, where not all were handed in."""
-    kept = tuple(row if isinstance(row, Row) else Row(tuple(row)) for row in rows[:most])
-    count = len(rows) if total is None else total
+    """Return a table of the first rows.
+
+    Args:
+        id: of the element.
+        title: its heading.
+        columns: their heads.
+        rows: as many are taken as are shown; an iterator makes no others, of a thousand queues.
+        empty: what to say without rows: a whole sentence.
+        most: how many rows are shown.
+        total: how many there are, where `rows` cannot tell.
+        block: what else a block has.
+    """
+    kept = tuple(row if isinstance(row, Row) else Row(tuple(row)) for row in islice(rows, most))
+    count = total if total is not None else len(rows) if isinstance(rows, Sized) else len(kept)
     return Table(
         id=id, title=title, columns=tuple(columns), rows=kept, empty=empty, total=count, count=count, **block
     )

@@ -52,9 +52,10 @@ def queues(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Tabl
             Column("Consumers", True),
             Column("Capacity", True),
         ),
-        [Row(_queue(queue, links), faults.get(queue.name, "")) for queue in found],
+        (Row(_queue(queue, links), faults.get(queue.name, "")) for queue in found),
         "No queue is known.",
         most=most,
+        total=len(found),
         json=links.json("queues"),
     )
 

@@ -37,7 +37,7 @@ def schedule(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Ta
             Column("Late", True),
             Column("Trouble"),
         ),
-        [Row(_entry(entry, links), faults.get(entry.entry, "")) for entry in found],
+        (Row(_entry(entry, links), faults.get(entry.entry, "")) for entry in found),
         "The schedule is empty." if entries is not None else "No beat has told what it sends.",
         most=most,
         total=len(found) + untold_entries(snapshot.beats, len(found)),

@@ -224,9 +224,10 @@ def recent(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Tabl
             Column("Retried", True),
             Column("Not registered", True),
         ),
-        [Row(_outcomes(task, outcomes, links), faults.get(task, "")) for task, outcomes in found],
+        (Row(_outcomes(task, outcomes, links), faults.get(task, "")) for task, outcomes in found),
         "None has ended." if snapshot.recent is not None else f"It is not known: {why_no_store(snapshot)}.",
         most=most,
+        total=len(found),
         json=links.json("stats"),
     )
 

@@ -24,6 +24,7 @@ class OverviewPage(PageView):
     stop = "overview"
     root = ""
     parts = (CONTENT, "doctor")
+    is_shared = True
 
     def page(self, report: HealthReport, query: Query, links: Links, deadline: Deadline) -> Page:
         """Return the overview."""

@@ -60,9 +60,10 @@ def workers(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Tab
             Column("Last seen", True),
             Column("Queues"),
         ),
-        [Row(_worker(worker, links), tone_of(worker)) for worker in found],
+        (Row(_worker(worker, links), tone_of(worker)) for worker in found),
         "No worker is known.",
         most=most,
+        total=len(found),
         json=links.json("workers"),
     )
 
