@@ -31,7 +31,7 @@ from celery_health.page.runs import (
     Held,
     Quantile,
     ends_in_words,
-    failed_in_words,
+    failed_share,
     held,
     held_count,
     notes_of,
@@ -139,7 +139,8 @@ def _figures(
             ),
             Figure(
                 "Failed",
-                failed_in_words(of_task) if of_task is not None and is_counted else UNKNOWN,
+                number(of_task.failed_count) if of_task is not None and is_counted else UNKNOWN,
+                failed_share(of_task) if of_task is not None else "",
                 tone=worst_of(report.checks, "task").get(task, ""),
                 href=letters_of(task, snapshot, totals, links),
             ),

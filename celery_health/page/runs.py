@@ -55,13 +55,14 @@ def failures(of_task: TaskHour, fault: str, letters: str) -> Cell:
     named = [f"{name(exception).text} {number(count)}" for exception, count in of_task.exceptions.items()]
     if of_task.unnamed_count:
         named.append(f"exception not known {number(of_task.unnamed_count)}")
-    return Cell(failed_in_words(of_task), fault, letters, detail=listing(named, _EXCEPTIONS))
+    text = f"{number(of_task.failed_count)} ({failed_share(of_task)})"
+    return Cell(text, fault, letters, detail=listing(named, _EXCEPTIONS))
 
 
-def failed_in_words(of_task: TaskHour) -> str:
-    """Return how many runs failed for good, and of how many hundred."""
+def failed_share(of_task: TaskHour) -> str:
+    """Return the share of the runs that failed for good; empty where none did."""
     failed = of_task.failed_count
-    return f"{number(failed)} ({share(failed, failed + of_task.succeeded_count)})" if failed else "0"
+    return share(failed, failed + of_task.succeeded_count) if failed else ""
 
 
 def share(part: int, whole: int) -> str:

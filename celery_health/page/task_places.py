@@ -55,7 +55,7 @@ def queues(task: str, snapshot: Snapshot, counts: Counts, links: Links) -> Table
         "Queues",
         (
             Column("Queue"),
-            Column("Waiting, of all tasks", True),
+            Column("Waiting", True),
             Column("Oldest", True),
             Column("Consumers", True),
             *(() if letters is None else (Column("Dead letters", True),)),
@@ -63,6 +63,7 @@ def queues(task: str, snapshot: Snapshot, counts: Counts, links: Links) -> Table
         rows,
         "It is not known by which queues it comes: none was seen, and the router names none.",
         most=MOST_ON_OVERVIEW,
+        note="Besides this task others may wait there." if rows else "",
         json=links.json("queues"),
     )
 
