@@ -169,6 +169,8 @@ class Text(Block):
     template: ClassVar[str] = "blocks/text.html"
 
     lines: tuple[Cell, ...]
+    """Small and quiet where they have no tone; ``plain`` is the tone of others."""
+    is_folded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -61,6 +61,10 @@ class Links:
         """Return the address of the search."""
         return self._page("search")
 
+    def search_for(self, text: str) -> str:
+        """Return the address of what the search finds for `text`."""
+        return self._page("search", q=text)
+
     def queue(self, name: str) -> str:
         """Return the address of one queue."""
         return self._page("queues", name=name)

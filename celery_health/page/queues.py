@@ -5,39 +5,37 @@ from __future__ import annotations
 from celery_health.health.headline import consumers, oldest
 from celery_health.page.blocks import MOST_ROWS, Cell, Column, Page, Row, Table, joined, name, table
 from celery_health.page.links import Links
-from celery_health.page.problems import about, worst_of
+from celery_health.page.problems import worst_of
+from celery_health.page.single import of_the_whole, tones_of
 from celery_health.records import HealthReport, QueueState
 from celery_health.text.formats import number
+from celery_health.text.printable import printable
 
 
 def page(report: HealthReport, links: Links) -> Page:
     """Return all queues."""
-    return Page(title="Queues", blocks=(queues(report, links),), json=links.json("queues"))
-
-
-def page_of(queue: str, report: HealthReport, links: Links) -> Page:
-    """Return one queue."""
     return Page(
-        title=name(queue).text,
-        kind="Queue",
-        blocks=joined(about(report.checks, "queue", queue, links)),
+        title="Queues",
+        blocks=joined(of_the_whole(report.checks, "queue", links), queues(report, links)),
         json=links.json("queues"),
     )
 
 
 def queues(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Table:
     """Return one row per queue: with a fault, then what nobody can read or takes from, then the fullest."""
-    faults = worst_of(report.checks, "queue")
+    faults, tones = worst_of(report.checks, "queue"), tones_of(report.checks, "queue")
     found = sorted(
         report.snapshot.queues,
         key=lambda queue: (
             -("", "warn", "bad").index(faults.get(queue.name, "")),
             queue.ready is not None,
-            not _is_deserted(queue),
+            not (queue.consumers == 0 and queue.expected_by),
             -(queue.ready or 0),
             queue.name,
         ),
     )
+    # Of a broker that is away each says the same: the verdict says it once.
+    says_errors = not report.snapshot.broker.is_lacking
     return table(
         "queues",
         "Queues",
@@ -52,7 +50,13 @@ def queues(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Tabl
             Column("Consumers", True),
             Column("Capacity", True),
         ),
-        (Row(_queue(queue, links), faults.get(queue.name, "")) for queue in found),
+        (
+            Row(
+                _queue(queue, tones.get(queue.name, {}), links, says_errors=says_errors),
+                faults.get(queue.name, ""),
+            )
+            for queue in found
+        ),
         "No queue is known.",
         most=most,
         total=len(found),
@@ -60,19 +64,17 @@ def queues(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Tabl
     )
 
 
-def _queue(queue: QueueState, links: Links) -> tuple[Cell, ...]:
+def _queue(queue: QueueState, tones: dict[str, str], links: Links, *, says_errors: bool) -> tuple[Cell, ...]:
+    deep = tones.get("queues.depth") or tones.get("queues.stalled", "")
+    error = printable(queue.error) if queue.error and says_errors else ""
     return (
         name(queue.name, href=links.queue(queue.name)),
-        Cell(number(queue.ready), "" if queue.ready is not None else "warn"),
-        Cell(oldest(queue)),
+        Cell(number(queue.ready), deep, detail=error),
+        Cell(oldest(queue), tones.get("queues.age", "")),
         Cell(number(queue.reserved)),
         Cell(number(queue.unacked)),
         Cell(number(queue.scheduled)),
         Cell(number(queue.active)),
-        Cell(consumers(queue), "warn" if _is_deserted(queue) else ""),
+        Cell(consumers(queue), tones.get("queues.consumed", "")),
         Cell(number(queue.capacity)),
     )
-
-
-def _is_deserted(queue: QueueState) -> bool:
-    return queue.consumers == 0 and bool(queue.expected_by)

@@ -5,9 +5,21 @@ from __future__ import annotations
 from typing import ClassVar
 
 from celery_health.api.query import Query
+from celery_health.conf import get_settings
 from celery_health.deadline import Deadline
 from celery_health.health import with_tasks
-from celery_health.page import doctor, letters, one_task, overview, queues, schedule, search, tasks, workers
+from celery_health.page import (
+    doctor,
+    letters,
+    one_queue,
+    one_task,
+    overview,
+    queues,
+    schedule,
+    search,
+    tasks,
+    workers,
+)
 from celery_health.page.base import CONTENT, PageView
 from celery_health.page.blocks import Page
 from celery_health.page.counts import counts_of
@@ -47,7 +59,9 @@ class QueuesPage(PageView):
     def page(self, report: HealthReport, query: Query, links: Links, deadline: Deadline) -> Page:
         """Return the queues."""
         chosen = query.single("name")
-        return queues.page(report, links) if chosen is None else queues.page_of(chosen, report, links)
+        if chosen is None:
+            return queues.page(report, links)
+        return one_queue.page_of(chosen, with_tasks(report, deadline), links, get_settings())
 
 
 class TasksPage(PageView):
