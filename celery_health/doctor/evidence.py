@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from celery_health.connections.exchanges import AMQP_TRANSPORTS
 from celery_health.doctor.entries import each_once
@@ -16,10 +17,13 @@ from celery_health.doctor.facts import (
     RouteFacts,
     TaskFacts,
 )
-from celery_health.doctor.live import LiveEvidence
 from celery_health.doctor.results import ResultFacts
 from celery_health.records import Worker, WorkerState
 from celery_health.topology import Binding
+
+if TYPE_CHECKING:
+    # A check of the settings alone has none: its dataclasses take time to make.
+    from celery_health.doctor.live import LiveEvidence
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -249,7 +249,7 @@ def test_results__the_fix_of_an_ignored_one_works(examine: Examine) -> None:
 def test_results__no_source_is_read_where_all_is_well(
     examine: Examine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results, "_modules", lambda packages: pytest.fail("looked"))
+    monkeypatch.setattr(results, "_without_tests", lambda modules: pytest.fail("looked"))
     monkeypatch.setattr(
         sys.modules[__name__], "TASKS", TASKS.replace("ignore_result=True", "acks_late=False")
     )

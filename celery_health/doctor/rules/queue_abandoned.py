@@ -11,15 +11,17 @@ while nothing under a registered name is seen among it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind, Scope
-from celery_health.doctor.live import WaitingMessages
 from celery_health.doctor.rules.base import LIVE, Rule
 from celery_health.doctor.rules.queue_unconsumed import one_more_worker, senders, unread_queues
 from celery_health.doctor.wording import is_typo, listed
 from celery_health.text.commands import purge_command
+
+if TYPE_CHECKING:
+    from celery_health.doctor.live import WaitingMessages
 
 
 class QueueAbandoned(Rule):

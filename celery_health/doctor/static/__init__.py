@@ -16,7 +16,7 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.facts import TaskFacts
 from celery_health.doctor.static.conf import conf_facts
 from celery_health.doctor.static.entries import configured_entries
-from celery_health.doctor.static.modules import code_facts, what_is_missing
+from celery_health.doctor.static.modules import code_facts, modules_of, what_is_missing
 from celery_health.doctor.static.names import django_facts
 from celery_health.doctor.static.queues import declared_queues
 from celery_health.doctor.static.results import result_facts
@@ -79,6 +79,7 @@ def gather_static(
     own_packages = _own_packages(tasks, ownership)
     django = django_facts(app, source)
     django = replace(django, ignored_routes=ignored_routes(app, source, django.ignored))
+    modules = modules_of(own_packages)
     unknown = [entry.task for entry in entries if entry.task not in tasks]
     return Evidence(
         app_name=facts_of(app, settings).name,
@@ -98,8 +99,8 @@ def gather_static(
         silenced=settings.silenced,
         conf=conf_facts(app, django.time_zone),
         django=django,
-        code=code_facts(app, ownership, own_packages, unknown, unseen),
-        results=result_facts(app, tasks, own_packages),
+        code=code_facts(app, ownership, modules, unknown, unseen),
+        results=result_facts(app, tasks, modules),
     )
 
 

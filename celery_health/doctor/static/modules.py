@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -34,19 +34,18 @@ if TYPE_CHECKING:
 def code_facts(
     app: Celery,
     ownership: Ownership,
-    own_packages: frozenset[str],
+    modules: Mapping[str, ModuleType],
     paths: Iterable[str],
     unseen: str | None = None,
 ) -> CodeFacts:
-    """Return what is seen. `paths` are dotted paths that should be tasks and are none."""
+    """Return what is seen. `modules` are own ones, `paths` dotted paths that should be tasks and are none."""
     paths = list(paths)
-    modules = _modules_of(own_packages)
     return CodeFacts(
         taken=tuple(_taken_names(app)),
         imported_twice=tuple(_imported_twice(app, ownership)),
         unimported=tuple(_unimported(paths, ownership)),
-        uses_chord=_users(modules, [celery.chord]),
-        uses_async_result=_users(modules, [AsyncResult]),
+        uses_chord=_users(modules, celery.chord),
+        uses_async_result=_users(modules, AsyncResult),
         unseen=unimportable() or unseen,
         tasks_at={path: name for path in paths if (name := _task_at(path)) is not None},
     )
@@ -59,17 +58,17 @@ def what_is_missing(app: Celery, ownership: Ownership) -> list[str]:
     return [*unknown, *(one.module for one in _unimported((), ownership))]
 
 
-def _modules_of(packages: frozenset[str]) -> list[tuple[str, ModuleType]]:
+def modules_of(packages: frozenset[str]) -> dict[str, ModuleType]:
     """Return the imported modules of some packages, by name."""
     tops = {package.partition(".")[0] for package in packages}
-    return [
-        (name, module)
+    return {
+        name: module
         for name, module in list(sys.modules.items())
         # The first test is cheap, and enough for most of some thousands.
         if name.partition(".")[0] in tops
         and isinstance(module, ModuleType)
         and root_package(name) in packages
-    ]
+    }
 
 
 # One name, two functions -------------------------------------------------------------------------------
@@ -164,17 +163,20 @@ def _unimported(paths: Iterable[str], ownership: Ownership) -> Iterator[Unimport
 
 def _file_of(name: str) -> str | None:
     """Return the source file of a module; nothing is imported to find it."""
-    search: list[str] | None = None
+    parts = name.split(".")
+    # Nearly always its package is imported, as an app's, and need not be looked for.
+    package = sys.modules.get(name.rpartition(".")[0])
+    search = None if package is None else list(getattr(package, "__path__", ()))
     spec = None
-    for depth in range(name.count(".") + 1):
+    for depth in range(1 if package is None else len(parts), len(parts) + 1):
+        if search == []:  # no package
+            return None
         try:
-            spec = PathFinder.find_spec(".".join(name.split(".")[: depth + 1]), search)
+            spec = PathFinder.find_spec(".".join(parts[:depth]), search)
         except (ImportError, AttributeError, ValueError):
             return None
-        search = None if spec is None else list(spec.submodule_search_locations or ()) or None
-        if search is None:
-            break
-    path = None if spec is None or spec.name != name else spec.origin
+        search = [] if spec is None else list(spec.submodule_search_locations or ())
+    path = None if spec is None else spec.origin
     return path if path is not None and path.endswith(".py") else None
 
 
@@ -191,9 +193,10 @@ def _task_at(path: str) -> str | None:
     return name if name != path else None
 
 
-def _users(modules: Iterable[tuple[str, ModuleType]], wanted: Iterable[Any]) -> tuple[str, ...]:
-    """Return the modules that have one of `wanted` as a global."""
-    ids = {id(getattr(thing, "_get_current_object", lambda thing=thing: thing)()) for thing in wanted}
+def _users(modules: Mapping[str, ModuleType], wanted: Any) -> tuple[str, ...]:
+    """Return the modules that have a class as a global."""
+    # By id: what is compared may be a lazy object of the project's, which would evaluate itself.
+    one = id(wanted)
     return tuple(
-        sorted(name for name, module in modules if any(id(v) in ids for v in list(vars(module).values())))
+        sorted(name for name, module in modules.items() if one in map(id, list(vars(module).values())))
     )

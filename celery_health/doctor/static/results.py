@@ -26,7 +26,6 @@ from celery_health.doctor.results import BackendFault, ResultFacts, ResultRead
 from celery_health.doctor.static.result_callers import Callers
 from celery_health.doctor.static.result_guards import is_revoked_alone
 from celery_health.doctor.static.result_source import WrittenRead, reads_in
-from celery_health.topology import root_package
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -36,6 +35,8 @@ MOST_MODULES: Final = 3000
 MOST_BYTES: Final = 1_000_000
 MOST_READS: Final = 50
 
+#: Files without any of these make no result: most of a project's.
+_MAKING: Final = (b".delay(", b".apply_async(", b".send_task(", b"chain(", b"group(", b"chord(")
 #: Files without any of these read no result, or none whose maker is known.
 _BY_ID: Final = (b"AsyncResult", b"GroupResult")
 _SENT: Final = re.compile(rb"^(.*)\.(?:delay|apply_async|send_task)\(", re.MULTILINE)
@@ -46,13 +47,19 @@ _CHAINED: Final = re.compile(
     rb"\)\s*\.(?:get|wait|join|collect|iterate|result|status|state|info|ready|successful|failed|completed_count|waiting)\b"
 )
 _COMPOSED: Final = re.compile(rb"\b(?:chain|group|chord)\(")
+_TEST: Final = re.compile(r"(?:^|\.)(?:tests(?:\.|$)|conftest(?:\.|$)|test_)")
 _DJANGO_RESULTS: Final = "django_celery_results"
 _CANVAS: Final = (celery.chain, celery.group, celery.chord)
 _PRIVATE_CACHES: Final = (".LocMemCache", ".DummyCache")
 
 
-def result_facts(app: Celery, tasks: Mapping[str, TaskFacts], own_packages: frozenset[str]) -> ResultFacts:
-    """Return what is wrong with the result backend, and the reads of results that may suffer from it."""
+def result_facts(
+    app: Celery, tasks: Mapping[str, TaskFacts], modules: Mapping[str, ModuleType]
+) -> ResultFacts:
+    """Return what is wrong with the result backend, and the reads of results that may suffer from it.
+
+    `modules` are the project's own, by name.
+    """
     conf: Any = app.conf
     if conf.task_always_eager:
         return ResultFacts()
@@ -63,13 +70,13 @@ def result_facts(app: Celery, tasks: Mapping[str, TaskFacts], own_packages: froz
         return ResultFacts()
     # Where single tasks ignore theirs, only who names one of these is of interest.
     named = None if fault is not None or all(task.ignores_result for task in own) else ignoring
-    modules = list(_modules(own_packages))
-    callers = Callers(modules) if fault is BackendFault.MISSING else None
-    found = (read for name, module in modules for read in _reads(name, module, named, callers))
+    looked_at = _without_tests(modules)
+    callers = Callers(looked_at) if fault is BackendFault.MISSING else None
+    found = (read for name, module in looked_at for read in _reads(name, module, named, callers))
     return ResultFacts(
         fault=fault,
         reads=tuple(read for _, read in zip(range(MOST_READS), found, strict=False)),
-        revoking=tuple(_revoking(modules)) if fault is BackendFault.MISSING else (),
+        revoking=tuple(_revoking(looked_at)) if fault is BackendFault.MISSING else (),
     )
 
 
@@ -105,15 +112,9 @@ def _is_private(url: str, conf: Any) -> bool:
 # Reads ---------------------------------------------------------------------------------------------------
 
 
-def _modules(packages: frozenset[str]) -> Iterator[tuple[str, ModuleType]]:
-    """Yield the imported modules of some packages, but for tests."""
-    tops = {package.partition(".")[0] for package in packages}
-    names = sorted(name for name in list(sys.modules) if name.partition(".")[0] in tops)
-    for name in names[:MOST_MODULES]:
-        module = sys.modules.get(name)
-        is_test = any(part in ("tests", "conftest") or part.startswith("test_") for part in name.split("."))
-        if isinstance(module, ModuleType) and not is_test and root_package(name) in packages:
-            yield name, module
+def _without_tests(modules: Mapping[str, ModuleType]) -> list[tuple[str, ModuleType]]:
+    """Return the modules that are no tests', the first `MOST_MODULES` of them, sorted."""
+    return [(name, modules[name]) for name in sorted(modules) if not _TEST.search(name)][:MOST_MODULES]
 
 
 def _revoking(modules: Iterable[tuple[str, ModuleType]]) -> Iterator[str]:
@@ -172,15 +173,17 @@ def _written(path: str, named: frozenset[bytes] | None, changed: int, size: int)
             source = file.read()
     except OSError:
         return ()
-    if named is not None and not any(name in source for name in named):
+    if not _may_read(source) or (named is not None and not any(name in source for name in named)):
         return ()
-    return tuple(reads_in(source)) if _may_read(source) else ()
+    return tuple(reads_in(source))
 
 
 def _may_read(source: bytes) -> bool:
     """Say whether a file is worth being parsed: most that send tasks do not look back."""
     if any(name in source for name in _BY_ID):
         return True
+    if not any(name in source for name in _MAKING):
+        return False
     sent = [match[1] for match in _SENT.finditer(source)]
     if any(_BARE.fullmatch(before) is None for before in sent):
         return True

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from celery_health.doctor.facts import IgnoredSetting, RouteFacts
 from celery_health.doctor.static.options import plain
 from celery_health.doctor.static.queues import queue_in
-from celery_health.doctor.static.written import is_released_route
+from celery_health.doctor.static.written import released_routes
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -43,7 +43,9 @@ class _Key:
 def route_facts(app: Celery) -> Iterator[RouteFacts]:
     """Yield every key, in the order of asking; routers that are code have none."""
     keys = _matched(app, app.conf.task_routes)
-    paths = sorted(_paths(app)) if any(not key.matches for key in keys) else []
+    idle = {key.text for key in keys if not key.matches}
+    paths = sorted(_paths(app)) if idle else []
+    released = released_routes(idle)
     for key in keys:
         options = key.target if isinstance(key.target, Mapping) else {}
         written = {"queue": key.target} if isinstance(key.target, str) else options
@@ -53,7 +55,7 @@ def route_facts(app: Celery) -> Iterator[RouteFacts]:
             router=key.router,
             is_pattern=key.pattern is not None,
             is_regex=key.is_regex,
-            is_editable=bool(key.matches) or not is_released_route(key.text),
+            is_editable=bool(key.matches) or key.text not in released,
             lives_at=() if key.matches else tuple(name for path, name in paths if key.takes(path)),
             target=_describe(key.target),
             matches=tuple(key.matches),

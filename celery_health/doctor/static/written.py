@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Final
 
 from celery_health.topology.ownership import is_own_path
 
-_ROUTES: Final = ("CELERY_TASK_ROUTES", "CELERY_ROUTES", "task_routes")
+_ROUTES: Final = frozenset({"CELERY_TASK_ROUTES", "CELERY_ROUTES", "task_routes"})
 
 
-def is_released_route(key: str) -> bool:
-    """Say whether a key of ``task_routes`` stands in an installed package alone, as it was released.
+def released_routes(keys: Collection[str]) -> frozenset[str]:
+    """Return those of some keys of ``task_routes`` that stand in installed packages alone, as released.
 
     Settings of a project often begin with ``from shop.settings import *``: what such a package routes and
-    does not have is not the project's to remove. Where the key stands in no file, nobody knows.
+    does not have is not the project's to remove. Where a key stands in no file, nobody knows.
     """
-    own = [is_own_path(path) for path, text in _files() if f'"{key}"' in text or f"'{key}'" in text]
-    return bool(own) and not any(own)
+    released, own = set[str](), set[str]()
+    for path, text in _files() if keys else ():
+        written = {key for key in keys if f'"{key}"' in text or f"'{key}'" in text}
+        (own if is_own_path(path) else released).update(written)
+    return frozenset(released - own)
 
 
 def _files() -> Iterator[tuple[str, str]]:
@@ -31,8 +34,10 @@ def _files() -> Iterator[tuple[str, str]]:
         if not issubclass(type(module), ModuleType):
             continue
         names = object.__getattribute__(module, "__dict__")
+        if not names.keys() & _ROUTES:
+            continue
         path = names.get("__file__")
-        if isinstance(path, str) and path.endswith(".py") and any(name in names for name in _ROUTES):
+        if isinstance(path, str) and path.endswith(".py"):
             try:
                 yield path, Path(path).read_text(errors="replace")
             except OSError:
