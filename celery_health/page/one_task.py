@@ -6,7 +6,6 @@ from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Final
 
-from celery_health.counters import OTHER
 from celery_health.page.blocks import (
     Block,
     Cell,
@@ -40,7 +39,7 @@ from celery_health.page.runs import (
     share,
 )
 from celery_health.page.task_places import queues, running, schedule, workers
-from celery_health.page.tasks import idle_names, letters_of, uncounted
+from celery_health.page.tasks import idle_names, letters_of, meaning_of, uncounted
 from celery_health.records import HealthReport, Hour, LettersLack, Snapshot, TaskHour
 from celery_health.text.formats import UNKNOWN, number, plural
 from celery_health.text.printable import printable
@@ -112,8 +111,8 @@ def _unknown(task: str, title: str, report: HealthReport, links: Links, counts: 
 
 def _in_full(task: str) -> Block | None:
     """Return what the name is of which the heading has no more than a part, or that stands for others."""
-    if task == OTHER:
-        return Text(id="about", lines=(Cell("It stands for all tasks over the number that is told apart."),))
+    if meaning := meaning_of(task):
+        return Text(id="about", lines=(Cell(f"Counted under this name: {meaning[:1].lower()}{meaning[1:]}"),))
     if len(printable(task, _FULL_LENGTH)) <= _LONG:
         return None
     return Facts(id="about", pairs=(("Name in full", Cell(printable(task, _FULL_LENGTH))),))

@@ -8,6 +8,7 @@ from typing import Final
 
 from django.utils.html import format_html
 
+from celery_health.counters import OTHER
 from celery_health.page.blocks import MOST_ROWS, Cell, Column, Page, Row, Table, Text, joined, name, table
 from celery_health.page.counts import Counts, why_uncounted
 from celery_health.page.links import Links
@@ -149,10 +150,17 @@ def _faults_in_words(results: Iterable[CheckResult]) -> dict[str, str]:
 
 
 def _named(task: str, fault: str, ids: str, links: Links) -> Cell:
+    dot = format_html('<span class="dot {}"><span class="hidden">(fault)</span></span>', fault)
+    return name(task, href=links.task(task))._replace(
+        plot=dot if fault else "", detail=ids or meaning_of(task)
+    )
+
+
+def meaning_of(task: str) -> str:
+    """Return what is counted under a name that no task has; empty for the name of a task."""
     if not task:
-        return Cell("(no name)", detail="Messages that nobody could read.")
-    dot = format_html('<span class="dot {}"><span class="hidden">({})</span></span>', fault, "fault")
-    return name(task, href=links.task(task))._replace(plot=dot if fault else "", detail=ids)
+        return "Messages that nobody could read."
+    return "All tasks over the number that is told apart." if task == OTHER else ""
 
 
 def _of_hour(task: str, fault: str, snapshot: Snapshot, counts: Counts, links: Links) -> tuple[Cell, Cell]:

@@ -39,6 +39,9 @@ from celery_health.records import (
 from celery_health.testing import make_beat, make_entry, make_queue, make_snapshot, make_worker
 from tests.api.conftest import PREFIX, Celery
 from tests.page.test_page import HOSTILE, RAW, rows
+from tests.reading.test_hour import Scene, scene
+
+__all__ = ["scene"]
 
 LINKS = Links("../../")
 STORE = StoreState(configured=True, reachable=True, url="redis://store/1")
@@ -442,16 +445,21 @@ def test_task__that_nobody_knows(snapshot: Snapshot, counts: Counts, status: int
 
 def test_task__of_a_long_name_or_of_all_others() -> None:
     report = with_store(workers=[make_worker(registered=frozenset({LONG}))])
-    counts = Counts(hour=hour_of({LONG: PAY, "other": PAY}))
+    counts = Counts(hour=hour_of({LONG: PAY, "other": PAY, "": PAY}))
 
     page = one_task.page(LONG, report, LINKS, counts)
 
     assert len(LONG) == 300
     assert len(page.title) == 120
     assert block(page, "about").pairs[0][1].text == LONG
-    assert (
-        "stands for all tasks" in block(one_task.page("other", report, LINKS, counts), "about").lines[0].text
-    )
+    about = {
+        task: block(one_task.page(task, report, LINKS, counts), "about").lines[0].text
+        for task in ("other", "")
+    }
+    assert about == {
+        "other": "Counted under this name: all tasks over the number that is told apart.",
+        "": "Counted under this name: messages that nobody could read.",
+    }
     assert block(one_task.page("shop", with_store(), LINKS, counts), "about") is None
 
 
@@ -513,3 +521,17 @@ def test_pages__hostile_names_are_text(staff: Client, celery: Celery, hostile: s
         found.feed(page)
         assert not [name for name in found.names if name.startswith("on") or name == "style"]
     assert 'id="exceptions"' in page or hostile == "\ud800"  # a lone surrogate is in no address
+
+
+def test_pages__of_what_stands_in_the_store(staff: Client, scene: Scene) -> None:
+    scene.fail("CardError", 2)
+    scene.fail("TimeoutError")
+
+    page = staff.get(f"{PREFIX}page/tasks/", {"name": "pay"}).content.decode()
+
+    assert [row[:2] for row in rows(page, "exceptions")] == [["CardError", "2"], ["TimeoutError", "1"]]
+    assert "Ends of runs per minute: 3 failed" in page
+    assert "Counted for" in page
+    listed = rows(staff.get(f"{PREFIX}page/tasks/").content.decode(), "tasks")
+    assert [row[0] for row in listed] == ["pay"]
+    assert listed[0][2].strip() == "3 (100 %)CardError 2, TimeoutError 1"
