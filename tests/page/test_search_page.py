@@ -51,7 +51,7 @@ def shop(celery: Celery, monkeypatch: pytest.MonkeyPatch) -> Celery:
         store=StoreState(configured=True, reachable=True),
         dead_letters={"emails": 3, "attic": 1},
     )
-    celery.totals = {"legacy.import": TaskTotals.__new__(TaskTotals)}
+    celery.totals = {"legacy.import": TaskTotals()}
     monkeypatch.setattr("celery_health.page.looking.get_totals", celery.read_totals)
     return celery
 
