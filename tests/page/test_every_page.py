@@ -1,0 +1,148 @@
+"""What holds for every page, whatever it shows: found from the overview, link by link, one of each kind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.page.browser import (
+    DESKTOP,
+    PHONE,
+    SCHEMES,
+    SMALL_PHONE,
+    hosts_asked,
+    look_with,
+    policy_violations,
+)
+from tests.page.shop import PAGE, WORKERS, Shop
+from tests.support import eventually
+
+pytestmark = [
+    pytest.mark.browser, pytest.mark.redis, pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(240),
+]  # fmt: skip
+
+#: Stand alone: what is no link in the middle of a text. Those are as high as a finger is wide.
+SMALL_TARGETS = """
+    const found = [];
+    for (const each of document.querySelectorAll("a[href], button, input, select, summary")) {
+        const box = each.getBoundingClientRect();
+        const isSeen = each.checkVisibility() && box.width > 1 && box.bottom > 0 && each.type !== "hidden";
+        const around = each.parentElement.textContent.trim(), own = each.textContent.trim();
+        const isInText = getComputedStyle(each).display === "inline" && around !== own;
+        if (isSeen && !isInText && Math.max(box.height, box.width) > 0 && box.height < 43.5)
+            found.push(each.outerHTML.slice(0, 120) + " is " + box.height + " px high");
+    }
+    return found;
+"""
+WIDTHS = "return [document.scrollingElement.scrollWidth, window.innerWidth]"
+
+
+patiently = partial(eventually, timeout=60.0, interval=0.5)
+
+
+def letters(shop: Shop, queue: str) -> int:
+    """Return how many dead letters a queue has."""
+    return int(json.loads(shop.manage("celery_health", "dead-letters", "list", queue, "--json"))["size"])
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A shop in which every sort of thing is there to see: failures, letters, a backlog, findings."""
+    with Shop(tmp_path_factory.mktemp("shop")) as shop:
+        for name in WORKERS:
+            shop.start_worker(name)
+        shop.start_beat()
+        shop.manage("payments", "down")
+        shop.manage("place_orders", "--count", "26", "--every", "0")
+        # Orders 7, 13, 14, 21 and 26 cannot be confirmed; payments are tried four times.
+        patiently(lambda: letters(shop, "emails") == 5 and letters(shop, "celery") == 26)
+        shop.start_web()
+        yield shop
+
+
+@pytest.fixture(scope="module")
+def kinds(shop: Shop, chromium: Any) -> dict[tuple[str, tuple[str, ...]], str]:
+    """One address of each kind of page: its path, and what its query names."""
+    shop.open(chromium)
+    found: dict[tuple[str, tuple[str, ...]], str] = {}
+    pending = [chromium.current_url]
+    while pending:
+        address = pending.pop(0)
+        parts = urlsplit(address)
+        kind = (parts.path, tuple(sorted(parse_qs(parts.query))))
+        is_ours = parts.path == PAGE or parts.path.startswith(f"{PAGE}page/")
+        if not is_ours or kind in found or "/files/" in parts.path:
+            continue
+        found[kind] = address
+        chromium.get(address)
+        pending += chromium.execute_script(
+            "return [...document.querySelectorAll('main a[href], nav a[href]')].map((each) => each.href)"
+        )
+    return found
+
+
+def test_kinds__are_all_found(kinds: dict[tuple[str, tuple[str, ...]], str]) -> None:
+    lists = {path.removeprefix(PAGE) for path, _query in kinds}
+    single = {path.removeprefix(f"{PAGE}page/") for path, query in kinds if "name" in query}
+
+    stops = ("queues", "tasks", "workers", "schedule", "dead-letters", "doctor")
+    assert lists >= {"", *(f"page/{stop}/" for stop in stops)}
+    assert single >= {"queues/", "tasks/", "workers/"}
+    assert (f"{PAGE}page/dead-letters/", ("id", "queue")) in kinds
+
+
+def test_every_page__has_no_violation_of_axe(
+    shop: Shop, kinds: dict[tuple[str, tuple[str, ...]], str], browser: Any, axe: Callable[[Any], list[str]]
+) -> None:
+    shop.open(browser)
+    found: list[str] = []
+    for kind, address in kinds.items():
+        browser.get(address)
+        for screen in (DESKTOP, PHONE):
+            for scheme in SCHEMES:
+                look_with(browser, screen, scheme)
+                found += [f"{kind} {screen.width} px, {scheme}: {line}" for line in axe(browser)]
+    assert found == [], "\n".join(["", *found])
+
+
+def test_every_page__fits_on_a_phone(
+    shop: Shop, kinds: dict[tuple[str, tuple[str, ...]], str], browser: Any
+) -> None:
+    shop.open(browser)
+    found: list[str] = []
+    for kind, address in kinds.items():
+        browser.get(address)
+        for screen in (PHONE, SMALL_PHONE):
+            look_with(browser, screen)
+            content, window = browser.execute_script(WIDTHS)
+            if content > window:
+                found.append(f"{kind} is {content} px wide on {window} px")
+            found += [f"{kind}: {line}" for line in browser.execute_script(SMALL_TARGETS)]
+    assert found == [], "\n".join(["", *found])
+
+
+def test_every_page__works_under_a_strict_policy_and_asks_nobody_else(
+    shop: Shop, kinds: dict[tuple[str, tuple[str, ...]], str], browser: Any
+) -> None:
+    first = shop.web
+    strict = shop.start_web("""
+        MIDDLEWARE = ["tests.page.policies.ReplacePolicy", *MIDDLEWARE]
+        PAGE_POLICY = "script-src 'self'; style-src 'self'"
+    """)
+    try:
+        shop.open(browser)
+        hosts_asked(browser), policy_violations(browser)  # those of the login
+        found: list[str] = []
+        for kind, address in kinds.items():
+            browser.get(urlsplit(address)._replace(netloc=f"127.0.0.1:{strict.port}").geturl())
+            found += [f"{kind}: {line}" for line in policy_violations(browser)]
+        assert found == [], "\n".join(["", *found])
+        assert hosts_asked(browser) == {f"127.0.0.1:{strict.port}"}
+    finally:
+        strict.close()
+        shop.web = first
