@@ -93,7 +93,6 @@ def test_kinds__are_all_found(kinds: dict[tuple[str, tuple[str, ...]], str]) -> 
     stops = ("queues", "tasks", "workers", "schedule", "dead-letters", "doctor")
     assert lists >= {"", *(f"page/{stop}/" for stop in stops)}
     assert single >= {"queues/", "tasks/", "workers/"}
-    assert (f"{PAGE}page/dead-letters/", ("id", "queue")) in kinds
 
 
 def test_every_page__has_no_violation_of_axe(
