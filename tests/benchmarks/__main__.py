@@ -22,7 +22,7 @@ def benchmarks(wanted: Sequence[str] = ()) -> Iterator[Callable[[], Figure]]:
     """Return the benchmarks whose name contains one of `wanted`, all without any."""
     for path in sorted(HERE.glob("bench_*.py")):
         module = import_module(f"tests.benchmarks.{path.stem}")
-        for name, function in vars(module).items():
+        for name, function in list(vars(module).items()):
             if name.startswith("bench_") and (not wanted or any(part in name for part in wanted)):
                 yield function
 
