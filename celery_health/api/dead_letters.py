@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,12 +14,11 @@ from celery_health.api.query import BadParameter
 from celery_health.api.schema import describe
 from celery_health.api.writing import MAX_RATE, MIN_RATE, BadField, Fields, WritingView
 from celery_health.conf import get_settings
-from celery_health.dead_letters import letters
-from celery_health.dead_letters.audit import PURGE, REQUEUE, audited
+from celery_health.dead_letters import acting, letters
 from celery_health.dead_letters.body import letter_row, page_body, requeued_body, sizes_body
 from celery_health.dead_letters.letters import DEFAULT_LIMIT, MAX_LIMIT
 from celery_health.dead_letters.moments import unix_seconds
-from celery_health.dead_letters.records import Filter, Requeued
+from celery_health.dead_letters.records import Filter
 from celery_health.text.printable import printable
 
 FILTERS: Final = ("task", "exception", "since", "until")
@@ -52,12 +51,7 @@ class DeadLetterQueueView(MonitoringView):
             queue,
             limit=query.limit(DEFAULT_LIMIT),
             offset=query.offset(),
-            where=Filter(
-                task=query.single("task"),
-                exception=query.single("exception"),
-                since=_moment("since", query.single("since"), BadParameter),
-                until=_moment("until", query.single("until"), BadParameter),
-            ),
+            where=filter_of(query.single, BadParameter),
         )
         return Response(page_body(page))
 
@@ -72,21 +66,7 @@ class DeadLetterView(MonitoringView):
         return Response(letter_row(letters.entry(queue, letter_id)))
 
 
-class _Requeuing(WritingView):
-    """What sending one letter and sending many have in common."""
-
-    def requeue(self, queue: str, ids: list[str] | None, chosen: Mapping[str, Any]) -> Requeued:
-        """Send letters within the ``DEADLINE`` setting, and log who did."""
-        timeout = get_settings().deadline
-        if chosen["dry_run"]:
-            return letters.requeue(queue, ids, timeout=timeout, **chosen)
-        with audited(REQUEUE, queue, self.who()) as audit:
-            done = letters.requeue(queue, ids, timeout=timeout, **chosen)
-            audit.count = done.requeued
-        return done
-
-
-class RequeueView(_Requeuing):
+class RequeueView(WritingView):
     """Sends letters back to their queue as they were published: those of `ids`, else all.
 
     `task`, `exception`, `since` and `until` choose; `limit` and `rate` (per second) bound; `dry_run` only
@@ -100,21 +80,18 @@ class RequeueView(_Requeuing):
         self.query()
         fields = self.fields(["ids", *FILTERS, "limit", "rate", "dry_run", "force"])
         chosen = {
-            "where": Filter(
-                task=fields.text("task"),
-                exception=fields.text("exception"),
-                since=_moment("since", fields.text("since"), BadField),
-                until=_moment("until", fields.text("until"), BadField),
-            ),
+            "where": filter_of(fields.text, BadField),
             "limit": fields.whole("limit", MAX_LIMIT),
             "rate": _rate(fields),
             "force": fields.flag("force"),
             "dry_run": fields.flag("dry_run"),
         }
-        return Response(requeued_body(self.requeue(queue, fields.texts("ids"), chosen)))
+        ids = fields.texts("ids")
+        done = acting.requeue(self.who(), queue, ids, timeout=get_settings().deadline, **chosen)
+        return Response(requeued_body(done))
 
 
-class RequeueOneView(_Requeuing):
+class RequeueOneView(WritingView):
     """Sends one letter back to its queue, as it was published; 409 when it has expired, unless `force`."""
 
     @describe("dead-letters-entry-requeue")
@@ -124,7 +101,7 @@ class RequeueOneView(_Requeuing):
         fields = self.fields(["dry_run", "force"])
         chosen = {"force": fields.flag("force"), "dry_run": fields.flag("dry_run")}
         letters.entry(queue, letter_id)
-        done = self.requeue(queue, [letter_id], chosen)
+        done = acting.requeue(self.who(), queue, [letter_id], timeout=get_settings().deadline, **chosen)
         return Response(requeued_body(done), HTTPStatus.OK if done.requeued else HTTPStatus.CONFLICT)
 
 
@@ -138,9 +115,22 @@ class PurgeView(WritingView):
         if self.fields(["dry_run"]).flag("dry_run"):
             size = letters.entries(queue, limit=1).size
             return Response({"queue": printable(queue), "purged": size, "dry_run": True})
-        with audited(PURGE, queue, self.who()) as audit:
-            count = audit.count = letters.purge(queue)
+        count = acting.purge(self.who(), queue)
         return Response({"queue": printable(queue), "purged": count, "dry_run": False})
+
+
+def filter_of(text: Callable[[str], str | None], error: type[BadParameter]) -> Filter:
+    """Return which letters are meant: `text` gives the value of each of `FILTERS`, None without one.
+
+    Raises:
+        BadParameter: a time cannot be understood; it is an `error`.
+    """
+    return Filter(
+        task=text("task"),
+        exception=text("exception"),
+        since=_moment("since", text("since"), error),
+        until=_moment("until", text("until"), error),
+    )
 
 
 def _rate(fields: Fields) -> float | None:

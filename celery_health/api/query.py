@@ -113,6 +113,14 @@ class Query:
             raise BadParameter(name, "", "Give a value, or leave the parameter out.")
         return value
 
+    def given(self, name: str) -> str | None:
+        """Return the one value of a parameter; None also when it is empty, as a form has it.
+
+        Raises:
+            BadParameter: it is given more than once.
+        """
+        return self._single(name) or None
+
     def names(self, name: str) -> frozenset[str] | None:
         """Return the names given, the parameter being repeatable; None, for all, when it is not given.
 

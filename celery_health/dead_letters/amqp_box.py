@@ -49,6 +49,7 @@ class AmqpBox(Box):
     """RabbitMQ."""
 
     knows_its_queues: ClassVar[bool] = False
+    looking_marks: ClassVar[bool] = True
 
     def __init__(self, app: Celery, settings: Settings) -> None:
         super().__init__(app, settings)

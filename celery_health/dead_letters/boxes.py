@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -90,6 +90,8 @@ class Box(ABC):
 
     knows_its_queues: ClassVar[bool]
     """Whether the broker can say which queues have letters."""
+    looking_marks: ClassVar[bool] = False
+    """Whether a look takes the letters, and puts them back marked as redelivered."""
 
     def __init__(self, app: Celery, settings: Settings) -> None:
         self.app = app
@@ -136,6 +138,26 @@ class Box(ABC):
         on RabbitMQ; Redis does both at once. `sent` is told of each whether it went, or somebody else had
         taken it. `deadline` is asked before each operation for its own.
         """
+
+    def walk_back(
+        self,
+        queue: str,
+        visit: Callable[[Stored], Stop | None],
+        deadline: Callable[[], Deadline],
+        skip: int = 0,
+    ) -> Walk:
+        """Show letters of `queue` now, the newest first, without the `skip` newest; none is sent.
+
+        Of a broker that shows only the first letters, that is the newest of those.
+        """
+        held: list[Stored] = []
+        walk = self.walk(queue, held.append, deadline)
+        shown = 0
+        for stored in held[::-1][skip:]:
+            shown += 1
+            if visit(stored) is Stop.STOP:
+                break
+        return replace(walk, shown=shown)
 
     @abstractmethod
     def purge(self, queue: str, deadline: Deadline) -> int:

@@ -48,7 +48,7 @@ def sizes() -> dict[str, int | None]:
         UnsupportedError: this transport keeps no dead letters.
         ConfigurationError: no app is configured, or a setting is wrong.
     """
-    with _box() as (box, settings):
+    with opened() as (box, settings):
         deadline = Deadline.after(settings.deadline)
         snapshot = get_snapshot(deadline)
         return dict(sorted(box.sizes([queue.name for queue in snapshot.queues], deadline).items()))
@@ -81,8 +81,8 @@ def entries(queue: str, *, limit: int = DEFAULT_LIMIT, offset: int = 0, where: F
     looked_at = passed = 0
     more = False
 
-    with _box() as (box, settings):
-        queue = _base(box, queue)
+    with opened() as (box, settings):
+        queue = base_of(box, queue)
         deadline = Deadline.after(settings.deadline)
 
         def visit(stored: Stored) -> Stop | None:
@@ -122,8 +122,8 @@ def entry(queue: str, letter_id: str) -> DeadLetter:
     """
     found: list[DeadLetter] = []
     wanted = frozenset({letter_id})
-    with _box() as (box, settings):
-        queue = _base(box, queue)
+    with opened() as (box, settings):
+        queue = base_of(box, queue)
         deadline = Deadline.after(settings.deadline)
 
         def visit(stored: Stored) -> Stop | None:
@@ -152,7 +152,7 @@ def search(prefix: str, queues: Iterable[str], deadline: Deadline, *, most: int 
     unread: dict[str, str] = {}
     left = [*queues]
     try:
-        with _box() as (box, settings):
+        with opened() as (box, settings):
             while left and len(found) < most:
                 queue = left.pop(0)
                 try:
@@ -236,8 +236,8 @@ def requeue(
     _check_positive("timeout", timeout)
     until = None if timeout is None else time.monotonic() + timeout
     wanted = None if ids is None else frozenset([ids] if isinstance(ids, str) else ids)
-    with _box() as (box, settings):
-        queue = _base(box, queue)
+    with opened() as (box, settings):
+        queue = base_of(box, queue)
         if not force and not dry_run:
             _check_consumed(queue, settings)
         resending = Resending(
@@ -261,12 +261,12 @@ def purge(queue: str) -> int:
         UnsupportedError: this transport keeps no dead letters.
         ConfigurationError: no app is configured, or a setting is wrong.
     """
-    with _box() as (box, settings):
-        return box.purge(_base(box, queue), Deadline.after(settings.deadline))
+    with opened() as (box, settings):
+        return box.purge(base_of(box, queue), Deadline.after(settings.deadline))
 
 
 @contextmanager
-def _box() -> Iterator[tuple[Box, Settings]]:
+def opened() -> Iterator[tuple[Box, Settings]]:
     """Open a box of its own for one call: nothing is shared by threads, and nothing stays open."""
     settings = get_settings()
     box = open_box(find_app(settings), settings)
@@ -276,7 +276,7 @@ def _box() -> Iterator[tuple[Box, Settings]]:
         box.close()
 
 
-def _base(box: Box, queue: str) -> str:
+def base_of(box: Box, queue: str) -> str:
     """Return the queue's own name also for who gave that of its dead letters."""
     return queue.removesuffix(box.suffix) or queue
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from celery_health.conf import Settings
 from celery_health.dead_letters.boxes import Stored
 from celery_health.dead_letters.envelope import MAX_MESSAGE, MAX_TEXT, MAX_TRACEBACK, decode_reason, whole
-from celery_health.dead_letters.records import Cause, DeadLetter, Reason
+from celery_health.dead_letters.records import Brief, Cause, DeadLetter, Reason
 from celery_health.text.arguments import MAX_ITEMS, shown
 from celery_health.text.masking import MASK
 from celery_health.text.printable import printable
@@ -56,6 +56,18 @@ def read_letter(
         content_type=_line(stored.content_type),
         args=args,
         kwargs=kwargs,
+    )
+
+
+def read_brief(stored: Stored) -> Brief:
+    """Return what a letter is chosen and counted by, as `read_letter` says it."""
+    reason = decode_reason(stored.headers)
+    headers = stored.headers if stored.headers.get("task") else _old_headers(stored)
+    return Brief(
+        task_name=_line(headers.get("task")) or None,
+        cause=reason.cause if reason else Cause.UNKNOWN,
+        exception=_line(reason.exception) if reason else "",
+        failed_at=_when(reason.failed_at) if reason else None,
     )
 
 

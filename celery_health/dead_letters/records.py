@@ -96,6 +96,16 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Brief:
+    """What letters are chosen and counted by: quicker to read than all of one. The fields of `DeadLetter`."""
+
+    task_name: str | None
+    cause: Cause
+    exception: str
+    failed_at: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Filter:
     """Which letters are meant; what is None does not choose."""
 
@@ -108,7 +118,12 @@ class Filter:
     until: float | None = None
     """Failed before, unix seconds."""
 
-    def takes(self, letter: DeadLetter) -> bool:
+    @property
+    def takes_all(self) -> bool:
+        """Say whether it chooses none."""
+        return self == Filter()
+
+    def takes(self, letter: DeadLetter | Brief) -> bool:
         """Say whether `letter` is meant. One that failed at an unknown time is in no span of time."""
         if self.task is not None and letter.task_name != self.task:
             return False
@@ -139,6 +154,44 @@ class Page:
     """There are letters behind the last one looked at; whether the filter takes them is not known."""
     complete: bool
     """False on RabbitMQ when the queue holds more than can be shown: only the first are."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """Letters that failed in the same way."""
+
+    task_name: str | None
+    exception: str
+    """Class name; empty when there was none."""
+    cause: Cause
+    count: int
+    first: float | None
+    """When the first of them failed, unix seconds; None when that is unknown."""
+    last: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Newest:
+    """Some letters of one queue, the newest first, and what kinds there are among those looked at."""
+
+    queue: str
+    letters: tuple[DeadLetter, ...]
+    groups: tuple[Group, ...]
+    """Of all that were looked at, whatever the filter takes: the largest first."""
+    size: int
+    """Letters in the queue."""
+    looked_at: int
+    taken: int
+    """Of those looked at, how many the filter takes."""
+    complete: bool
+    """False on RabbitMQ when the queue holds more than can be shown: only the oldest are."""
+    marked: bool
+    """The look has marked them as redelivered."""
+
+    @property
+    def is_all(self) -> bool:
+        """Say whether every letter was looked at."""
+        return self.looked_at >= self.size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -118,7 +118,7 @@ class RedisBox(Box):
         kept = shown = 0
         first_size: int | None = None
         while True:
-            arguments = [kept, PAGE_LETTERS, PAGE_BYTES]
+            arguments = [kept, PAGE_LETTERS, PAGE_BYTES, "tail"]
             size, *letters = self._script(scripts.PAGE, [key], arguments, deadline())
             first_size = size if first_size is None else first_size
             # No more than there were: what is sent may fail again, and come in faster than it goes out.
@@ -135,6 +135,31 @@ class RedisBox(Box):
                     sent(self._send(key, stored, said, deadline()))
             if not letters:
                 return Walk(size=first_size, shown=shown, complete=True)
+
+    def walk_back(
+        self,
+        queue: str,
+        visit: Callable[[Stored], Stop | None],
+        deadline: Callable[[], Deadline],
+        skip: int = 0,
+    ) -> Walk:
+        """Show the newest letters of `queue`; see the base class."""
+        key = self._keys.prefix + self.dead(queue)
+        shown = 0
+        sizes: list[int] = []
+        while True:
+            arguments = [skip, PAGE_LETTERS, PAGE_BYTES, "head"]
+            size, *letters = self._script(scripts.PAGE, [key], arguments, deadline())
+            # What came in meanwhile has pushed the others on: those would come once more.
+            grown = max(0, size - sizes[-1]) if sizes else 0
+            sizes.append(size)
+            for letter in letters[grown:]:
+                shown += 1
+                if visit(decode(letter)) is Stop.STOP:
+                    return Walk(size=sizes[0], shown=shown, complete=True)
+            if not letters:
+                return Walk(size=sizes[0], shown=shown, complete=True)
+            skip += len(letters)
 
     def _send(self, dead_key: str, stored: Stored, sending: Sending, deadline: Deadline) -> bool:
         key = self._keys.list_for(sending.queue, stored.properties.get("priority"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from celery_health.dead_letters.boxes import Box, Sending, Stop, Stored
 from celery_health.dead_letters.envelope import decode_reason, headers_again
-from celery_health.dead_letters.reading import has_expired, names, read_letter
+from celery_health.dead_letters.reading import has_expired, names, read_brief
 from celery_health.dead_letters.records import Filter, Reason, Requeued
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError
@@ -107,7 +107,7 @@ class Resending:
             if name is None:
                 return None
             self._found.add(name)
-        if not self.where.takes(read_letter(stored, self.queue)):
+        if not self.where.takes_all and not self.where.takes(read_brief(stored)):
             return None
         if not stored.is_message:
             self._unsendable += 1

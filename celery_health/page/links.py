@@ -81,9 +81,9 @@ class Links:
         """Return the address of one entry of the schedule."""
         return self._page("schedule", name=name)
 
-    def letters(self, queue: str) -> str:
-        """Return the address of the dead letters of a queue."""
-        return self._page("dead-letters", queue=queue)
+    def letters(self, queue: str, **chosen: str) -> str:
+        """Return the address of the dead letters of a queue, or of those that are `chosen`."""
+        return self._page("dead-letters", queue=queue, **chosen)
 
     def letter(self, queue: str, letter_id: str) -> str:
         """Return the address of one dead letter."""
@@ -93,11 +93,12 @@ class Links:
         """Return the address of what a rule of the doctor means."""
         return self._page("doctor", rule=name)
 
-    def sending(self, queue: str, letter_id: str | None = None) -> str:
-        """Return where one letter, or all of a queue, are sent again: a page that asks first."""
-        return self._page(
-            "dead-letters/requeue", queue=queue, **({} if letter_id is None else {"id": letter_id})
-        )
+    def sending(self, queue: str, **chosen: str) -> str:
+        """Return where letters of a queue are sent again: a page that asks first.
+
+        `chosen` is the ``id`` of one, or what chooses some; all without it.
+        """
+        return self._page("dead-letters/requeue", queue=queue, **chosen)
 
     def purging(self, queue: str) -> str:
         """Return where the letters of a queue are purged: a page that asks first."""

@@ -10,8 +10,7 @@ from typing import Any, Final
 
 from django.core.management.base import CommandParser
 
-from celery_health.dead_letters import letters
-from celery_health.dead_letters.audit import PURGE, REQUEUE, audited
+from celery_health.dead_letters import acting, letters
 from celery_health.dead_letters.body import letter_row, page_body, requeued_body, sizes_body
 from celery_health.dead_letters.letters import MAX_LIMIT, RequeueInterruptedError, RequeueStopped
 from celery_health.dead_letters.moments import unix_seconds
@@ -122,15 +121,10 @@ def _requeue(terminal: Terminal, options: Mapping[str, Any]) -> int:
     }
     ids = options["ids"] or None
     interrupted: RequeueInterruptedError | RequeueStopped | None = None
-    if options["dry_run"]:
-        done = letters.requeue(options["queue"], ids, **chosen)
-    else:
-        try:
-            with audited(REQUEUE, options["queue"], _who()) as audit:
-                done = letters.requeue(options["queue"], ids, **chosen)
-                audit.count = done.requeued
-        except (RequeueInterruptedError, RequeueStopped) as error:
-            done, interrupted = error.done, error
+    try:
+        done = acting.requeue(_who(), options["queue"], ids, **chosen)
+    except (RequeueInterruptedError, RequeueStopped) as error:
+        done, interrupted = error.done, error
     body, lines = requeued_body(done), requeued_lines(done, terminal.style)
     if interrupted is not None:
         body |= {"error": str(interrupted)}
@@ -159,8 +153,7 @@ def _purge(terminal: Terminal, options: Mapping[str, Any]) -> int:
         if not _is_confirmed(terminal, queue, size):
             terminal.write_lines(["Nothing was purged."])
             return NOT_DONE
-    with audited(PURGE, queue, _who()) as audit:
-        count = audit.count = letters.purge(queue)
+    count = acting.purge(_who(), queue)
     body = {"queue": printable(queue), "purged": count, "dry_run": False}
     _answer(terminal, options, body, [f"Purged {count:,d} dead letters of queue {printable(queue)}."])
     return OK
