@@ -22,8 +22,8 @@ from celery_health.api.stats import StatsView
 from celery_health.api.tasks import TasksView
 from celery_health.api.workers import WorkersView
 from celery_health.page.files import file_of_page
+from celery_health.page.letter_views import DeadLettersPage
 from celery_health.page.views import (
-    DeadLettersPage,
     DoctorPage,
     OverviewPage,
     QueuesPage,

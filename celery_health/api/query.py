@@ -82,7 +82,7 @@ class Query:
         Raises:
             BadParameter: it is not a whole number from 1 to 10,000.
         """
-        value = self._whole("limit", 1, MAX_LIMIT)
+        value = self.whole("limit", 1, MAX_LIMIT)
         return default if value is None else value
 
     def offset(self) -> int:
@@ -91,9 +91,14 @@ class Query:
         Raises:
             BadParameter: it is not a whole number from 0 to 1,000,000.
         """
-        return self._whole("offset", 0, MAX_OFFSET) or 0
+        return self.whole("offset", 0, MAX_OFFSET) or 0
 
-    def _whole(self, name: str, least: int, most: int) -> int | None:
+    def whole(self, name: str, least: int, most: int) -> int | None:
+        """Return a whole number; None when it is not given.
+
+        Raises:
+            BadParameter: it is none, or out of bounds.
+        """
         value = self._single(name)
         # Not int() alone: it takes "１", "1_0" and " 1", and refuses long digits with an error of its own.
         if value is not None and not (

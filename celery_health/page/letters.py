@@ -2,16 +2,97 @@
 
 from __future__ import annotations
 
-from celery_health.page.blocks import MOST_ROWS, Cell, Column, Page, Row, Table, name, table
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import quote
+
+from celery_health.dead_letters.body import FIRST_ONLY
+from celery_health.dead_letters.records import Filter, Group, Newest
+from celery_health.page.blocks import (
+    MOST_ROWS,
+    Actions,
+    Block,
+    Button,
+    Cell,
+    Code,
+    Column,
+    Page,
+    Row,
+    Table,
+    Text,
+    joined,
+    name,
+    table,
+)
+from celery_health.page.letter_blocks import CAUSES, Cards, Choice, Choices, card, when
 from celery_health.page.links import Links
-from celery_health.page.problems import worst_of
-from celery_health.records import HealthReport
-from celery_health.text.formats import number
+from celery_health.page.problems import about, worst_of
+from celery_health.records import HealthReport, LettersLack
+from celery_health.text.formats import number, plural
+from celery_health.text.printable import printable
+
+#: Letters on one page of a queue.
+LETTERS_PER_PAGE: Final = 50
+#: Kinds that are shown; the others are found by their task or exception.
+MOST_KINDS: Final = 20
+#: What there is to paste.
+SWITCH_ON: Final = """\
+CELERY_HEALTH = {
+    "DEAD_LETTERS": {"enabled": True},
+}"""
+WHO_ACTS: Final = (
+    "Sending again and purging are for those who have the permission “write”: superusers, unless "
+    'PERMISSIONS["write"] says otherwise.'
+)
+_SINCE: Final = (
+    ("", "any time"),
+    ("15m", "the last 15 minutes"),
+    ("1h", "the last hour"),
+    ("24h", "the last day"),
+    ("7d", "the last week"),
+)
+_ANY: Final = "any"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """Which letters of a queue somebody wants to see."""
+
+    queue: str
+    where: Filter
+    task: str | None = None
+    exception: str | None = None
+    since: str | None = None
+    """As it was written: ``1h``."""
+    number: int = 1
+    """Of the page, from 1 on."""
+    everything: bool = False
+    """Look at all letters, not at the newest alone."""
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """Return the part of the address that chooses."""
+        given = {"task": self.task, "exception": self.exception, "since": self.since}
+        return {key: value for key, value in given.items() if value is not None}
+
+    @property
+    def offset(self) -> int:
+        """Return how many letters come before the page."""
+        return (self.number - 1) * LETTERS_PER_PAGE
 
 
 def page(report: HealthReport, links: Links) -> Page:
-    """Return the queues with dead letters."""
-    return Page(title="Dead letters", blocks=(sizes(report, links),), json=links.json("dead-letters"))
+    """Return the queues with dead letters, or why there are none."""
+    snapshot = report.snapshot
+    if snapshot.dead_letters is not None:
+        blocks: tuple[Block, ...] = (sizes(report, links),)
+    elif snapshot.dead_letters_lack is LettersLack.OFF:
+        blocks = _off()
+    else:
+        blocks = (Text(id="lack", lines=(Cell(_lack(snapshot.dead_letters_lack), "warn"),)),)
+    return Page(title="Dead letters", blocks=blocks, json=links.json("dead-letters"))
 
 
 def sizes(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Table:
@@ -31,7 +112,195 @@ def sizes(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Table
         "Dead letters",
         (Column("Queue"), Column("Letters", True)),
         rows,
-        "None.",
+        "None: no task has failed for good.",
         most=most,
         json=links.json("dead-letters"),
     )
+
+
+def _off() -> tuple[Block, ...]:
+    said = (
+        "Dead letters are off: what failed for good is not kept.",
+        "Switch them on in Django's settings, or add the second line to the CELERY_HEALTH that is there, and "
+        "start the workers again:",
+    )
+    after = (
+        "After that a message that failed for good is kept in the broker, beside its queue, with its "
+        "exception. Here you see why it failed, and send it again."
+    )
+    return (
+        Text(id="off", lines=tuple(Cell(line, "quiet") for line in said)),
+        Code(id="switch-on", text=SWITCH_ON, note=after),
+    )
+
+
+def _lack(lack: LettersLack | None) -> str:
+    if lack is LettersLack.UNSUPPORTED:
+        return "This transport cannot keep dead letters: Redis and RabbitMQ can."
+    return "Dead letters were not counted; why is not known. The overview says what is known of the broker."
+
+
+def page_of(asked: Asked, found: Newest, report: HealthReport, links: Links, *, may_write: bool) -> Page:
+    """Return the letters of one queue, the newest first."""
+    now = report.snapshot.taken_at.timestamp()
+    return Page(
+        title=name(asked.queue).text,
+        kind="Dead letters of queue",
+        # Where a look marks what it sees, nobody looks who has not asked for it.
+        refreshes=not (found.marked or asked.everything or asked.number > 1),
+        json=json_of(asked.queue, links),
+        blocks=joined(
+            about(report.checks, "letters", asked.queue, links),
+            _kinds(asked, found, links, now) if found.groups else None,
+            _choices(asked, found, links) if found.groups else None,
+            _actions(asked, found, links) if may_write and found.size else None,
+            None if may_write or not found.size else Text(id="who-acts", lines=(Cell(WHO_ACTS),)),
+            Cards(
+                id="letters",
+                title="Letters",
+                count=found.taken if found.is_all else None,
+                cards=tuple(card(letter, now, links) for letter in found.letters),
+                empty=_none(asked, found),
+                note=" ".join(_notes(asked, found)),
+            ),
+            _pages(asked, found, links),
+        ),
+    )
+
+
+def page_unread(asked_for: str, why: str, report: HealthReport, links: Links) -> Page:
+    """Return the page of a queue whose letters cannot be read now."""
+    return Page(
+        title=name(asked_for).text,
+        kind="Dead letters of queue",
+        blocks=joined(
+            Text(id="unread", lines=(Cell(f"Its letters cannot be shown now. {why}", "warn"),)),
+            about(report.checks, "letters", asked_for, links),
+        ),
+    )
+
+
+def json_of(queue: str, links: Links, letter_id: str | None = None) -> str:
+    """Return the address of the letters, or of one, as JSON; empty for names that no path can hold."""
+    parts = [queue, *([] if letter_id is None else [letter_id])]
+    if any("/" in part or part in ("", ".", "..") for part in parts):
+        return ""
+    return links.json("/".join(["dead-letters", *(quote(part, safe="", errors="replace") for part in parts)]))
+
+
+def _kinds(asked: Asked, found: Newest, links: Links, now: float) -> Table:
+    rows = [
+        Row(
+            (
+                Cell(
+                    name(group.exception or CAUSES[group.cause]).text,
+                    href=_of_kind(group, asked, links),
+                    detail=f"in {name(group.task_name).text}",
+                ),
+                Cell(number(group.count)),
+                when(group.first, now),
+                when(group.last, now),
+            )
+        )
+        for group in found.groups[:MOST_KINDS]
+    ]
+    return table(
+        "kinds",
+        "Why they failed",
+        (Column("Failed with"), Column("Letters", True), Column("First"), Column("Last")),
+        rows,
+        "",
+        total=len(found.groups),
+        note="" if found.is_all else _how_far(found),
+    )
+
+
+def _of_kind(group: Group, asked: Asked, links: Links) -> str:
+    kind = {"task": group.task_name, "exception": group.exception or None}
+    chosen = {key: value for key, value in kind.items() if value is not None}
+    return links.letters(asked.queue, **chosen) if chosen else ""
+
+
+def _how_far(found: Newest) -> str:
+    if not found.complete:
+        return FIRST_ONLY.format(shown=number(found.looked_at), size=number(found.size))
+    return f"Of the newest {number(found.looked_at)} of {number(found.size)} letters."
+
+
+def _choices(asked: Asked, found: Newest, links: Links) -> Choices:
+    exceptions = _options(asked.exception, (group.exception for group in found.groups))
+    return Choices(
+        id="choices",
+        title="Choose letters",
+        hidden=(("queue", asked.queue), *([("all", "1")] if asked.everything else [])),
+        choices=(
+            Choice("task", "Task", _options(asked.task, (group.task_name for group in found.groups))),
+            Choice("exception", "Exception", exceptions),
+            Choice("since", "Failed within", _spans(asked.since)),
+        ),
+        clear=links.letters(asked.queue) if asked.chosen else "",
+    )
+
+
+def _options(chosen: str | None, names: Iterable[str | None]) -> tuple[tuple[str, str, bool], ...]:
+    known = sorted({each for each in names if each} | ({chosen} if chosen else set()))[:MOST_ROWS]
+    return (("", _ANY, chosen is None), *((each, name(each).text, each == chosen) for each in known))
+
+
+def _spans(chosen: str | None) -> tuple[tuple[str, str, bool], ...]:
+    spans = [(value, text, value == (chosen or "")) for value, text in _SINCE]
+    if chosen and not any(is_chosen for *_, is_chosen in spans):
+        spans.append((chosen, printable(chosen, 60), True))
+    return tuple(spans)
+
+
+def _actions(asked: Asked, found: Newest, links: Links) -> Actions:
+    purge = Button(f"Purge all {number(found.size)}", links.purging(asked.queue), "bad")
+    if not asked.chosen:
+        send = Button(f"Send all {number(found.size)} again", links.sending(asked.queue))
+        return Actions(id="actions", buttons=(send, purge))
+    count = f"these {number(found.taken)}" if found.is_all else "all such letters"
+    chosen = Button(f"Send {count} again", links.sending(asked.queue, **absolute(asked)))
+    return Actions(id="actions", buttons=(*([chosen] if found.taken or not found.is_all else []), purge))
+
+
+def absolute(asked: Asked) -> dict[str, str]:
+    """Return the part of the address that chooses, with a time that stays: in an hour 1h is another one."""
+    since = asked.where.since
+    if since is None:
+        return asked.chosen
+    at = datetime.fromtimestamp(since, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {**asked.chosen, "since": at}
+
+
+def _none(asked: Asked, found: Newest) -> str:
+    if not found.size:
+        return "None: nothing is kept here. What was sent again or purged is gone from this list."
+    if asked.chosen:
+        return "None of those looked at is such a letter."
+    return "There are no letters so far back."
+
+
+def _notes(asked: Asked, found: Newest) -> Iterable[str]:
+    if found.marked and found.size:
+        yield (
+            "RabbitMQ shows a letter only by taking it, and puts it back marked as redelivered: "
+            "this page looks when you load it, and not by itself."
+        )
+    if asked.chosen and not found.is_all:
+        yield _how_far(found)
+
+
+def _pages(asked: Asked, found: Newest, links: Links) -> Actions:
+    more = {**asked.chosen, **({"all": "1"} if asked.everything else {})}
+    buttons = []
+    if asked.number > 1:
+        before = {"page": str(asked.number - 1)} if asked.number > 2 else {}
+        buttons.append(Button("Newer", links.letters(asked.queue, **more, **before)))
+    end = asked.offset + LETTERS_PER_PAGE
+    if end < (found.taken if asked.chosen else found.size if found.complete else found.looked_at):
+        buttons.append(Button("Older", links.letters(asked.queue, **more, page=str(asked.number + 1))))
+    if not found.is_all and found.complete and not asked.everything:
+        text = f"Look at all {plural(found.size, 'letter')}"
+        buttons.append(Button(text, links.letters(asked.queue, **asked.chosen, all="1")))
+    return Actions(id="pages", title="More letters", buttons=tuple(buttons))

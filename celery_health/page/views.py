@@ -10,7 +10,6 @@ from celery_health.deadline import Deadline
 from celery_health.health import with_tasks
 from celery_health.page import (
     doctor,
-    letters,
     one_queue,
     one_task,
     overview,
@@ -102,18 +101,6 @@ class SchedulePage(PageView):
     def page(self, report: HealthReport, query: Query, links: Links, deadline: Deadline) -> Page:
         """Return the schedule."""
         return schedule.page(report, links)
-
-
-class DeadLettersPage(PageView):
-    """The queues with dead letters."""
-
-    also = ("read",)
-    stop = "dead-letters"
-    parameters: ClassVar = ["queue", "id", "part"]
-
-    def page(self, report: HealthReport, query: Query, links: Links, deadline: Deadline) -> Page:
-        """Return the letters."""
-        return letters.page(report, links)
 
 
 class SearchPage(PageView):
