@@ -28,7 +28,9 @@ def page(
     """Return one letter."""
     queue = letter.queue
     place = raised_at(letter.traceback)
+    now = report.snapshot.taken_at.timestamp()
     said = [Cell(letter.message, "said")] if letter.message else []
+    whose = task(letter, links)._replace(detail=f"Failed {' · '.join(_parts(when(letter.failed_at, now)))}")
     buttons = [Button("Send it again", links.sending(queue, id=letter.id))] if may_write else []
     return Page(
         title=title_of(letter),
@@ -37,14 +39,14 @@ def page(
         refreshes=False,
         json=json_of(queue, links, letter.id),
         blocks=joined(
-            Text(id="said", lines=(*said, *([Cell(place, "place")] if place else []))),
+            Text(id="said", lines=(*said, *([Cell(place, "place")] if place else []), whose)),
             Actions(
                 id="actions",
                 buttons=(*buttons, Button(f"All letters of {name(queue).text}", links.letters(queue))),
             ),
             None if may_write else Text(id="who-acts", lines=(Cell(WHO_ACTS),)),
             Pair(id="error-and-arguments", blocks=(_error(letter), _arguments(letter, shows_arguments))),
-            _facts(letter, report.snapshot.taken_at.timestamp(), links),
+            _facts(letter, now, links),
         ),
     )
 
@@ -80,10 +82,15 @@ def raised_at(traceback: str | None) -> str:
         frame = _FRAME.match(line[: _MOST_OF_A_LINE * 2])
         if frame is None or _OTHERS.search(frame["file"]):
             continue
-        code = lines[index + 1].strip() if index + 1 < len(lines) else ""
-        shown = f": {code[:_MOST_OF_A_LINE]}" if code and _FRAME.match(lines[index + 1]) is None else ""
+        # Its source stands below it, and further in.
+        code = lines[index + 1] if index + 1 < len(lines) else ""
+        shown = f": {code.strip()[:_MOST_OF_A_LINE]}" if code.startswith("    ") else ""
         found = f"Raised in {frame['function']}, {frame['file']} line {frame['line']}{shown}"
     return found
+
+
+def _parts(cell: Cell) -> list[str]:
+    return [text for text in (cell.text, cell.detail) if text]
 
 
 def _error(letter: DeadLetter) -> Code | Text:

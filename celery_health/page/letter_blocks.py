@@ -94,7 +94,7 @@ def card(letter: DeadLetter, now: float, links: Links) -> Card:
         ("Attempts", Cell(number(letter.attempts))),
         ("Worker", worker(letter, links)),
     ]
-    if letter.exception:
+    if letter.exception and letter.cause is not Cause.EXCEPTION:
         facts.insert(1, ("Why", Cell(CAUSES[letter.cause])))
     return Card(
         letter.id, Cell(title_of(letter), href=links.letter(letter.queue, letter.id)), message, tuple(facts)

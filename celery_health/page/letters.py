@@ -120,7 +120,7 @@ def sizes(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Table
 
 def _off() -> tuple[Block, ...]:
     said = (
-        "Dead letters are off: what failed for good is not kept.",
+        "Dead letters are off in these settings (DEAD_LETTERS): what failed for good is not kept.",
         "Switch them on in Django's settings, or add the second line to the CELERY_HEALTH that is there, and "
         "start the workers again:",
     )

@@ -1,0 +1,425 @@
+"""The pages of dead letters, before real brokers: the newest first, why, and to whom what is offered."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from celery_health.conf import get_settings
+from celery_health.dead_letters import amqp_box
+from celery_health.dead_letters.capture import Failure, capture
+from celery_health.dead_letters.newest import newest
+from celery_health.dead_letters.records import Cause, Filter
+from celery_health.deadline import Deadline
+from celery_health.page import letter_views
+from celery_health.page.letter import raised_at
+from celery_health.page.letters import LETTERS_PER_PAGE, SWITCH_ON
+from celery_health.page.links import ROOT_OF_PAGES, Links
+from celery_health.records import LettersLack
+from celery_health.testing import make_snapshot
+from tests.api.conftest import PREFIX, RANKS, Celery
+from tests.dead_letters.conftest import BOOM, Post
+from tests.dead_letters.test_hostile import HOSTILE, MARKUP
+
+PAGE = f"{PREFIX}page/dead-letters/"
+REFUSED = Failure(
+    cause=Cause.EXCEPTION, exception="PaymentRefused", message="card 12 is over", traceback=None
+)
+KILLED = Failure(cause=Cause.WORKER_LOST, message="signal 9")
+RAW = ("<script>alert", "\x1b", "\u202e", "\u200b")
+
+
+@pytest.fixture
+def superuser(client_of: Callable[[str], Client]) -> Client:
+    return client_of("superuser")
+
+
+def body(client: Client, status: int = 200, **query: str) -> str:
+    response = client.get(PAGE, query)
+    assert response.status_code == status, response.content[:2000]
+    return response.content.decode()
+
+
+def text(page: str) -> str:
+    """Return what is read of a page."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page.split('<main id="main"')[-1])).split())
+
+
+def cards(page: str) -> list[str]:
+    """Return the text of each letter."""
+    return [text(found) for found in re.findall(r'<li id="letter-.*?</li>', page, flags=re.DOTALL)]
+
+
+def messages(page: str) -> list[str]:
+    return re.findall(r'<span class="said">(.*?)</span>', page)
+
+
+def hrefs(page: str, label: str) -> list[str]:
+    """Return the addresses of the links of that text."""
+    found = re.findall(r'<a [^>]*href="([^"]*)"[^>]*>([^<]*)', page)
+    return [html.unescape(href) for href, shown in found if html.unescape(shown) == label]
+
+
+def fill(post: Post, failures: Sequence[Failure], queue: str = "celery", task: str = "record") -> None:
+    """Put a letter for each of `failures` into the box, quickly: in one batch."""
+    post.publish(queue, task=task)
+    message = post.take(queue)
+    post.write(queue, *(capture(message, failure, queue=queue, worker="w1@test") for failure in failures))
+
+
+def numbered(count: int) -> list[Failure]:
+    return [Failure(cause=Cause.EXCEPTION, exception="Boom", message=f"no {n}") for n in range(count)]
+
+
+# The queues
+
+
+def test_page__queues_with_letters_lead_to_them(post: Post, superuser: Client, settings: Any) -> None:
+    settings.CELERY_HEALTH = {**settings.CELERY_HEALTH, "DEAD_LETTERS": {"enabled": True}}
+    post.letter("celery")
+
+    page = body(superuser)
+
+    assert hrefs(page, "celery") == ["../../page/dead-letters/?queue=celery"]
+
+
+@pytest.mark.parametrize(
+    ("letters", "lack", "said"),
+    [
+        # Nobody asked for any: what there is to paste.
+        (None, LettersLack.OFF, '"DEAD_LETTERS": {"enabled": True},'),
+        (None, LettersLack.UNSUPPORTED, "This transport cannot keep dead letters: Redis and RabbitMQ can."),
+        (None, None, "Dead letters were not counted; why is not known."),
+        ({"celery": None}, None, "celery ?"),
+        ({"celery": 0}, None, "celery 0"),
+        ({}, None, "None: no task has failed for good."),
+    ],
+)
+def test_page__without_numbers_it_says_why(
+    staff: Client, celery: Celery, letters: Any, lack: LettersLack | None, said: str
+) -> None:
+    celery.snapshot = make_snapshot(dead_letters=letters, dead_letters_lack=lack)
+
+    assert said in text(body(staff))
+
+
+def test_switching_on__works_when_pasted(settings: Any) -> None:
+    given: dict[str, Any] = {}
+    exec(SWITCH_ON, given)
+
+    assert len(SWITCH_ON.splitlines()) == 3
+    settings.CELERY_HEALTH = given["CELERY_HEALTH"]
+    assert get_settings().dead_letters.enabled
+
+
+# The letters of a queue
+
+
+def test_letters__newest_first_with_why(post: Post, superuser: Client) -> None:
+    post.letter("celery", task="shop.pay", failure=BOOM)
+    task_id = post.letter("celery", task="shop.ship", failure=REFUSED)
+
+    page = body(superuser, queue="celery")
+
+    newest_card, oldest = cards(page)
+    assert newest_card.startswith("PaymentRefused card 12 is over Task shop.ship Failed ")
+    assert newest_card.endswith("Attempts 1 Worker w1@test")
+    assert re.search(r"Failed [0-9.]+ s ago [0-9-]{10} [0-9:]{8} UTC", newest_card)
+    assert oldest.startswith("Boom failed as told Task shop.pay")
+    assert hrefs(page, "shop.ship") == ["../../page/tasks/?name=shop.ship"]
+    assert hrefs(page, "w1@test")[0] == "../../page/workers/?name=w1%40test"
+    (one,) = [each for each in hrefs(page, "PaymentRefused") if "&id=" in each]
+    shown = superuser.get(PAGE + one.rpartition("/")[2]).content.decode()
+    assert task_id in text(shown)
+
+
+def test_letters__kinds_lead_to_their_letters(post: Post, superuser: Client) -> None:
+    fill(post, [BOOM, REFUSED, BOOM, KILLED], task="shop.pay")
+
+    page = body(superuser, queue="celery")
+
+    table = text(page.split('<table id="kinds"')[1].split("</table>")[0])
+    assert "Boom in shop.pay 2 " in table
+    assert "PaymentRefused in shop.pay 1 " in table
+    assert "Its process was killed, or exited in shop.pay 1 " in table
+    address = next(each for each in hrefs(page, "Boom") if "&id=" not in each)
+    chosen = superuser.get(PAGE + address.rpartition("/")[2]).content.decode()
+    assert messages(chosen) == ["failed as told", "failed as told"]
+    assert hrefs(chosen, "Send these 2 again") == [
+        "../../page/dead-letters/requeue/?queue=celery&task=shop.pay&exception=Boom"
+    ]
+
+
+def test_letters__choices_need_no_script(post: Post, superuser: Client) -> None:
+    post.letter("celery", task="shop.pay")
+    post.letter("celery", task="shop.ship", failure=REFUSED)
+
+    # As a form sends them: what is not chosen is empty.
+    page = body(superuser, queue="celery", task="shop.ship", exception="", since="1h")
+
+    assert messages(page) == ["card 12 is over"]
+    assert '<option value="shop.ship" selected>' in page
+    assert '<option value="1h" selected>' in page
+    assert '<option value="">any</option>' in page.split('name="task"')[1]
+    assert body(superuser, queue="celery", task="shop.none").count("None of those looked at is such") == 1
+    # An hour ago is another one when somebody has read the page: what it leads to has the time itself.
+    (sending,) = hrefs(page, "Send these 1 again")
+    assert re.search(r"&since=20[0-9]{2}-[0-9]{2}-[0-9]{2}T", sending)
+    assert "since" in body(superuser, 400, queue="celery", since="soon")
+
+
+def test_letters__fifty_a_page(post: Post, superuser: Client) -> None:
+    fill(post, numbered(120))
+
+    first = body(superuser, queue="celery")
+    assert messages(first) == [f"no {n}" for n in range(119, 69, -1)]
+    assert hrefs(first, "Newer") == []
+    (address,) = hrefs(first, "Older")
+    second = superuser.get(PAGE + address.rpartition("/")[2]).content.decode()
+    assert messages(second) == [f"no {n}" for n in range(69, 19, -1)]
+    third = body(superuser, queue="celery", page="3")
+    assert messages(third) == [f"no {n}" for n in range(19, -1, -1)]
+    assert hrefs(third, "Older") == []
+    assert hrefs(third, "Newer") == ["../../page/dead-letters/?queue=celery&page=2"]
+    assert "There are no letters so far back." in body(superuser, queue="celery", page="9")
+    assert "page" in body(superuser, 400, queue="celery", page="0")
+
+
+def test_letters__one_look_counts_some_and_shows_all(post: Post, superuser: Client, monkeypatch: Any) -> None:
+    monkeypatch.setattr(letter_views, "MOST_LOOKED", 60)
+    monkeypatch.setattr(amqp_box, "REACH_LETTERS", 60)
+    fill(post, [BOOM, *numbered(99)])
+
+    page = body(superuser, queue="celery")
+
+    if "redis" in post.app.conf.broker_url:
+        assert "Of the newest 60 of 100 letters." in text(page)
+        assert messages(body(superuser, queue="celery", page="2")) == [
+            *(f"no {n}" for n in range(48, -1, -1)), "failed as told",
+        ]  # fmt: skip
+        (everything,) = hrefs(page, "Look at all 100 letters")
+        looked = superuser.get(PAGE + everything.rpartition("/")[2]).content.decode()
+        assert "Boom in record 100 " in text(looked)
+        assert "Of the newest" not in looked
+    else:
+        # The first that it shows are the oldest.
+        assert messages(page)[0] == "no 58"
+        assert "RabbitMQ shows only the first 60 of 100 letters." in text(page)
+        assert hrefs(page, "Look at all 100 letters") == []
+
+
+def test_letters__where_a_look_marks_them_nobody_looks_unasked(post: Post, superuser: Client) -> None:
+    post.letter("celery")
+
+    page = body(superuser, queue="celery")
+
+    marks = "redis" not in post.app.conf.broker_url
+    assert ("marked as redelivered" in page) is marks
+    assert (f'data-refreshes="{"no" if marks else "yes"}"' in page) is True
+    assert ('http-equiv="refresh"' in page) is not marks
+
+
+def test_letters__of_a_queue_without_any(post: Post, superuser: Client) -> None:
+    page = body(superuser, queue="other/queue?&")
+
+    assert "None: nothing is kept here." in text(page)
+    assert "Purge" not in page
+
+
+@pytest.mark.parametrize("rank", RANKS)
+def test_letters__who_may_look_and_who_may_act(
+    post: Post, client_of: Callable[[str], Client], rank: str
+) -> None:
+    post.letter("celery")
+    client = client_of(rank)
+
+    for query in ({"queue": "celery"}, {}):
+        assert client.get(PAGE, query).status_code == (200 if rank in ("staff", "superuser") else 403)
+    if rank in ("staff", "superuser"):
+        page = body(client, queue="celery")
+        assert bool(hrefs(page, "Send all 1 again")) is (rank == "superuser")
+        assert bool(hrefs(page, "Purge all 1")) is (rank == "superuser")
+        assert ("superusers" in text(page)) is (rank == "staff")
+
+
+def test_letters__need_the_permission_to_read(
+    post: Post, client_of: Callable[[str], Client], settings: Any
+) -> None:
+    settings.CELERY_HEALTH = {
+        **settings.CELERY_HEALTH,
+        "PERMISSIONS": {"read": "celery_health.api.permissions.IsSuperuser"},
+    }
+    post.letter("celery")
+
+    assert client_of("staff").get(PAGE, {"queue": "celery"}).status_code == 403
+    assert client_of("superuser").get(PAGE, {"queue": "celery"}).status_code == 200
+
+
+def test_letters__hostile_texts_are_texts(post: Post, superuser: Client, settings: Any) -> None:
+    settings.CELERY_HEALTH = {**settings.CELERY_HEALTH, "SHOW_ARGUMENTS": True}
+    post.letter("celery", task=f"shop.{MARKUP}", failure=HOSTILE, args=[MARKUP], kwargs={MARKUP: MARKUP})
+    (found,) = newest("celery", Deadline.after(10), limit=1).letters
+
+    for query in ({}, {"task": MARKUP, "exception": MARKUP}, {"id": found.id}, {"id": MARKUP}):
+        page = superuser.get(PAGE, {"queue": "celery", **query}).content.decode()
+        assert "alert(1)" in page
+        assert not [raw for raw in RAW if raw in page], query
+    page = superuser.get(PAGE, {"queue": MARKUP}).content.decode()
+    assert not [raw for raw in RAW if raw in page]
+
+
+def test_letters__broker_that_is_away(post: Post, superuser: Client, monkeypatch: Any) -> None:
+    """The broker cannot be made to go between two questions on demand: the look is made to fail."""
+    from celery_health.exceptions import BrokerError
+
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise BrokerError("redis://:hunter22@db/0 <refused>")
+
+    monkeypatch.setattr(letter_views, "newest", fail)
+    monkeypatch.setattr(letter_views, "find", fail)
+
+    for query in ({}, {"id": "x"}):
+        page = body(superuser, queue="celery", **query)
+        assert "Its letters cannot be shown now." in text(page)
+        assert "&lt;refused&gt;" in page
+        assert "hunter22" not in page
+
+
+def test_letters__of_ten_thousand_it_looks_at_a_thousand(post: Post, superuser: Client) -> None:
+    if "redis" not in post.app.conf.broker_url:
+        pytest.skip("RabbitMQ shows the first thousand, whatever there is")
+    fill(post, numbered(10_000))
+
+    page = body(superuser, queue="celery")
+
+    assert messages(page)[0] == "no 9999"
+    assert "Of the newest 1,000 of 10,000 letters." in text(page)
+    assert len(page) < 100_000
+    assert len(messages(body(superuser, queue="celery", page="200"))) == LETTERS_PER_PAGE
+
+
+# One letter
+
+
+def letter_page(post: Post, client: Client, status: int = 200) -> str:
+    (found,) = newest("celery", Deadline.after(10), limit=1).letters
+    return body(client, status, queue="celery", id=found.id)
+
+
+def test_letter__exception_first_then_why_and_what(post: Post, superuser: Client) -> None:
+    trace = (
+        'Traceback (most recent call last):\n  File "/app/shop/tasks.py", line 7, in pay\n    charge(card)\n'
+        '  File "/usr/lib/python3.12/site-packages/stripe/api.py", line 3, in charge\n    raise Refused\n'
+        "stripe.Refused: no"
+    )
+    failure = Failure(cause=Cause.EXCEPTION, exception="Refused", message="no & never", traceback=trace)
+    task_id = post.letter("celery", task="shop.pay", failure=failure, priority=3)
+
+    page = letter_page(post, superuser)
+
+    read = text(page)
+    assert "<h1>Refused</h1>" in page
+    parts = (
+        "no & never",
+        "Raised in pay, /app/shop/tasks.py line 7: charge(card)",
+        "Traceback",
+        "The message",
+    )
+    assert sorted(parts, key=read.index) == list(parts)
+    assert "stripe.Refused: no" in read
+    assert f"Task id {task_id}" in read
+    assert "Goes back to celery" in read
+    assert "Priority 3" in read
+    assert "SHOW_ARGUMENTS" in read
+    (found,) = newest("celery", Deadline.after(10), limit=1).letters
+    assert hrefs(page, "Send it again") == [f"../../page/dead-letters/requeue/?queue=celery&id={found.id}"]
+    # It does not change, and RabbitMQ marks it with each look.
+    assert 'data-refreshes="no"' in page
+    # By its task's id, too.
+    assert body(superuser, queue="celery", id=task_id).count("<h1>Refused</h1>") == 1
+
+
+def test_letter__shows_arguments_where_they_may_be_seen(post: Post, superuser: Client, settings: Any) -> None:
+    settings.CELERY_HEALTH = {**settings.CELERY_HEALTH, "SHOW_ARGUMENTS": True}
+    post.letter("celery", task="shop.pay", kwargs={"order": 12, "password": "hunter22"})
+
+    page = letter_page(post, superuser)
+
+    assert "{'order': 12, 'password': '**'}" in text(page)
+    assert "hunter22" not in page
+
+
+def test_letter__staff_is_told_who_may_act(post: Post, staff: Client) -> None:
+    post.letter("celery")
+
+    page = letter_page(post, staff)
+
+    assert hrefs(page, "Send it again") == []
+    assert "superusers" in text(page)
+
+
+def test_letter__that_is_gone(post: Post, superuser: Client) -> None:
+    page = body(superuser, 404, queue="celery", id="nothing")
+
+    assert "No dead letter of queue 'celery' has the id 'nothing'." in text(page)
+    assert hrefs(page, "Letters of celery") == ["../../page/dead-letters/?queue=celery"]
+
+
+TRACE = 'Traceback (most recent call last):\n  File "{}", line 4, in {}\n    call()\n'
+
+
+@pytest.mark.parametrize(
+    ("traceback", "place"),
+    [
+        (None, ""),
+        ("no traceback", ""),
+        (TRACE.format("/app/shop.py", "pay"), "Raised in pay, /app/shop.py line 4: call()"),
+        # What a library raised is the project's call.
+        (
+            TRACE.format("/app/shop.py", "pay") + TRACE.format("/v/lib/python3.12/json/decoder.py", "loads"),
+            "Raised in pay, /app/shop.py line 4: call()",
+        ),
+        (TRACE.format("C:\\\\v\\\\site-packages\\\\x.py", "f"), ""),
+        (TRACE.format("<frozen importlib>", "f"), ""),
+        # Without its source.
+        ('  File "/a.py", line 1, in f\n  File "/b.py", line 2, in g', "Raised in g, /b.py line 2"),
+        ('  File "/a.py", line 1, in f\nValueError: no', "Raised in f, /a.py line 1"),
+    ],
+)
+def test_raised_at__is_the_innermost_line_of_the_project(traceback: str | None, place: str) -> None:
+    assert raised_at(traceback) == place
+
+
+# The look
+
+
+def test_newest__choose_and_count(post: Post) -> None:
+    fill(post, [BOOM, REFUSED, BOOM], task="shop.pay")
+
+    found = newest("celery", Deadline.after(10), limit=1, where=Filter(exception="Boom"))
+
+    assert (found.size, found.looked_at, found.taken, found.is_all, len(found.letters)) == (3, 3, 2, True, 1)
+    assert [(group.exception, group.count) for group in found.groups] == [("Boom", 2), ("PaymentRefused", 1)]
+    boom = found.groups[0]
+    assert boom.first is not None and boom.last is not None and boom.first <= boom.last
+
+
+@pytest.mark.parametrize(
+    ("queue", "letter", "address"),
+    [
+        ("celery", None, "../../dead-letters/celery/?format=json"),
+        ("a b&c", "x?", "../../dead-letters/a%20b%26c/x%3F/?format=json"),
+        # No path can hold them.
+        ("a/b", None, ""),
+        ("..", None, ""),
+    ],
+)
+def test_json__of_letters(queue: str, letter: str | None, address: str) -> None:
+    from celery_health.page.letters import json_of
+
+    assert json_of(queue, Links(ROOT_OF_PAGES), letter) == address
