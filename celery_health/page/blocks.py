@@ -216,6 +216,12 @@ class Problem:
     runbook: str = ""
     """The address of what to do about such a thing."""
     consequences: tuple[Consequences, ...] = ()
+    known: Cell | None = None
+    """What else is known of it, with a link to it."""
+    others: tuple[Cell, ...] = ()
+    """More of the same kind, a line each, folded away."""
+    left_out: int = 0
+    """How many of them are not shown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -225,6 +231,10 @@ class Problems(Block):
     template: ClassVar[str] = "blocks/problems.html"
 
     problems: tuple[Problem, ...]
+    unknown: tuple[Problem, ...] = ()
+    """What is not known or not watched, in a line each, folded away."""
+    summary: str = ""
+    """What of them is seen while they are folded away."""
     left_out: int = 0
     empty: str = ""
 

@@ -89,6 +89,10 @@ class Links:
         """Return the address of one dead letter."""
         return self._page("dead-letters", queue=queue, id=letter_id)
 
+    def runbook(self, check: str) -> str:
+        """Return the address of what to do about a check."""
+        return self._page("runbook", check=check)
+
     def rule(self, name: str) -> str:
         """Return the address of what a rule of the doctor means."""
         return self._page("doctor", rule=name)

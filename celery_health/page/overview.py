@@ -3,37 +3,54 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
-from celery_health.page.blocks import MOST_ON_OVERVIEW, Cell, Figure, Figures, Html, Page, Text, joined
+from celery_health.health.gaps import WATCHED
+from celery_health.health.needs import STORE
+from celery_health.page.blocks import (
+    MOST_ON_OVERVIEW,
+    Block,
+    Cell,
+    Code,
+    Html,
+    Page,
+    Table,
+    Text,
+    joined,
+    name,
+)
+from celery_health.page.brief import Brief, Folded
+from celery_health.page.counts import Counts
+from celery_health.page.figures import figures
 from celery_health.page.letters import sizes
 from celery_health.page.links import Links
+from celery_health.page.lost import held_by_the_gone
 from celery_health.page.problems import passed, troubles
 from celery_health.page.queues import queues
+from celery_health.page.runs import failed_in_words
 from celery_health.page.schedule import schedule
-from celery_health.page.tasks import recent
+from celery_health.page.tasks import letters_of, tasks
 from celery_health.page.workers import workers
-from celery_health.records import HealthReport, Snapshot
-from celery_health.text.formats import number
+from celery_health.records import CheckStatus, HealthReport, Snapshot, WorkerState
+from celery_health.text.commands import store_settings
+from celery_health.text.formats import listing, number
 from celery_health.text.printable import printable
 
+_NAMES: Final = 5
+_EXCEPTIONS: Final = 3
+_NOTES: Final = 20
 
-def page(report: HealthReport, links: Links) -> Page:
+
+def page(report: HealthReport, links: Links, counts: Counts) -> Page:
     """Return the overview."""
-    wrong = troubles(report.checks, links)
-    most = MOST_ON_OVERVIEW
+    snapshot = report.snapshot
+    wrong = troubles(report.checks, links, snapshot=snapshot, known=_known(report, links, counts))
     return Page(
         title="",
         json=links.json("health"),
         blocks=joined(
             wrong if wrong.problems else None,
-            figures(report.snapshot, links),
-            replace(queues(report, links, most=most), more=Cell("All queues", href=links.queues)),
-            replace(recent(report, links, most=most), more=Cell("All tasks", href=links.tasks)),
-            replace(workers(report, links, most=most), more=Cell("All workers", href=links.workers)),
-            replace(schedule(report, links, most=most), more=Cell("All entries", href=links.schedule)),
-            None
-            if report.snapshot.dead_letters is None
-            else replace(sizes(report, links, most=most), more=Cell("All", href=links.dead_letters)),
+            None if snapshot.app.always_eager else _system(report, links, counts),
             Html(
                 id="findings-now",
                 title="Doctor",
@@ -41,27 +58,97 @@ def page(report: HealthReport, links: Links) -> Page:
                 html="Its findings are on a page of their own.",
                 is_kept=True,
             ),
-            Text(id="passed", title="What passed", lines=passed(report.checks)),
-            Text(id="notes", lines=tuple(Cell(printable(note)) for note in report.snapshot.notes[:20])),
+            # Where nothing is wrong, what is not known is no more urgent than what is.
+            replace(wrong, id="gaps", title="", count=None) if wrong.unknown and not wrong.problems else None,
+            Folded(id="passed", title="What passed", lines=passed(report.checks)),
+            Text(id="notes", lines=tuple(Cell(printable(note)) for note in snapshot.notes[:_NOTES])),
         ),
     )
 
 
-def figures(snapshot: Snapshot, links: Links) -> Figures:
-    """Return the four numbers that say how it goes."""
-    slots = [worker.concurrency for worker in snapshot.workers if worker.state.is_live]
-    ready = [queue.ready for queue in snapshot.queues]
-    total = None if None in slots else sum(slot or 0 for slot in slots)
-    return Figures(
-        id="figures",
-        figures=(
-            Figure(
-                "Running", number(snapshot.running_count), f"of {number(total)} slots", href=links.workers
-            ),
-            Figure(
-                "Waiting",
-                number(None if None in ready else sum(count or 0 for count in ready)),
-                href=links.queues,
-            ),
+def _system(report: HealthReport, links: Links, counts: Counts) -> tuple[Block, ...]:
+    """Return what the verdict was judged by."""
+    snapshot, most = report.snapshot, MOST_ON_OVERVIEW
+    letters = None if snapshot.dead_letters is None else sizes(report, links, most=most)
+    return joined(
+        figures(report, links, counts),
+        None if snapshot.store.configured else _unwatched(report),
+        held_by_the_gone(snapshot, links),
+        _all(_unread_queues(snapshot) or queues(report, links, most=most), "All queues", links.queues),
+        _all(tasks(report, links, counts, most=most), "All tasks", links.tasks),
+        _all(_silent_workers(snapshot) or workers(report, links, most=most), "All workers", links.workers),
+        _all(schedule(report, links, most=most), "All entries", links.schedule),
+        None if letters is None else _all(letters, "All dead letters", links.dead_letters),
+    )
+
+
+def _all(block: Table | Brief, text: str, href: str) -> Block:
+    """Return a section with the link to the page that has everything; in one line where there is nothing."""
+    more = Cell(text, href=href)
+    if isinstance(block, Brief) or block.rows:
+        return replace(block, more=more)
+    says = " ".join(part for part in (block.empty, block.note) if part)
+    return Brief(id=block.id, title=block.title, says=Cell(says), more=more, json=block.json)
+
+
+def _unread_queues(snapshot: Snapshot) -> Brief | None:
+    """Return one line for queues of which nothing is known."""
+    if not snapshot.queues or any(
+        queue.ready is not None or queue.consumers is not None for queue in snapshot.queues
+    ):
+        return None
+    names = listing([name(queue.name).text for queue in snapshot.queues], _NAMES)
+    says = Cell(f"Nothing is known now of {names}.")
+    return Brief(id="queues", title="Queues", count=len(snapshot.queues), says=says)
+
+
+def _silent_workers(snapshot: Snapshot) -> Brief | None:
+    """Return one line for workers of which nobody knows whether they live."""
+    found = snapshot.workers
+    if not found or any(worker.state is not WorkerState.UNKNOWN for worker in found):
+        return None
+    names = listing([name(worker.hostname).text for worker in found], _NAMES)
+    says = Cell(f"Whether they live is not known: {names}.")
+    return Brief(id="workers", title="Workers", count=len(found), says=says)
+
+
+def _unwatched(report: HealthReport) -> tuple[Block, ...]:
+    """Return what nobody watches without a store, and the settings that change it."""
+    ids = {one.id for one in report.checks if one.status is CheckStatus.UNSUPPORTED and one.because == STORE}
+    watched = listing(list(dict.fromkeys(WATCHED.get(id, id) for id in sorted(ids))), 20)
+    says = "There is no store: neither broker nor result backend is a Redis."
+    return (
+        Text(
+            id="no-store",
+            title="What is not watched",
+            lines=(Cell(f"{says}{f' Nobody watches: {watched}.' if watched else ''}"),),
+        ),
+        Code(
+            id="store-settings",
+            text=store_settings(),
+            note="These lines of your Django settings change it, with the address of a Redis of yours; then "
+            "restart web, workers and beat. Where CELERY_HEALTH is set already, add the middle line to it.",
         ),
     )
+
+
+def _known(report: HealthReport, links: Links, counts: Counts) -> dict[tuple[str, str], Cell]:
+    """Return (check, task) → with which exceptions it failed, linked to its dead letters."""
+    found: dict[tuple[str, str], Cell] = {}
+    if counts.hour is None:
+        return found
+    for result in report.checks:
+        if result.id != "tasks.failing" or result.subject is None or result.status is CheckStatus.PASS:
+            continue
+        hour = counts.hour.task(result.subject)
+        if not hour.failed_count:
+            continue
+        named = [f"{name(exception).text} {number(count)}" for exception, count in hour.exceptions.items()]
+        why = f", by {listing(named, _EXCEPTIONS)}" if named else ""
+        totals = (counts.totals or {}).get(result.subject)
+        letters = letters_of(result.subject, report.snapshot, totals, links)
+        text = f"In the last hour {failed_in_words(hour)} failed{why}."
+        found[result.id, result.subject] = Cell(
+            text if not letters else f"{text} See its dead letters", href=letters
+        )
+    return found

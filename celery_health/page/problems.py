@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
-from celery_health.health.folding import Row, folded, unfolded
+from celery_health.health.folding import FAULTS, Consequence, Row, folded, unfolded
+from celery_health.health.gaps import WATCHED
+from celery_health.health.needs import BROKER, STORE
 from celery_health.page.blocks import MOST_ON_OVERVIEW, Advice, Cell, Consequences, Problem, Problems, name
 from celery_health.page.links import Links
-from celery_health.records import CheckResult, CheckStatus
+from celery_health.records import CheckResult, CheckStatus, Snapshot
 from celery_health.text.commands import split_commands
+from celery_health.text.formats import listing
 from celery_health.text.printable import printable
 
 _TONES: Final = {CheckStatus.FAIL: "bad", CheckStatus.WARN: "warn"}
@@ -25,6 +29,14 @@ _KINDS: Final = {
 KINDS: Final = tuple(dict.fromkeys(_KINDS.values()))
 #: Characters of what a button copies.
 _MOST_COPIED: Final = 4000
+_MOST_WATCHED: Final = 6
+#: Things with the same fault that are shown with all that is known; of the others a line each.
+_MOST_ALIKE: Final = 3
+_FOLLOWS: Final = {
+    CheckStatus.UNKNOWN: "Not known",
+    CheckStatus.UNSUPPORTED: "Not watched",
+    CheckStatus.OFF: "Off",
+}
 
 
 def kind_of(check_id: str) -> str:
@@ -35,6 +47,16 @@ def kind_of(check_id: str) -> str:
 def tone_of(status: CheckStatus) -> str:
     """Return the CSS class of a status."""
     return _TONES.get(status, "quiet")
+
+
+def tone_of_checks(results: Iterable[CheckResult], *ids: str) -> str:
+    """Return ``bad`` or ``warn`` where one of these checks, or of those that begin so, found a fault."""
+    found = {
+        _TONES[one.status]
+        for one in results
+        if one.status in _TONES and (one.id in ids or one.id.partition(".")[0] in ids)
+    }
+    return "bad" if "bad" in found else "warn" if found else ""
 
 
 def address_of(result: CheckResult, links: Links) -> str:
@@ -52,16 +74,87 @@ def address_of(result: CheckResult, links: Links) -> str:
     return "" if page is None else page(result.subject)
 
 
-def troubles(results: Iterable[CheckResult], links: Links, *, most: int = MOST_ON_OVERVIEW) -> Problems:
-    """Return what did not pass, the worst first, each cause with what is not known because of it."""
+def troubles(
+    results: Iterable[CheckResult],
+    links: Links,
+    *,
+    snapshot: Snapshot | None = None,
+    known: Mapping[tuple[str, str], Cell] | None = None,
+    most: int = MOST_ON_OVERVIEW,
+) -> Problems:
+    """Return what did not pass, the worst first, each cause with what is not known because of it.
+
+    Args:
+        results: of all checks.
+        links: from the page that shows it.
+        snapshot: what they were judged by; with it, a store that is the broker's Redis is no cause beside it.
+        known: (id of a check, subject) → what else is known of that.
+        most: faults, and of those that are alike the lines; what is not known has as many.
+    """
+    results = tuple(results)
     rows = [row for row in folded(results) if row.status is not CheckStatus.PASS]
+    follows: dict[str, list[Consequences]] = {}
+    if snapshot is not None and is_one_redis(snapshot):
+        for row in [row for row in rows if row.ids == (STORE,)]:
+            rows.remove(row)
+            same = Consequences(row.status.value, STORE, "The store is the same Redis.")
+            follows[BROKER] = [same, *map(_consequence, row.consequences)]
+    names = _odd_names(results)
+    faults = [row for row in rows if row.status in FAULTS]
+    groups = _alike(faults)
+    others = [row for row in rows if row.status not in FAULTS]
+    watched = list(dict.fromkeys(WATCHED.get(id, id) for row in others for id in _all_ids(row)))
     return Problems(
         id="problems",
-        title="What is wrong" if any(row.status in _TONES for row in rows) else "What is not known",
-        problems=tuple(_problem(row, links) for row in rows[:most]),
-        left_out=max(0, len(rows) - most),
-        count=len(rows),
+        title="What is wrong" if faults else "",
+        problems=tuple(
+            replace(
+                _problem(row, links, names, follows, known or {}),
+                others=tuple(_line(one, links) for one in others[:most]),
+                left_out=max(0, len(others) - most),
+            )
+            for row, others in groups[:most]
+        ),
+        unknown=tuple(_problem(row, links, names, follows, {}) for row in others[:most]),
+        summary=f"Not known or not watched: {listing(watched, _MOST_WATCHED)}",
+        left_out=sum(1 + len(others) for _, others in groups[most:]),
+        count=len(faults) or None,
     )
+
+
+def _alike(rows: Iterable[Row]) -> list[tuple[Row, list[Row]]]:
+    """Return the first rows of each fault; the last of them with the others that have the same."""
+    groups: dict[tuple[object, ...], list[Row]] = {}
+    found: list[tuple[Row, list[Row]]] = []
+    for row in rows:
+        group = groups.setdefault((row.status, row.ids), [])
+        if len(group) >= _MOST_ALIKE:
+            next(others for shown, others in found if shown is group[-1]).append(row)
+            continue
+        group.append(row)
+        found.append((row, []))
+    return found
+
+
+def _line(row: Row, links: Links) -> Cell:
+    """Return a row as one line."""
+    return Cell(printable(row.message, 300), href=address_of(row.results[0], links))
+
+
+def is_one_redis(snapshot: Snapshot) -> bool:
+    """Say whether the store is the broker's Redis, and neither answers."""
+    broker, store = snapshot.broker, snapshot.store
+    return (
+        broker.reachable is False
+        and store.reachable is False
+        and bool(store.url)
+        and _server(broker.url) == _server(store.url or "")
+    )
+
+
+def _server(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"
 
 
 def about(results: Iterable[CheckResult], kind: str, subject: str, links: Links) -> Problems | None:
@@ -73,7 +166,10 @@ def about(results: Iterable[CheckResult], kind: str, subject: str, links: Links)
     ]
     if not found:
         return None
-    return Problems(id="problems", problems=tuple(_problem(row, links) for row in unfolded(found)))
+    names = _odd_names(found)
+    return Problems(
+        id="problems", problems=tuple(_problem(row, links, names, {}, {}) for row in unfolded(found))
+    )
 
 
 def worst_of(results: Iterable[CheckResult], kind: str) -> dict[str, str]:
@@ -86,9 +182,16 @@ def worst_of(results: Iterable[CheckResult], kind: str) -> dict[str, str]:
     return found
 
 
-def _problem(row: Row, links: Links) -> Problem:
+def _problem(
+    row: Row,
+    links: Links,
+    names: Sequence[str],
+    follows: Mapping[str, Sequence[Consequences]],
+    known: Mapping[tuple[str, str], Cell],
+) -> Problem:
     first = row.results[0]
-    todo = first.recommendation
+    todo = _without_message(first)
+    more = (follows.get(id, ()) for id in row.ids)
     return Problem(
         key=_key(row.ids, first.subject),
         status=row.status.value,
@@ -96,15 +199,42 @@ def _problem(row: Row, links: Links) -> Problem:
         message=printable(row.message),
         ids=row.ids,
         subject=name(first.subject, href=address_of(first, links)) if first.subject is not None else None,
-        advice=advice(todo) if todo else None,
-        consequences=tuple(
-            Consequences(one.status.value, ", ".join(one.ids), f"{one.why}.") for one in row.consequences
-        ),
+        advice=advice(todo, names) if todo else None,
+        runbook=links.runbook(first.id),
+        consequences=(*map(_consequence, row.consequences), *(one for found in more for one in found)),
+        known=known.get((first.id, first.subject or "")),
     )
+
+
+def _without_message(result: CheckResult) -> str:
+    """Return what to do: a recommendation begins with the fact, so that it can stand alone."""
+    todo = result.recommendation or ""
+    for said in (result.message, result.message.rstrip(".")):
+        if todo.startswith(said):
+            return todo[len(said) :].lstrip(" .")
+    return todo
+
+
+def _consequence(one: Consequence) -> Consequences:
+    watched = list(dict.fromkeys(WATCHED.get(id, id) for id in one.ids))
+    return Consequences(
+        one.status.value,
+        ", ".join(one.ids),
+        f"{_FOLLOWS.get(one.status, one.status.value)} because of {one.cause}: {', '.join(watched)}.",
+    )
+
+
+def _all_ids(row: Row) -> list[str]:
+    return [*row.ids, *(id for consequence in row.consequences for id in consequence.ids)]
 
 
 def _key(ids: Iterable[str], subject: str | None) -> str:
     return hashlib.sha256(f"{' '.join(ids)} {subject}".encode("utf-8", "replace")).hexdigest()[:10]
+
+
+def _odd_names(results: Iterable[CheckResult]) -> list[str]:
+    """Return the names that may look like a command."""
+    return [one.subject for one in results if one.subject and (" " in one.subject or "(" in one.subject)]
 
 
 def advice(text: str, names: Collection[str] = ()) -> Advice:

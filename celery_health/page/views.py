@@ -39,7 +39,10 @@ class OverviewPage(PageView):
 
     def page(self, report: HealthReport, query: Query, links: Links, deadline: Deadline) -> Page:
         """Return the overview."""
-        return overview.page(report, links)
+        counts = counts_of(report, deadline)
+        if not any(worker.state.is_live for worker in report.snapshot.workers):
+            report = with_tasks(report, deadline)  # what they held
+        return overview.page(report, links, counts)
 
     def part(self, part: str) -> str:
         """Return the doctor's findings."""

@@ -99,6 +99,11 @@ def letters_command(action: Literal["list", "requeue", "purge"], queue: str) -> 
     return f"python manage.py celery_health dead-letters {action} {_positional(queue)}"
 
 
+def store_settings() -> str:
+    """Return the lines of Django's settings that give celery_health a store; the address is to be changed."""
+    return 'CELERY_HEALTH = {\n    "STORE_URL": "redis://localhost:6379/0",\n}'
+
+
 def _positional(name: str) -> str:
     """Return a name quoted, and where it looks like an option, marked as none."""
     return f"-- {_quoted(name)}" if name.startswith("-") else _quoted(name)
