@@ -27,7 +27,7 @@ from celery_health.page.links import Links
 from celery_health.page.lost import held_by_the_gone
 from celery_health.page.problems import passed, troubles
 from celery_health.page.queues import queues
-from celery_health.page.runs import failed_in_words
+from celery_health.page.runs import failed_share
 from celery_health.page.schedule import schedule
 from celery_health.page.tasks import letters_of, tasks
 from celery_health.page.workers import workers
@@ -147,7 +147,7 @@ def _known(report: HealthReport, links: Links, counts: Counts) -> dict[tuple[str
         why = f", by {listing(named, _EXCEPTIONS)}" if named else ""
         totals = (counts.totals or {}).get(result.subject)
         letters = letters_of(result.subject, report.snapshot, totals, links)
-        text = f"In the last hour {failed_in_words(hour)} failed{why}."
+        text = f"In the last hour {number(hour.failed_count)} ({failed_share(hour)}) failed{why}."
         found[result.id, result.subject] = Cell(
             text if not letters else f"{text} See its dead letters", href=letters
         )
