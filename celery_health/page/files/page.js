@@ -110,13 +110,13 @@
     body.classList.add("was-live");
     body.classList.toggle("is-stale", isStale && refreshes);
     stale.hidden = !isStale || !refreshes;
-    live.textContent = paused ? "paused" : !refreshes ? "as asked" : isStale ? "not live" : "live, " + Math.round(age / 1000) + " s";
+    live.textContent = paused ? "paused" : !refreshes ? "as of " + main().dataset.time : isStale ? "not live" : "live, " + Math.round(age / 1000) + " s";
     live.classList.toggle("on", !isStale);
     const text = (paused ? "Paused: not" : "Not") + " updated; what is below may be wrong. " + problem;
     if (!stale.hidden && stale.textContent !== text) stale.textContent = text;
     const title = (isStale && refreshes ? "not known · " : "") + main().dataset.title;
     if (document.title !== title) document.title = title;
-    const href = icon.dataset.icons + (isStale && refreshes ? "unknown" : main().dataset.status) + ".svg";
+    const href = icon.dataset.icons + (isStale ? "unknown" : main().dataset.status) + ".svg";
     if (icon.getAttribute("href") !== href) icon.setAttribute("href", href);
   }
 
