@@ -90,14 +90,14 @@ def tasks(
     if with_idle:
         names.update(totals, idle_names(snapshot))
     ordered = sorted(names, key=lambda task: _rank(task, faults.get(task, ""), runs[task], hour))
-    ids = _faults_in_words(report.checks)
+    ids, is_all = _faults_in_words(report.checks), is_listed_in_full(snapshot, "active")
     rows = [
         Row(
             (
                 _named(task, faults.get(task, ""), ids.get(task, ""), links),
                 *_of_hour(task, faults.get(task, ""), report.snapshot, counts, links),
                 Cell(quantile(totals[task].runtime if task in totals else None, "p95")),
-                Cell(counted(runs[task], is_listed_in_full(snapshot, "active"))),
+                Cell(counted(runs[task], is_all)),
             ),
             faults.get(task, ""),
         )
@@ -168,14 +168,16 @@ def _of_hour(task: str, fault: str, snapshot: Snapshot, counts: Counts, links: L
     if hour is None or not hour.minutes:
         return Cell(UNKNOWN, "quiet"), Cell(UNKNOWN, "quiet")
     of_task = hour.task(task)
-    return ends(of_task), failures(of_task, fault, letters_of(task, snapshot, totals, links))
+    letters = letters_of(task, snapshot, totals, links) if of_task.failed_count else ""
+    return ends(of_task), failures(of_task, fault, letters)
 
 
 def letters_of(task: str, snapshot: Snapshot, totals: TaskTotals | None, links: Links) -> str:
     """Return the address of the dead letters of that queue of a task which has most; empty for none."""
-    found = [
-        (queue, (snapshot.dead_letters or {}).get(queue) or 0) for queue in queues_of(task, snapshot, totals)
-    ]
+    if not any((snapshot.dead_letters or {}).values()):
+        return ""
+    letters = snapshot.dead_letters or {}
+    found = [(queue, letters.get(queue) or 0) for queue in queues_of(task, snapshot, totals)]
     queue, most = max(found, key=lambda item: item[1], default=("", 0))
     return links.letters(queue) if most else ""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
 from celery_health.counters import DURATION_BUCKETS, OTHER, RECEIVED, RUNTIME, SENT, SUM, decode
 from celery_health.records import ObservedRuntime
@@ -26,6 +28,10 @@ class TaskTotals:
     """Queues from which workers took it."""
 
 
+#: The same fields come again with each reading, and to take one apart takes longer than to find it again.
+_decoded: Final = lru_cache(maxsize=10_000)(decode)
+
+
 def totals_by_task(totals: Mapping[str, int]) -> Mapping[str, TaskTotals]:
     """Return task name → totals, over all queues and exceptions."""
     counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
@@ -33,7 +39,7 @@ def totals_by_task(totals: Mapping[str, int]) -> Mapping[str, TaskTotals]:
     sent_to: dict[str, set[str]] = defaultdict(set)
     taken_from: dict[str, set[str]] = defaultdict(set)
     for field, value in totals.items():
-        cell = decode(field)
+        cell = _decoded(field)
         if cell is None or "name" not in cell.family.labels:
             continue
         name = cell.labels[0]
