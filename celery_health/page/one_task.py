@@ -33,6 +33,7 @@ from celery_health.page.runs import (
     failed_share,
     held,
     held_count,
+    may_be_uncounted,
     notes_of,
     quantile,
     queues_of,
@@ -65,7 +66,7 @@ def page(task: str, report: HealthReport, links: Links, counts: Counts) -> Page:
             _in_full(task),
             uncounted(snapshot, counts),
             _figures(task, of_task, report, counts, links),
-            _by_minute(of_task, counts.hour),
+            _by_minute(task, of_task, snapshot, counts.hour),
             _exceptions(task, of_task, snapshot, counts, links),
             running(task, snapshot, links),
             _runtimes(task, counts),
@@ -122,7 +123,12 @@ def _figures(
     task: str, of_task: TaskHour | None, report: HealthReport, counts: Counts, links: Links
 ) -> Figures:
     snapshot = report.snapshot
-    is_counted = of_task is not None and counts.hour is not None and counts.hour.minutes > 0
+    is_counted = (
+        of_task is not None
+        and counts.hour is not None
+        and counts.hour.minutes > 0
+        and (of_task.ended_count > 0 or not may_be_uncounted(task, snapshot))
+    )
     totals = (counts.totals or {}).get(task)
     kinds: tuple[tuple[Held, str], ...] = (
         ("reserved", "taken and not begun"), ("scheduled", "wait for their time"),
@@ -153,13 +159,14 @@ def _figures(
     )
 
 
-def _by_minute(of_task: TaskHour | None, hour: Hour | None) -> Block | None:
+def _by_minute(task: str, of_task: TaskHour | None, snapshot: Snapshot, hour: Hour | None) -> Block | None:
     """Return the four ends, minute by minute, with the table behind."""
     if of_task is None or hour is None:
         return None
-    note = " ".join(notes_of(hour))
+    note = " ".join(notes_of(hour, snapshot))
     if not of_task.ended_count:
-        text = "No run of it has ended in the last hour." if hour.minutes else ""
+        is_known = hour.minutes and not may_be_uncounted(task, snapshot)
+        text = "No run of it has ended in the last hour." if is_known else ""
         return Text(id="hour", title="Minute by minute", lines=(Cell(f"{text} {note}".strip()),))
     kinds: tuple[tuple[Kind, tuple[int, ...], str], ...] = (
         ("bad", of_task.failed, "failed"),

@@ -9,7 +9,16 @@ from celery_health.page.blocks import Cell, name
 from celery_health.page.plots import Part, stacked_bar
 from celery_health.reading.schedules import schedule_entries
 from celery_health.reading.task_totals import TaskTotals
-from celery_health.records import HOUR_MINUTES, Hour, ObservedRuntime, Snapshot, TaskHour, Worker, WorkerState
+from celery_health.records import (
+    HOUR_MINUTES,
+    Hour,
+    ObservedRuntime,
+    Snapshot,
+    Source,
+    TaskHour,
+    Worker,
+    WorkerState,
+)
 from celery_health.text.formats import UNKNOWN, duration, listing, number, plural
 from celery_health.text.printable import printable
 
@@ -73,10 +82,29 @@ def share(part: int, whole: int) -> str:
     return "over 99 %" if 99 < percent < 100 else f"{percent:.0f} %"
 
 
-def notes_of(hour: Hour | None) -> Iterable[str]:
+def uncounted_workers(snapshot: Snapshot) -> list[Worker]:
+    """Return the workers that live and do not report to the store: nobody counts what they run."""
+    return [
+        worker for worker in snapshot.workers if worker.state.is_live and worker.source is Source.INSPECTION
+    ]
+
+
+def may_be_uncounted(task: str, snapshot: Snapshot) -> bool:
+    """Say whether runs of a task may have ended that nobody counted."""
+    return snapshot.store.refuses_writes is not None or any(
+        worker.registered is None or task in worker.registered for worker in uncounted_workers(snapshot)
+    )
+
+
+def notes_of(hour: Hour | None, snapshot: Snapshot) -> Iterable[str]:
     """Yield what of the hour is not known: whole sentences."""
     if hour is None:
         return
+    if why := snapshot.store.refuses_writes:
+        yield f"The store takes no reports, so what ends now is not counted yet ({printable(why, 300)})."
+    if silent := len(uncounted_workers(snapshot)):
+        does, it_runs = ("does", "it runs") if silent == 1 else ("do", "they run")
+        yield f"{plural(silent, 'worker')} {does} not report to the store: what {it_runs} is not counted."
     if not hour.minutes:
         yield "No process has reported to the store yet: what became of runs is not known."
     elif hour.minutes < HOUR_MINUTES:

@@ -18,6 +18,7 @@ from celery_health.page.runs import (
     ends,
     failures,
     is_listed_in_full,
+    may_be_uncounted,
     notes_of,
     present,
     quantile,
@@ -117,7 +118,7 @@ def tasks(
         "No task has run." if hour is not None else f"It is not known: {why_uncounted(snapshot)}.",
         most=most,
         total=len(ordered),
-        note=" ".join(notes_of(hour)),
+        note=" ".join(notes_of(hour, snapshot)),
         json=links.json("stats"),
     )
 
@@ -168,6 +169,8 @@ def _of_hour(task: str, fault: str, snapshot: Snapshot, counts: Counts, links: L
     if hour is None or not hour.minutes:
         return Cell(UNKNOWN, "quiet"), Cell(UNKNOWN, "quiet")
     of_task = hour.task(task)
+    if not of_task.ended_count and may_be_uncounted(task, snapshot):
+        return Cell(UNKNOWN, "quiet"), Cell(UNKNOWN, "quiet")
     letters = letters_of(task, snapshot, totals, links) if of_task.failed_count else ""
     return ends(of_task), failures(of_task, fault, letters)
 

@@ -31,12 +31,15 @@ from celery_health.records import (
     ReservedTask,
     RunningTask,
     Snapshot,
+    Source,
     StoreState,
     TaskHour,
     TaskOutcomes,
+    Worker,
     WorkerState,
 )
-from celery_health.testing import make_beat, make_entry, make_queue, make_snapshot, make_worker
+from celery_health.testing import make_beat, make_entry, make_queue, make_snapshot
+from celery_health.testing import make_worker as make_any_worker
 from tests.api.conftest import PREFIX, Celery
 from tests.page.test_page import HOSTILE, RAW, rows
 from tests.reading.test_hour import Scene, scene
@@ -48,13 +51,18 @@ STORE = StoreState(configured=True, reachable=True, url="redis://store/1")
 LONG = "shop.tasks." + "very_" * 57 + "long"
 
 
+def make_worker(hostname: str = "worker1@host", **changes: Any) -> Worker:
+    """Return a worker that reports to the store."""
+    return make_any_worker(hostname, **{"source": Source.HEARTBEATS, **changes})
+
+
 def report_of(snapshot: Snapshot, **limits: Any) -> HealthReport:
     judged = judge(snapshot, Settings(**limits))
     return HealthReport(status=judged.status, checks=judged.checks, snapshot=snapshot, age_seconds=0.2)
 
 
 def with_store(**changes: Any) -> HealthReport:
-    return report_of(make_snapshot(**{"store": STORE, "recent": {}, **changes}))
+    return report_of(make_snapshot(**{"store": STORE, "recent": {}, "workers": [make_worker()], **changes}))
 
 
 def at(**minutes: int) -> tuple[int, ...]:
@@ -213,6 +221,32 @@ def test_tasks__say_what_of_the_hour_is_not_known(changes: dict[str, Any], note:
     assert found.note == note
     assert (found.rows[0].cells[2].text == "?") is (changes.get("minutes") == 0)
     assert block(one_task.page("pay", report, LINKS, counts), "hour") is not None
+
+
+def test_tasks__of_workers_that_do_not_report_are_not_said_to_be_none() -> None:
+    plain = make_worker("plain@host", source=Source.INSPECTION, registered=frozenset({"pay", "mail"}))
+    report = with_store(workers=[make_worker(registered=frozenset({"own"})), plain])
+    counts = Counts(hour=hour_of({"pay": PAY}))
+
+    found = tasks.tasks(report, LINKS, counts, with_idle=True)
+
+    assert [row[:3] for row in texts(found)] == [
+        ["pay", "", "12 (12 %)"],
+        ["mail", "?", "?"],
+        ["own", "none", "0"],
+    ]
+    assert found.note == "1 worker does not report to the store: what it runs is not counted."
+    page = one_task.page("mail", report, LINKS, counts)
+    assert [figure.value for figure in block(page, "figures").figures] == ["?", "?", "?", "0"]
+    assert block(page, "hour").lines[0].text == found.note
+    # Nor where the store takes no reports.
+    full_store = replace(STORE, refuses_writes="it is full (OOM)")
+    report = with_store(store=full_store, workers=[make_worker(registered=frozenset({"own"}))])
+    found = tasks.tasks(report, LINKS, counts, with_idle=True)
+    assert texts(found)[1][:3] == ["own", "?", "?"]
+    assert found.note.startswith(
+        "The store takes no reports, so what ends now is not counted yet (it is full"
+    )
 
 
 def test_counts__are_not_asked_of_a_store_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -427,7 +461,7 @@ def test_task__what_workers_do_not_tell_is_not_known() -> None:
     ],
 )
 def test_task__that_nobody_knows(snapshot: Snapshot, counts: Counts, status: int) -> None:
-    snapshot = replace(snapshot, workers=(make_worker(registered=frozenset({"shop.tasks.charge"})),))
+    snapshot = replace(snapshot, workers=(make_any_worker(registered=frozenset({"shop.tasks.charge"})),))
     page = one_task.page("shop.tasks.chrage", report_of(snapshot), LINKS, counts)
 
     assert page.status == status
