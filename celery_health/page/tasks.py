@@ -33,9 +33,8 @@ from celery_health.records import (
     RunningTask,
     Snapshot,
     TaskHour,
-    TaskOutcomes,
 )
-from celery_health.text.formats import UNKNOWN, duration, number
+from celery_health.text.formats import UNKNOWN, duration
 from celery_health.text.printable import printable
 
 #: What is told of a running task, besides its name: see `ran`.
@@ -217,50 +216,4 @@ def ran(task: RunningTask, links: Links) -> tuple[Cell, ...]:
         name(task.queue, href=links.queue(task.queue) if task.queue else ""),
         name(task.worker, href=links.worker(task.worker)),
         name(task.task_id),
-    )
-
-
-def recent(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Table:
-    """Return one row per task that ended lately: those with a fault, then those that failed most."""
-    snapshot, faults = report.snapshot, worst_of(report.checks, "task")
-    found = sorted(
-        (snapshot.recent or {}).items(),
-        key=lambda item: (item[0] not in faults, -_troubles(item[1]), -item[1].succeeded, item[0]),
-    )
-    return table(
-        "recent",
-        "Tasks of the last minutes",
-        (
-            Column("Task"),
-            Column("Succeeded", True),
-            Column("Failed", True),
-            Column("Retried", True),
-            Column("Not registered", True),
-        ),
-        (Row(_outcomes(task, outcomes, links), faults.get(task, "")) for task, outcomes in found),
-        "None has ended." if snapshot.recent is not None else f"It is not known: {why_no_store(snapshot)}.",
-        most=most,
-        total=len(found),
-        json=links.json("stats"),
-    )
-
-
-def why_no_store(snapshot: Snapshot) -> str:
-    """Return why nothing is counted."""
-    if not snapshot.store.configured:
-        return "there is no store"
-    return f"the store did not answer ({printable(snapshot.store.error or 'no reason is known')})"
-
-
-def _troubles(outcomes: TaskOutcomes) -> int:
-    return outcomes.failed + outcomes.unknown
-
-
-def _outcomes(task: str, outcomes: TaskOutcomes, links: Links) -> tuple[Cell, ...]:
-    return (
-        name(task, href=links.task(task)),
-        Cell(number(outcomes.succeeded)),
-        Cell(number(outcomes.failed), "warn" if outcomes.failed else ""),
-        Cell(number(outcomes.retried)),
-        Cell(number(outcomes.unknown), "warn" if outcomes.unknown else ""),
     )
