@@ -7,12 +7,12 @@ from typing import Final
 
 from celery_health.conf import QUEUE_LIMITS, Settings
 from celery_health.health.headline import oldest
-from celery_health.page import held, plots
+from celery_health.page import held_tasks, plots
 from celery_health.page.blocks import Block, Cell, Code, Facts, Figure, Figures, Page, Text, joined, name
 from celery_health.page.consumers import consumers
 from celery_health.page.links import Links
 from celery_health.page.problems import about
-from celery_health.page.single import missing, tones
+from celery_health.page.single import in_full, missing, tones
 from celery_health.page.sources import sources
 from celery_health.records import HealthReport, QueueState, SharedQueue, Snapshot
 from celery_health.text.formats import duration, listing, number, plural
@@ -45,7 +45,9 @@ def page_of(queue: str, report: HealthReport, links: Links, settings: Settings) 
     return Page(
         title=name(queue).text,
         kind="Queue",
-        blocks=joined(wrong, _blocks(state or QueueState(name=queue), report, links, settings)),
+        blocks=joined(
+            in_full(queue), wrong, _blocks(state or QueueState(name=queue), report, links, settings)
+        ),
         json=links.json("queues", queue=queue),
     )
 
@@ -59,8 +61,8 @@ def _blocks(queue: QueueState, report: HealthReport, links: Links, settings: Set
     yield consumers(queue, snapshot, links, scales_to_zero=settings.scales_to_zero(queue.name))
     if shared := _shared(queue.name, snapshot):
         yield shared
-    yield held.running(
-        held.of_queue(queue.name, snapshot.workers),
+    yield held_tasks.running(
+        held_tasks.of_queue(queue.name, snapshot.workers),
         queue.active,
         links,
         by_queue=True,
@@ -153,11 +155,10 @@ def _letters(queue: str, report: HealthReport, links: Links) -> Figure | None:
     if snapshot.dead_letters is None:
         is_unknown = snapshot.dead_letters_lack is None
         return Figure("Dead letters", number(None), "not counted", tone) if is_unknown else None
-    if queue not in snapshot.dead_letters:
-        return None
-    count = snapshot.dead_letters[queue]
+    # A queue without any is not listed, where the broker could be asked.
+    count = snapshot.dead_letters.get(queue, None if snapshot.broker.is_lacking else 0)
     detail = "not counted" if count is None else "failed for good, and kept"
-    return Figure("Dead letters", number(count), detail, tone, links.letters(queue))
+    return Figure("Dead letters", number(count), detail, tone, links.letters(queue) if count != 0 else "")
 
 
 def _shared(queue: str, snapshot: Snapshot) -> Text | None:

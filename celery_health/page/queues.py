@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from celery_health.health.headline import consumers, oldest
 from celery_health.page.blocks import MOST_ROWS, Cell, Column, Page, Row, Table, joined, name, table
 from celery_health.page.links import Links
@@ -16,7 +18,10 @@ def page(report: HealthReport, links: Links) -> Page:
     """Return all queues."""
     return Page(
         title="Queues",
-        blocks=joined(of_the_whole(report.checks, "queue", links), queues(report, links)),
+        blocks=joined(
+            of_the_whole(report.checks, "queue", links),
+            replace(queues(report, links), title="All, those that worry first"),
+        ),
         json=links.json("queues"),
     )
 

@@ -7,14 +7,16 @@ from difflib import get_close_matches
 from typing import Final
 
 from celery_health.health.folding import FAULTS
-from celery_health.page.blocks import Block, Cell, Page, Problems, Text, joined, name
+from celery_health.page.blocks import Block, Cell, Facts, Page, Problems, Text, joined, name
 from celery_health.page.links import Links
 from celery_health.page.problems import kind_of, tone_of, troubles
 from celery_health.records import CheckResult, CheckStatus
+from celery_health.text.printable import printable
 
 _MOST_SIMILAR: Final = 5
 #: Of a name; what is behind that tells similar ones apart no better.
 _COMPARED: Final = 80
+_LONGEST: Final = 1000
 
 
 def tones_of(checks: Iterable[CheckResult], kind: str) -> dict[str, dict[str, str]]:
@@ -63,6 +65,7 @@ def missing(
         kind=kind.capitalize(),
         status=404,
         blocks=joined(
+            in_full(title),
             Text(id="missing", lines=tuple(lines)),
             _links("similar", "Similar names", similar, links, kind) if similar else None,
             Text(
@@ -74,6 +77,13 @@ def missing(
             ),
         ),
     )
+
+
+def in_full(title: str) -> Facts | None:
+    """Return a name of which the heading has no more than a part; None where it has all of it."""
+    if len(printable(title, _LONGEST)) <= len(name(title).text):
+        return None
+    return Facts(id="name", pairs=(("Name in full", Cell(printable(title, _LONGEST))),))
 
 
 def plural_of(kind: str) -> str:

@@ -12,6 +12,7 @@ from celery_health.page import (
     doctor,
     one_queue,
     one_task,
+    one_worker,
     overview,
     queues,
     schedule,
@@ -92,7 +93,7 @@ class WorkersPage(PageView):
         chosen = query.single("name")
         if chosen is None:
             return workers.page(report, links)
-        return workers.page_of(chosen, with_tasks(report, deadline), links)
+        return one_worker.page_of(chosen, with_tasks(report, deadline), links, get_settings())
 
 
 class SchedulePage(PageView):

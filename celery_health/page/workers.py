@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
-from celery_health.page.blocks import (
-    MOST_ROWS,
-    Cell,
-    Column,
-    Page,
-    Row,
-    Table,
-    joined,
-    name,
-    table,
-    words,
-)
+from celery_health.page import plots
+from celery_health.page.blocks import MOST_ROWS, Cell, Column, Page, Row, Table, joined, name, table
 from celery_health.page.links import Links
-from celery_health.page.problems import about
+from celery_health.page.single import of_the_whole
+from celery_health.page.worker_words import brief, shown_state
 from celery_health.records import HealthReport, Worker, WorkerState
 from celery_health.text.formats import UNKNOWN, duration, listing, number
 
@@ -25,63 +18,83 @@ _NAMES: Final = 6
 _WORRYING: Final = (WorkerState.STUCK, WorkerState.NOT_CONSUMING, WorkerState.GONE)
 _UNSURE: Final = (WorkerState.UNKNOWN, WorkerState.RECONNECTING, WorkerState.NO_QUEUES)
 _TONES: Final = ("bad", "warn", "", "quiet")
+COLUMNS: Final = (
+    Column("Worker"),
+    Column("State"),
+    Column("Slots busy"),
+    Column("Reserved", True),
+    Column("Until later", True),
+    Column("Last seen", True),
+    Column("Pool"),
+    Column("Queues"),
+)
 
 
 def page(report: HealthReport, links: Links) -> Page:
     """Return all workers."""
-    return Page(title="Workers", blocks=(workers(report, links),), json=links.json("workers"))
-
-
-def page_of(hostname: str, report: HealthReport, links: Links) -> Page:
-    """Return one worker."""
     return Page(
-        title=name(hostname).text,
-        kind="Worker",
-        blocks=joined(about(report.checks, "worker", hostname, links)),
-        json=links.json("workers", worker=hostname),
+        title="Workers",
+        blocks=joined(
+            of_the_whole(report.checks, "worker", links),
+            replace(workers(report, links), title="All, those that worry first"),
+        ),
+        json=links.json("workers"),
     )
 
 
 def workers(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Table:
     """Return one row per worker, those that worry first."""
-    found = sorted(
-        report.snapshot.workers, key=lambda worker: (_TONES.index(tone_of(worker)), worker.hostname)
-    )
+    found = worst_first(report.snapshot.workers)
+    is_known = report.snapshot.roster_is_known
     return table(
         "workers",
         "Workers",
-        (
-            Column("Worker"),
-            Column("State"),
-            Column("Pool"),
-            Column("Running", True),
-            Column("Reserved", True),
-            Column("Scheduled", True),
-            Column("Last seen", True),
-            Column("Queues"),
-        ),
-        (Row(_worker(worker, links), tone_of(worker)) for worker in found),
-        "No worker is known.",
+        COLUMNS,
+        (row(worker, links) for worker in found),
+        "No worker is known."
+        if is_known
+        else "No worker is known, and not every one that may be has answered.",
         most=most,
         total=len(found),
+        note="" if is_known or not found else "Perhaps there are others: not every worker has answered.",
         json=links.json("workers"),
     )
 
 
-def _worker(worker: Worker, links: Links) -> tuple[Cell, ...]:
+def worst_first(workers: Iterable[Worker]) -> Sequence[Worker]:
+    """Return workers in the order in which one looks at them."""
+    return sorted(workers, key=lambda worker: (_TONES.index(tone_of(worker)), worker.hostname))
+
+
+def row(worker: Worker, links: Links) -> Row:
+    """Return one worker."""
     pool = name(worker.pool).text + ("" if worker.concurrency is None else f" {worker.concurrency}")
-    seen = worker.last_seen_seconds
     names = None if worker.queues is None else listing([name(queue).text for queue in worker.queues], _NAMES)
-    return (
+    cells = (
         name(worker.hostname, href=links.worker(worker.hostname)),
-        Cell(words(worker.state.value), tone_of(worker)),
-        Cell(pool),
-        Cell(number(worker.active_count)),
+        Cell(shown_state(worker), tone_of(worker), detail=brief(worker)),
+        busy(worker),
         Cell(number(worker.reserved_count)),
         Cell(number(worker.scheduled_count)),
-        Cell(UNKNOWN if seen is None else f"{duration(seen)} ago"),
+        Cell(last_seen(worker)),
+        Cell(pool),
         Cell(UNKNOWN if names is None else names or "none"),
     )
+    return Row(cells, tone_of(worker))
+
+
+def busy(worker: Worker) -> Cell:
+    """Return how many slots run a task: nothing of a worker that is gone."""
+    if worker.state is WorkerState.GONE:
+        return Cell("-")
+    running, slots = worker.active_count, worker.concurrency
+    return Cell(f"{number(running)} of {number(slots)}", plot=plots.slots(running, slots))
+
+
+def last_seen(worker: Worker) -> str:
+    """Return when it was last seen, in words."""
+    seen = worker.last_seen_seconds
+    return UNKNOWN if seen is None else f"{duration(seen)} ago"
 
 
 def tone_of(worker: Worker) -> str:
