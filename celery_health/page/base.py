@@ -208,12 +208,12 @@ def part_answer(part: str, html: str) -> HttpResponse:
 
 
 def with_headers(response: HttpResponse) -> HttpResponse:
-    """Keep browsers from guessing its type, from telling others its address, and from framing it elsewhere.
+    """Keep browsers from guessing its type and from telling others its address; have it framed as allowed.
 
     Its policy stands in the page itself (`templates/head.html`), not in a header: middlewares of projects
     merge policies in headers, replace them, and raise on directives that they do not know.
     """
     response["X-Content-Type-Options"] = "nosniff"
     response["Referrer-Policy"] = "same-origin"
-    response.setdefault("X-Frame-Options", "SAMEORIGIN")
+    response.setdefault("X-Frame-Options", django_settings.X_FRAME_OPTIONS or "DENY")
     return response
