@@ -11,10 +11,10 @@ NAMED = $(findstring tests,$(ARGS))$(findstring -k,$(ARGS))$(filter -%k,$(ARGS))
 ENVIRONMENT := $(PY) example_project/environment.py
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-all bench soak lint format types layers docs clean
+.PHONY: help demo test test-all bench soak screenshots lint format types layers docs clean
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Run the example project with all it needs (ARGS=--once: check it and end)
 	@$(ENVIRONMENT) demo
@@ -43,6 +43,11 @@ soak: ## Run the long tests: minutes to hours
 	@bash .ci/services pg_createcluster
 	@$(ENVIRONMENT) test
 	@$(BIN)/pytest -m soak --timeout 0 $(ARGS)
+
+screenshots: ## Take the pictures of the pages in docs/screenshots anew (ARGS=overview: those)
+	@bash .ci/services
+	@$(ENVIRONMENT) test
+	@$(BIN)/python tests/page/screenshots.py $(ARGS)
 
 lint: ## Check style and format
 	@$(ENVIRONMENT) test

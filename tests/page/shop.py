@@ -6,7 +6,6 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 from typing import Any, Final, Self
@@ -124,6 +123,3 @@ class Shop:
 
     def _write(self, module: str, settings: str) -> None:
         (self.folder / f"{module}.py").write_text(dedent(_SOON) + dedent(settings) + "\n")
-
-
-Browse = Callable[..., Any]
