@@ -172,6 +172,21 @@ def about(results: Iterable[CheckResult], kind: str, subject: str, links: Links)
     )
 
 
+def found_by(results: Iterable[CheckResult], check: str, links: Links) -> Problems | None:
+    """Return what one check says now; None where it found nothing wrong."""
+    found = [result for result in results if result.id == check and result.status is not CheckStatus.PASS]
+    if not found:
+        return None
+    names, rows = _odd_names(found), unfolded(found)
+    return Problems(
+        id="problems",
+        title="What it says now",
+        problems=tuple(_problem(row, links, names, {}, {}) for row in rows[:MOST_ON_OVERVIEW]),
+        left_out=max(0, len(rows) - MOST_ON_OVERVIEW),
+        count=len(rows),
+    )
+
+
 def worst_of(results: Iterable[CheckResult], kind: str) -> dict[str, str]:
     """Return subject → ``bad`` or ``warn`` of the things of a kind that a check found a fault of."""
     found: dict[str, str] = {}

@@ -15,6 +15,7 @@ from celery_health.page import (
     one_worker,
     overview,
     queues,
+    runbook,
     schedule,
     search,
     tasks,
@@ -105,6 +106,17 @@ class SchedulePage(PageView):
     def page(self, report: HealthReport, query: Query, links: Links, deadline: Deadline) -> Page:
         """Return the schedule."""
         return schedule.page(report, links)
+
+
+class RunbookPage(PageView):
+    """What to do about the check of ``?check=``."""
+
+    stop = "overview"
+    parameters: ClassVar = ["check", "part"]
+
+    def page(self, report: HealthReport, query: Query, links: Links, deadline: Deadline) -> Page:
+        """Return the runbook."""
+        return runbook.page(query.single("check") or "", report, links)
 
 
 class SearchPage(PageView):

@@ -64,6 +64,12 @@ def test_wheel__holds_every_file_of_the_package(names: set[str]) -> None:
     assert files - names == set()
 
 
+def test_wheel__holds_the_runbooks_that_the_page_shows(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        packed = archive.read("celery_health/page/runbooks.md")
+    assert packed == (ROOT / "docs" / "how-to" / "runbooks.md").read_bytes()
+
+
 def test_wheel__holds_nothing_else(names: set[str]) -> None:
     assert {name.partition("/")[0].rpartition(".")[2] for name in names} == {
         "celery_health",

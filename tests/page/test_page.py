@@ -19,14 +19,13 @@ from celery_health.exceptions import ConfigurationError, DeadlineExceeded
 from celery_health.health import judge
 from celery_health.page import overview, queues, tasks
 from celery_health.page.blocks import MOST_ON_OVERVIEW, MOST_ROWS, Table
+from celery_health.page.brief import Brief
+from celery_health.page.counts import Counts
 from celery_health.page.files import files, version
 from celery_health.page.links import Links
-from celery_health.page.problems import troubles
 from celery_health.page.views import OverviewPage
 from celery_health.records import (
     BeatState,
-    CheckResult,
-    CheckStatus,
     HealthReport,
     InspectionState,
     RunningTask,
@@ -239,8 +238,10 @@ def test_page__what_is_not_known_is_no_zero(staff: Client, celery: Celery) -> No
 
     page = body(staff)
 
+    assert "Nothing is known now of celery." not in page  # it has a consumer
     assert rows(page, "queues")[0][1] == "?"
-    assert "? of 4" in rows(page, "workers")[0][2]
+    assert "Whether they live is not known: w@host." in page
+    assert "? of 4" in rows(staff.get(f"{PREFIX}page/workers/").content.decode(), "workers")[0][2]
     assert "It is not known what runs." in staff.get(f"{PREFIX}page/tasks/").content.decode()
 
 
@@ -361,52 +362,23 @@ def report_of(snapshot: Snapshot) -> HealthReport:
 
 
 def table_of(snapshot: Snapshot, table_id: str) -> Table:
-    page = overview.page(report_of(snapshot), Links())
+    page = overview.page(report_of(snapshot), Links(), Counts())
     return next(block for block in page.blocks if isinstance(block, Table) and block.id == table_id)
+
+
+def brief_of(snapshot: Snapshot, block_id: str) -> str:
+    page = overview.page(report_of(snapshot), Links(), Counts())
+    return next(one.says.text for one in page.blocks if isinstance(one, Brief) and one.id == block_id)
 
 
 def column(table: Table, number: int) -> list[str]:
     return [row.cells[number].text for row in table.rows]
 
 
-def test_troubles__the_worst_come_first() -> None:
-    found = [CheckResult(id=f"c{n}", status=status, message="") for n, status in enumerate(CheckStatus)]
-
-    shown = troubles(found, Links()).problems
-    assert [problem.status for problem in shown] == ["fail", "warn", "unknown", "unsupported", "off"]
-
-
-def test_troubles__one_cause_one_row() -> None:
-    cause = CheckResult(id="broker.reachable", status=CheckStatus.FAIL, message="It is away.")
-    because = [
-        CheckResult(id=id, status=CheckStatus.UNKNOWN, message="It is away.", because=cause.id)
-        for id in ("workers.alive", "queues.depth")
-    ]
-
-    (problem,) = troubles([*because, cause], Links()).problems
-    assert problem.ids == ("broker.reachable",)
-    assert [(one.status, one.ids, one.why) for one in problem.consequences] == [
-        ("unknown", "workers.alive, queues.depth", "Not known because of broker.reachable.")
-    ]
-
-
 def test_page__shows_what_the_reading_skipped(staff: Client, celery: Celery) -> None:
     celery.snapshot = make_snapshot(notes=("One record of <b>\x1b[2J was skipped.",))
 
     assert "One record of &lt;b&gt;\\x1b[2J was skipped." in body(staff)
-
-
-def test_troubles__are_not_cut_in_silence(staff: Client, celery: Celery) -> None:
-    celery.snapshot = make_snapshot(
-        workers=[make_worker()], queues=[make_queue(f"q{n:03}", ready=5000) for n in range(150)]
-    )
-
-    page = body(staff)
-
-    found = troubles(report_of(celery.snapshot).checks, Links())
-    assert found.count is not None and found.count > 150
-    assert len(problems(page)) == MOST_ON_OVERVIEW
-    assert f"and {found.count - MOST_ON_OVERVIEW} more</p>" in page
 
 
 def test_workers__those_that_worry_come_first_and_the_departed_last() -> None:
@@ -478,11 +450,11 @@ def test_running__is_what_runs_now(workers: list[Any], names: list[str], left_ou
     assert names or running.empty == text
 
 
-def test_recent__says_why_it_is_not_known() -> None:
+def test_tasks__say_why_it_is_not_known() -> None:
     down = StoreState(configured=True, reachable=False, error="ConnectionError: refused")
 
-    assert "no store" in table_of(make_snapshot(store=StoreState(configured=False)), "recent").empty
-    assert "ConnectionError: refused" in table_of(make_snapshot(store=down), "recent").empty
+    assert "no store" in brief_of(make_snapshot(store=StoreState(configured=False)), "tasks")
+    assert "ConnectionError: refused" in brief_of(make_snapshot(store=down), "tasks")
 
 
 def test_schedule__counts_the_entries_that_beat_does_not_list() -> None:

@@ -56,8 +56,15 @@
   }
 
   // Only what differs is changed: what somebody has opened, selected, scrolled to or stands on stays as it is.
+  let hold = null, stand = null;
+
   function patch(old, fresh) {
     if (old.hasAttribute("data-kept")) return; // has a part of its own
+    if (old === hold) {
+      old.classList.add("held");
+      old.title = "Not updated while text in it is selected.";
+      return;
+    }
     for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && !isTheirs(old, name)) old.removeAttribute(name);
     for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value && !isTheirs(old, name)) old.setAttribute(name, value);
     patchChildren(old, fresh);
@@ -67,43 +74,92 @@
     return name === "open" && element.nodeName === "DETAILS";
   }
 
-  function isSame(old, fresh) {
-    return old.nodeType === fresh.nodeType && old.nodeName === fresh.nodeName && (old.id || "") === (fresh.id || "");
+  function isCopy(node) {
+    return node.nodeName === "BUTTON" && node.classList.contains("copy");
+  }
+
+  // By what a node is found again: a row by what it leads to.
+  function kindOf(node) {
+    let key = node.id || "";
+    if (!key && (node.nodeName === "TR" || node.nodeName === "LI")) {
+      const link = node.querySelector("a[href]");
+      key = link ? link.getAttribute("href") : "";
+    }
+    return node.nodeName + " " + key;
+  }
+
+  function nextOf(node) {
+    let next = node.nextSibling;
+    while (next && isCopy(next)) next = next.nextSibling;
+    return next;
   }
 
   function patchChildren(old, fresh) {
-    let next = old.firstChild;
-    for (const child of [...fresh.childNodes]) {
-      let match = next;
-      while (match && match.nodeName === "BUTTON" && match.classList.contains("copy")) match = match.nextSibling;
-      // Something was taken out or put in before it: what has an id is found again.
-      if (match && !isSame(match, child) && child.id) match = [...old.children].find((each) => isSame(each, child)) || null;
-      if (!match || !isSame(match, child)) {
-        old.insertBefore(child, next);
-        continue;
-      }
-      while (next !== match) {
-        const gone = next;
-        next = next.nextSibling;
-        gone.remove();
-      }
-      next = match.nextSibling;
+    const left = new Map();
+    for (const node of old.childNodes) {
+      if (isCopy(node)) continue;
+      const kind = kindOf(node);
+      left.has(kind) ? left.get(kind).push(node) : left.set(kind, [node]);
+    }
+    const wanted = [...fresh.childNodes].map((child) => {
+      const match = (left.get(kindOf(child)) || []).shift();
+      if (!match) return child;
       if (match.nodeType !== Node.ELEMENT_NODE) {
         if (match.nodeValue !== child.nodeValue) match.nodeValue = child.nodeValue;
-      } else if (!match.isEqualNode(child)) {
+      } else if (match === hold || !match.isEqualNode(child)) {
         patch(match, child);
       }
+      return match;
+    });
+    for (const nodes of left.values()) for (const node of nodes) {
+      if (hold && node.contains(hold)) wanted.push(node);
+      else node.remove();
     }
-    while (next) {
-      const gone = next;
-      next = next.nextSibling;
-      if (!(gone.nodeName === "BUTTON" && gone.classList.contains("copy"))) gone.remove();
+    place(old, wanted);
+  }
+
+  // What is moved loses focus and selection: the others are moved around it.
+  function place(parent, wanted) {
+    if (!wanted.length) return;
+    const isFixed = (node) => (hold && node.contains(hold)) || (stand && node.contains(stand));
+    const fixed = Math.max(0, wanted.findIndex(isFixed));
+    if (wanted[fixed].parentNode !== parent) parent.insertBefore(wanted[fixed], parent.firstChild);
+    for (let i = fixed - 1; i >= 0; i--) if (nextOf(wanted[i]) !== wanted[i + 1]) parent.insertBefore(wanted[i], wanted[i + 1]);
+    for (let i = fixed + 1; i < wanted.length; i++) {
+      const after = nextOf(wanted[i - 1]);
+      if (after !== wanted[i]) parent.insertBefore(wanted[i], after);
     }
   }
 
   function isSelecting(place) {
     const selection = document.getSelection();
     return selection !== null && !selection.isCollapsed && place.contains(selection.anchorNode);
+  }
+
+  // The smallest whole thing around what is selected; null where it is more than one, or the verdict.
+  function selectedThing() {
+    const around = document.getSelection().getRangeAt(0).commonAncestorContainer;
+    const element = around.nodeType === Node.ELEMENT_NODE ? around : around.parentElement;
+    const thing = element.closest("tr, li, p, pre, dd, dt, summary, h2");
+    return thing && content.contains(thing) && !thing.closest("#verdict") ? thing : null;
+  }
+
+  function update(place, fresh) {
+    stand = document.activeElement;
+    patchChildren(place, fresh);
+    if (stand.isConnected && stand !== document.activeElement) stand.focus({ preventScroll: true });
+    addCopyButtons(place);
+    tellFindings();
+  }
+
+  // Beside the doctor's stop, once it has looked.
+  function tellFindings() {
+    const stop = document.querySelector("#stop-doctor a"), place = findings();
+    const count = place ? place.querySelectorAll(".findings > li").length : 0;
+    if (!stop || !count) return;
+    const shown = stop.querySelector(".count") || stop.appendChild(document.createElement("span"));
+    shown.className = "count";
+    shown.textContent = " " + count;
   }
 
   // A page that is not updated must never look as if all were well.
@@ -125,7 +181,7 @@
 
   async function refresh() {
     if (!refreshes || paused || asking || document.hidden) return;
-    if (isSelecting(content)) {
+    if (isSelecting(content) && !selectedThing()) {
       problem = "Text is selected.";
       return;
     }
@@ -134,8 +190,10 @@
       const fresh = await fetchPart("content", 20000);
       // The same answer once more, from some cache, is no news.
       if (paused || fresh.querySelector("main").dataset.takenAt === main().dataset.takenAt) return;
-      patchChildren(content, fresh);
-      addCopyButtons(content);
+      // Much may have happened while the server was asked.
+      hold = isSelecting(content) ? selectedThing() : null;
+      if (isSelecting(content) && !hold) return;
+      update(content, fresh);
       received = now();
       problem = "";
     } catch (error) {
@@ -151,35 +209,56 @@
     if (!place || paused || document.hidden || isSelecting(place) || (looked !== null && since(looked) < findingsEvery)) return;
     looked = now();
     try {
-      patchChildren(place, await fetchPart("doctor", 60000));
-      addCopyButtons(place);
+      const fresh = await fetchPart("doctor", 60000);
+      hold = null;
+      if (!isSelecting(place)) update(place, fresh);
     } catch (error) {
       place.textContent = "The findings are not known. " + error.message;
     }
   }
 
   function addCopyButtons(place) {
-    if (!navigator.clipboard) return; // only over https, or on this machine
-    for (const source of place.querySelectorAll("code.command, pre.copied")) {
-      if (source.nextElementSibling && source.nextElementSibling.classList.contains("copy")) continue;
-      const button = document.createElement("button");
+    const sources = "code.command, pre.copied";
+    for (const button of place.querySelectorAll("button.copy")) {
+      const source = button.previousElementSibling;
+      if (!source || !source.matches(sources)) button.remove();
+    }
+    for (const source of place.querySelectorAll(sources)) {
+      const text = source.textContent, next = source.nextElementSibling;
+      const button = next && isCopy(next) ? next : source.parentNode.insertBefore(document.createElement("button"), source.nextSibling);
+      if (button.dataset.of === text) continue;
+      button.dataset.of = text;
       button.type = "button";
       button.className = "copy";
       button.textContent = "Copy";
-      source.after(button);
+      button.setAttribute("aria-label", "Copy " + text.slice(0, 80));
     }
+  }
+
+  async function copy(source) {
+    // Only over https, or on this machine.
+    if (navigator.clipboard) return navigator.clipboard.writeText(source.textContent);
+    document.getSelection().selectAllChildren(source);
+    const isCopied = document.execCommand("copy");
+    document.getSelection().removeAllRanges();
+    if (!isCopied) throw new Error("not copied");
   }
 
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("button.copy");
     if (!button) return;
+    let says = "Copied";
     try {
-      await navigator.clipboard.writeText(button.previousElementSibling.textContent);
-      button.textContent = "Copied";
+      await copy(button.previousElementSibling);
     } catch (error) {
-      button.textContent = "Not copied: select it";
+      says = "Not copied: select it";
     }
-    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+    button.textContent = says;
+    button.setAttribute("aria-label", says);
+    setTimeout(() => {
+      delete button.dataset.of;
+      addCopyButtons(button.parentNode);
+    }, 2000);
   });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.nodeName)) return;
