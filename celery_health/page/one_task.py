@@ -223,8 +223,13 @@ def _exceptions(
     if of_task is None or not of_task.failed_count:
         return None
     failed = of_task.failed_count
+    totals = (counts.totals or {}).get(task)
     rows = [
-        (name(exception), Cell(number(count)), Cell(share(count, failed)))
+        (
+            name(exception, href=letters_of(task, snapshot, totals, links, exception=exception)),
+            Cell(number(count)),
+            Cell(share(count, failed)),
+        )
         for exception, count in of_task.exceptions.items()
     ]
     if unnamed := of_task.unnamed_count:
@@ -232,7 +237,7 @@ def _exceptions(
         rows.append(
             (Cell("not known", "quiet", detail=why), Cell(number(unnamed)), Cell(share(unnamed, failed)))
         )
-    letters = letters_of(task, snapshot, (counts.totals or {}).get(task), links)
+    letters = letters_of(task, snapshot, totals, links)
     note = "Messages and tracebacks stand in the dead letters." if letters else _where_tracebacks(snapshot)
     return table(
         "exceptions",

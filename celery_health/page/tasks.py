@@ -174,14 +174,17 @@ def _of_hour(task: str, fault: str, snapshot: Snapshot, counts: Counts, links: L
     return ends(of_task), failures(of_task, fault, letters)
 
 
-def letters_of(task: str, snapshot: Snapshot, totals: TaskTotals | None, links: Links) -> str:
-    """Return the address of the dead letters of that queue of a task which has most; empty for none."""
-    if not any((snapshot.dead_letters or {}).values()):
-        return ""
+def letters_of(
+    task: str, snapshot: Snapshot, totals: TaskTotals | None, links: Links, *, exception: str | None = None
+) -> str:
+    """Return the address of the dead letters of a task, of its queue that has most; empty for none."""
     letters = snapshot.dead_letters or {}
+    if not task or not any(letters.values()):
+        return ""
     found = [(queue, letters.get(queue) or 0) for queue in queues_of(task, snapshot, totals)]
     queue, most = max(found, key=lambda item: item[1], default=("", 0))
-    return links.letters(queue) if most else ""
+    chosen = {} if exception in (None, OTHER) else {"exception": exception or ""}
+    return links.letters(queue, task=task, **chosen) if most else ""
 
 
 def running(snapshot: Snapshot, links: Links, *, most: int = MOST_ROWS) -> Table:

@@ -144,8 +144,8 @@ def test_tasks__a_failure_leads_to_its_letters_where_there_are_any() -> None:
     queues = [make_queue("a", expected_by=("task:pay",)), make_queue("b"), make_queue("c")]
     totals = {"pay": TaskTotals(sent_to=frozenset({"b"}))}
     for letters, href in (
-        ({"a": 2, "b": 9, "c": 100}, "../../page/dead-letters/?queue=b"),
-        ({"a": 2, "b": 0, "c": 100}, "../../page/dead-letters/?queue=a"),
+        ({"a": 2, "b": 9, "c": 100}, "../../page/dead-letters/?queue=b&task=pay"),
+        ({"a": 2, "b": 0, "c": 100}, "../../page/dead-letters/?queue=a&task=pay"),
         ({"a": 0, "b": None, "c": 100}, ""),
         (None, ""),
     ):
@@ -382,7 +382,10 @@ def test_task__its_exceptions_and_where_their_tracebacks_are() -> None:
         ["not known", "1", "8 %"],
     ]
     assert found.more is not None
-    assert found.more.href == "../../page/dead-letters/?queue=cards"
+    assert found.more.href == "../../page/dead-letters/?queue=cards&task=pay"
+    assert [row.cells[0].href for row in found.rows[::3]] == [
+        "../../page/dead-letters/?queue=cards&task=pay&exception=CardError", "",
+    ]  # fmt: skip
     without = replace(report, snapshot=make_snapshot(store=STORE))
     found = block(one_task.page("pay", without, LINKS, counts), "exceptions")
     assert found.more is None
