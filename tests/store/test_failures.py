@@ -117,9 +117,12 @@ def test_acl__a_user_of_our_keys_alone_is_enough(open_store_at, own_redis):
             {"a": 1}, ring={"p\x1fsent": 1}, record={"turn": turn}, registered=("f", ("p",)), consumed=("q",)
         )
     writer.publish(kind="beat", name="beat@host", record={})
+    writer.publish({"failed\x1fp\x1fq\x1fE": 1}, ring={"p\x1ffailed": 1})
     reading = read(store, ring_minutes=2)
-    assert reading.totals == {"a": 2}
+    assert reading.totals == {"a": 2, "failed\x1fp\x1fq\x1fE": 1}
     assert reading.registered == {"f": ("p",)}
+    minutes = store.minutes(0, (), Deadline.after(5)).minutes.values()
+    assert [dict(minute.exceptions) for minute in minutes if minute.exceptions] == [{("p", "E"): 1}]
     assert store.reset_if_behind(reading.epoch, reading.version + 1, Deadline.after(5)) > reading.epoch
 
 
