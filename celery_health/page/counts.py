@@ -50,4 +50,6 @@ def why_uncounted(snapshot: Snapshot) -> str:
         return "there is no store"
     if store.reachable is False:
         return f"the store did not answer ({printable(store.error or 'no reason is known', 300)})"
-    return printable(store.late, 300).rstrip(".") if store.late else "the store did not answer in time"
+    return (
+        printable(store.late, 300).rstrip(".") if store.late else "there was no time left to read the store"
+    )

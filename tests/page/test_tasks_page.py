@@ -175,7 +175,7 @@ def test_tasks__the_overview_has_a_few_and_says_how_many_there_are() -> None:
             make_snapshot(store=StoreState(configured=True, late="This process was late by 2 s.")),
             "This process was late by 2 s",
         ),
-        (make_snapshot(store=STORE), "the store did not answer in time"),
+        (make_snapshot(store=STORE), "there was no time left to read the store"),
         (
             make_snapshot(app=AppFacts(app_id="p", name="p", always_eager=True)),
             "tasks run in the process that calls them, where nobody counts them (task_always_eager)",
