@@ -41,6 +41,7 @@ def page_of(queue: str, report: HealthReport, links: Links, settings: Settings) 
             looked=_looked(queue, snapshot, settings),
             among=(each.name for each in snapshot.queues),
             address=links.queues,
+            is_certain=not (snapshot.broker.is_lacking or snapshot.importing or snapshot.tasks_error),
         )
     return Page(
         title=name(queue).text,

@@ -48,6 +48,8 @@ def page_of(hostname: str, report: HealthReport, links: Links, settings: Setting
             looked=_looked(snapshot, settings),
             among=(worker.hostname for worker in snapshot.workers),
             address=links.workers,
+            is_certain=snapshot.roster_is_known
+            and (snapshot.store.reachable is True or not snapshot.store.configured),
         )
     return Page(
         title=name(hostname).text,

@@ -1,29 +1,80 @@
-"""The schedule: which entries there are, and whether beat sends them in time. Pure."""
+"""The schedule: which entries there are, whether beat sends them in time, and who beat is. Pure."""
 
 from __future__ import annotations
 
-from celery_health.page.blocks import MOST_ROWS, Cell, Column, Page, Row, Table, name, table, words
+from collections.abc import Iterator
+from dataclasses import replace
+
+from celery_health.page.beats import beats, none_runs
+from celery_health.page.blocks import (
+    MOST_ROWS,
+    Cell,
+    Column,
+    Page,
+    Problems,
+    Row,
+    Table,
+    joined,
+    name,
+    table,
+    words,
+)
 from celery_health.page.links import Links
-from celery_health.page.problems import worst_of
+from celery_health.page.problems import kind_of, troubles, worst_of
+from celery_health.page.single import tones_of
 from celery_health.reading.schedules import last_beat, schedule_entries, untold_entries
-from celery_health.records import Beat, HealthReport, ScheduleEntryState, Snapshot
+from celery_health.records import Beat, CheckStatus, HealthReport, ScheduleEntryState, Snapshot
 from celery_health.text.formats import duration
 from celery_health.text.printable import printable
 
+#: The check that is about beats; what the other says of single entries stands in their rows.
+_OF_BEATS = "beat.alive"
+
 
 def page(report: HealthReport, links: Links) -> Page:
-    """Return the whole schedule."""
-    return Page(title="Schedule", blocks=(schedule(report, links),), json=links.json("schedule"))
+    """Return the whole schedule: what is wrong with it, who sends it, and each entry."""
+    wrong = _wrong(report, links)
+    is_told = wrong is not None and any(problem.advice for problem in wrong.problems)
+    return Page(
+        title="Schedule",
+        blocks=joined(
+            wrong,
+            none_runs(report.snapshot, with_command=not is_told),
+            beats(report, links) if report.snapshot.beats else None,
+            replace(schedule(report, links), title="Entries"),
+        ),
+        json=links.json("schedule"),
+    )
+
+
+def _wrong(report: HealthReport, links: Links) -> Problems | None:
+    said = (CheckStatus.FAIL, CheckStatus.WARN, CheckStatus.UNKNOWN)
+    found = [
+        check
+        for check in report.checks
+        if kind_of(check.id) == "entry"
+        and check.status in said
+        and (check.id == _OF_BEATS or check.subject is None)
+    ]
+    return troubles(found, links) if found else None
 
 
 def schedule(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Table:
-    """Return one row per entry: those with a fault, then the latest first."""
+    """Return one row per entry: those with a fault, then the latest first, those that are off last."""
     snapshot, faults = report.snapshot, worst_of(report.checks, "entry")
+    tones = tones_of(report.checks, "entry")
     entries = schedule_entries(snapshot.beats)
     found = sorted(
         entries or (),
-        key=lambda entry: (entry.entry not in faults, -(entry.overdue_seconds or 0), entry.entry),
+        key=lambda entry: (
+            entry.entry not in faults,
+            not entry.enabled,
+            -(entry.overdue_seconds or 0),
+            entry.entry,
+        ),
     )
+    # Mostly nothing went wrong, and a column of nothing takes the place of names.
+    has_trouble = any(entry.last_error or entry.missed for entry in found)
     states = ", ".join(f"{name(beat.name).text} {words(beat.state.value)}" for beat in _beats(snapshot))
     return table(
         "schedule",
@@ -31,13 +82,25 @@ def schedule(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Ta
         (
             Column("Entry"),
             Column("Task"),
+            Column("Queue"),
             Column("When"),
             Column("Last sent", True),
             Column("Next", True),
             Column("Late", True),
-            Column("Trouble"),
+            *((Column("Trouble"),) if has_trouble else ()),
         ),
-        (Row(_entry(entry, links), faults.get(entry.entry, "")) for entry in found),
+        (
+            Row(
+                _entry(
+                    entry,
+                    links,
+                    tones.get(entry.entry, {}).get("beat.on_time", ""),
+                    has_trouble=has_trouble,
+                ),
+                faults.get(entry.entry, "" if entry.enabled else "quiet"),
+            )
+            for entry in found
+        ),
         "The schedule is empty." if entries is not None else "No beat has told what it sends.",
         most=most,
         total=len(found) + untold_entries(snapshot.beats, len(found)),
@@ -52,16 +115,44 @@ def _beats(snapshot: Snapshot) -> list[Beat]:
     return living or ([last] if last is not None else [])
 
 
-def _entry(entry: ScheduleEntryState, links: Links) -> tuple[Cell, ...]:
-    late, sent, due = entry.overdue_seconds, entry.last_sent_seconds, entry.next_due_in_seconds
-    is_in_time = late == 0 or not entry.enabled
-    trouble = entry.last_error or ("missed while no beat ran" if entry.missed else "")
+def _entry(entry: ScheduleEntryState, links: Links, tone: str, *, has_trouble: bool) -> tuple[Cell, ...]:
     return (
         name(entry.entry, href=links.entry(entry.entry)),
         name(entry.task, href=links.task(entry.task)),
+        name(entry.queue, href=links.queue(entry.queue) if entry.queue else ""),
         name(entry.schedule) if entry.enabled else Cell("disabled", "quiet"),
-        Cell("-" if sent is None else f"{duration(sent)} ago"),
-        Cell("-" if not entry.enabled else duration(due if due is None else max(0.0, due))),
-        Cell("-") if is_in_time else Cell(duration(late), "quiet" if late is None else "warn"),
-        Cell(printable(trouble), "warn" if trouble else ""),
+        Cell(last_sent(entry)),
+        Cell(next_due(entry)),
+        Cell(late(entry), tone),
+        *((Cell("; ".join(trouble(entry)), tone),) if has_trouble else ()),
     )
+
+
+def last_sent(entry: ScheduleEntryState) -> str:
+    """Return when it was last sent, as far as this beat, or what its scheduler remembers, says."""
+    if entry.last_sent_seconds is not None:
+        return f"{duration(entry.last_sent_seconds)} ago"
+    return "-" if entry.last_sent_at is None else f"{entry.last_sent_at:%Y-%m-%d %H:%M}"
+
+
+def next_due(entry: ScheduleEntryState) -> str:
+    """Return when it is due: never, where it is off."""
+    due = entry.next_due_in_seconds
+    if not entry.enabled:
+        return "-"
+    return duration(due if due is None else max(0.0, due))
+
+
+def late(entry: ScheduleEntryState) -> str:
+    """Return how late it is."""
+    if entry.overdue_seconds == 0 or not entry.enabled:
+        return "-"
+    return duration(entry.overdue_seconds)
+
+
+def trouble(entry: ScheduleEntryState) -> Iterator[str]:
+    """Yield what went wrong with it, in words."""
+    if entry.last_error:
+        yield printable(entry.last_error)
+    if entry.missed:
+        yield "missed while no beat ran"

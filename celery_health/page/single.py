@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from http import HTTPStatus
 from typing import Final
 
 from celery_health.health.folding import FAULTS
@@ -46,7 +47,14 @@ def of_the_whole(checks: Iterable[CheckResult], kind: str, links: Links) -> Prob
 
 
 def missing(
-    kind: str, title: str, links: Links, *, looked: Iterable[str], among: Iterable[str], address: str
+    kind: str,
+    title: str,
+    links: Links,
+    *,
+    looked: Iterable[str],
+    among: Iterable[str],
+    address: str,
+    is_certain: bool = True,
 ) -> Page:
     """Return the page of a thing that nobody knows.
 
@@ -57,13 +65,17 @@ def missing(
         looked: where it was looked for, and why it may be missing: whole sentences.
         among: the names that are known.
         address: of all things of that kind.
+        is_certain: there is none; else it may only be that not everything could be asked.
     """
-    lines = [Cell(f"No {kind} of this name is known.", "plain"), *(Cell(text, "plain") for text in looked)]
+    said = f"No {kind} of this name is known" + (
+        "." if is_certain else ", and not everything could be asked."
+    )
+    lines = [Cell(said, "plain"), *(Cell(text, "plain") for text in looked)]
     similar = _similar(title, among)
     return Page(
         title=name(title).text,
         kind=kind.capitalize(),
-        status=404,
+        status=HTTPStatus.NOT_FOUND if is_certain else HTTPStatus.OK,
         blocks=joined(
             in_full(title),
             Text(id="missing", lines=tuple(lines)),

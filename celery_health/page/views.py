@@ -10,6 +10,7 @@ from celery_health.deadline import Deadline
 from celery_health.health import with_tasks
 from celery_health.page import (
     doctor,
+    one_entry,
     one_queue,
     one_task,
     one_worker,
@@ -105,7 +106,10 @@ class SchedulePage(PageView):
 
     def page(self, report: HealthReport, query: Query, links: Links, deadline: Deadline) -> Page:
         """Return the schedule."""
-        return schedule.page(report, links)
+        chosen = query.single("name")
+        if chosen is None:
+            return schedule.page(report, links)
+        return one_entry.page_of(chosen, report, links, get_settings())
 
 
 class RunbookPage(PageView):
