@@ -21,6 +21,7 @@ from celery_health.api.schedule import ScheduleView
 from celery_health.api.stats import StatsView
 from celery_health.api.tasks import TasksView
 from celery_health.api.workers import WorkersView
+from celery_health.page.acting import ACTIONS, ActionPage
 from celery_health.page.files import file_of_page
 from celery_health.page.letter_views import DeadLettersPage
 from celery_health.page.views import (
@@ -43,6 +44,10 @@ urlpatterns = [
     path("page/workers/", WorkersPage.as_view(), name="page-workers"),
     path("page/schedule/", SchedulePage.as_view(), name="page-schedule"),
     path("page/dead-letters/", DeadLettersPage.as_view(), name="page-dead-letters"),
+    *(
+        path(f"page/{each}/", ActionPage.as_view(action=action), name=f"page-{each.replace('/', '-')}")
+        for each, action in ACTIONS.items()
+    ),
     path("page/search/", SearchPage.as_view(), name="page-search"),
     path("page/doctor/", DoctorPage.as_view(), name="page-doctor"),
     path("page/runbook/", RunbookPage.as_view(), name="page-runbook"),

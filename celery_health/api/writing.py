@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django.http import HttpRequest
 from rest_framework.authentication import SessionAuthentication
@@ -33,10 +33,11 @@ class BadField(BadParameter):
         self.args = (f"Field {field!r} is {self.value!r}. {fix}",)
 
 
-class WritingView(MonitoringView):
-    """Changes something: only by POST, with the ``write`` permission, and never for another site's page."""
+class Writing(MonitoringView):
+    """What a view that changes something is made of: never for another site's page, and bounded."""
 
-    access = "write"
+    takes_tokens: ClassVar[bool] = True
+    """Who brings a token of their own, which no browser sends by itself, need not bring that of CSRF."""
     parser_classes = (JSONBody, FormBody)
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
@@ -58,7 +59,7 @@ class WritingView(MonitoringView):
         """
         super().initial(request, *args, **kwargs)
         scheme = request.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")[0].lower()
-        if scheme in _AMBIENT_SCHEMES:
+        if scheme in _AMBIENT_SCHEMES or not self.takes_tokens:
             SessionAuthentication().enforce_csrf(request)
 
     def who(self) -> str:
@@ -75,6 +76,12 @@ class WritingView(MonitoringView):
             BadField: one is unknown.
         """
         return Fields(read_body(self.request._request), known)
+
+
+class WritingView(Writing):
+    """Changes something: only by POST, with the ``write`` permission."""
+
+    access = "write"
 
 
 class Fields:
@@ -113,6 +120,15 @@ class Fields:
             return None
         value = self._single(name)
         if isinstance(value, str) and value:
+            return value
+        raise BadField(name, value, "Give a text, or leave the field out.")
+
+    def text_or_empty(self, name: str) -> str:
+        """Return a text as a form has it: empty when it is empty, or not given."""
+        if name not in self._given:
+            return ""
+        value = self._single(name)
+        if isinstance(value, str):
             return value
         raise BadField(name, value, "Give a text, or leave the field out.")
 

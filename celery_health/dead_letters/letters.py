@@ -14,6 +14,7 @@ from typing import Final
 from celery_health.celery_app import find_app
 from celery_health.conf import Settings, get_settings
 from celery_health.dead_letters.boxes import Box, Stop, Stored
+from celery_health.dead_letters.destination import why_unconsumed
 from celery_health.dead_letters.envelope import decode_reason
 from celery_health.dead_letters.opening import open_box
 from celery_health.dead_letters.reading import ids, names, read_letter
@@ -29,8 +30,6 @@ from celery_health.exceptions import (
     UnsupportedError,
 )
 from celery_health.reading import get_snapshot
-from celery_health.records import Snapshot
-from celery_health.text.commands import worker_command
 
 __all__ = ["RequeueInterruptedError", "RequeueStopped", "entries", "entry", "purge", "requeue", "sizes"]
 
@@ -292,21 +291,6 @@ def _check_consumed(queue: str, settings: Settings) -> None:
         raise LateBrokerError(snapshot.broker.late)
     if snapshot.broker.reachable is False:
         raise BrokerError(snapshot.broker.error or "The broker does not answer.")
-    consumers = _consumers(snapshot, queue)
-    if consumers:
-        return
-    command = worker_command(snapshot.app.name, [queue])
-    said = "Nobody consumes" if consumers == 0 else "It is not known whether anybody consumes"
-    raise NotConsumedError(
-        f"{said} queue '{queue}': what is sent there would wait. Start a worker ({command}), or force it."
-    )
-
-
-def _consumers(snapshot: Snapshot, queue: str) -> int | None:
-    """Return how many consumers a queue has; None when nobody knows."""
-    if any(worker.state.is_live and queue in (worker.queues or ()) for worker in snapshot.workers):
-        return 1
-    for state in snapshot.queues:
-        if state.name == queue:
-            return state.consumers
-    return None
+    why_not = why_unconsumed(snapshot, queue)
+    if why_not is not None:
+        raise NotConsumedError(why_not)

@@ -47,6 +47,19 @@ class _Kinds:
             )
 
 
+def size_of(queue: str, deadline: Deadline) -> int | None:
+    """Return how many letters `queue` has, without a look at them; None when that cannot be said.
+
+    Raises:
+        BrokerError: the broker refuses, or does not answer within the deadline.
+        UnsupportedError: this transport keeps no dead letters.
+        ConfigurationError: no app is configured, or a setting is wrong.
+    """
+    with opened() as (box, _):
+        queue = base_of(box, queue)
+        return box.sizes([queue], deadline).get(queue)
+
+
 def find(queue: str, letter_id: str, deadline: Deadline) -> DeadLetter:
     """Return one letter of `queue`, by its own id or its task's: the newest where it has several.
 

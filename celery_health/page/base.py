@@ -72,6 +72,8 @@ class PageView(BrowserView):
     parts: ClassVar[tuple[str, ...]] = (CONTENT,)
     root: ClassVar[str] = ROOT_OF_PAGES
     """The way from it to the prefix."""
+    refusal: ClassVar[str] = _NOT_YOURS
+    """What those are told who may not see it."""
     query_class = _Names
     is_shared: ClassVar[bool] = False
     """What it shows follows from the reading and the address alone, whoever asks: it is made once for all."""
@@ -109,17 +111,25 @@ class PageView(BrowserView):
         return with_headers(HttpResponse(html, status=made.status))
 
     def _make(self, report: HealthReport, query: Query, deadline: Deadline, part: str | None) -> _Made:
-        links = Links(self.root)
-        page = self.page(report, query, links, deadline)
+        page = self.page(report, query, Links(self.root), deadline)
         if page.leads_to:
             return _Made(leads_to=page.leads_to)
-        around = replace(frame(report, links, self.stop), age=_AGE)
+        return self._rendered(page, report, part)
+
+    def _rendered(self, page: Page, report: HealthReport, part: str | None) -> _Made:
+        around = replace(frame(report, Links(self.root), self.stop), age=_AGE)
         if part == CONTENT:
             return _Made(html=render_content(page, around))
         again = self.request.GET.copy()
         again.pop("part", None)
         html = render_page(page, around, refresh_seconds=REFRESH_SECONDS, again=again.urlencode())
         return _Made(html=html, status=page.status)
+
+    def shown(self, page: Page, report: HealthReport) -> HttpResponse:
+        """Answer a page."""
+        made = self._rendered(page, report, None)
+        html = made.html.replace(_AGE, duration(report.age_seconds))
+        return with_headers(HttpResponse(html, status=made.status))
 
     def part(self, part: str) -> str:
         """Return a part of its own, one of `parts`."""
@@ -151,13 +161,14 @@ class PageView(BrowserView):
         return with_headers(HttpResponse(html, status=status))
 
     def _refusal(self) -> HttpResponse:
+        not_yours = self.refusal
         if self.is_logged_in() or "part" in self.request.GET:
-            return self.error(HTTPStatus.FORBIDDEN, _NOT_YOURS)
+            return self.error(HTTPStatus.FORBIDDEN, not_yours)
         address = _login_address()
         if address is not None:
             return HttpResponseRedirect(_with_next(address, self.request))
         challenge = self.challenge()
-        response = self.error(HTTPStatus.UNAUTHORIZED if challenge else HTTPStatus.FORBIDDEN, _NOT_YOURS)
+        response = self.error(HTTPStatus.UNAUTHORIZED if challenge else HTTPStatus.FORBIDDEN, not_yours)
         if challenge:
             response["WWW-Authenticate"] = challenge
         return response

@@ -259,7 +259,7 @@ class Actions(Block):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Form(Block):
-    """A question before something is done: what will happen, and a button. Its target is the page itself."""
+    """A question before something is done: what will happen, and a button."""
 
     template: ClassVar[str] = "blocks/form.html"
 
@@ -272,6 +272,10 @@ class Form(Block):
     """What has to be typed to confirm; empty where a press of the button is enough."""
     error: str = ""
     """What was wrong with what was sent before."""
+    boxes: tuple[tuple[str, str], ...] = ()
+    """What can be ticked: a name, and what it means."""
+    action: str = ""
+    """The address that it is sent to; empty for the page itself."""
     hidden: tuple[tuple[str, str], ...] = ()
     cancel: str = ""
     """The address of the way back."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from celery_health.dead_letters.destination import why_unconsumed
 from celery_health.dead_letters.records import DeadLetter
-from celery_health.page.blocks import Actions, Button, Cell, Code, Facts, Page, Text, joined, name
+from celery_health.page.blocks import Actions, Button, Cell, Code, Facts, Form, Page, Text, joined, name
 from celery_health.page.letter_blocks import CAUSES, Pair, task, title_of, when, worker
 from celery_health.page.letters import WHO_ACTS, json_of
 from celery_health.page.links import Links
@@ -23,15 +24,22 @@ _MOST_OF_A_LINE: Final = 200
 
 
 def page(
-    letter: DeadLetter, report: HealthReport, links: Links, *, may_write: bool, shows_arguments: bool
+    letter: DeadLetter, report: HealthReport, links: Links, *, csrf_token: str | None, shows_arguments: bool
 ) -> Page:
-    """Return one letter."""
+    """Return one letter; without a `csrf_token` for who may not send it again."""
     queue = letter.queue
     place = raised_at(letter.traceback)
     now = report.snapshot.taken_at.timestamp()
     said = [Cell(letter.message, "said")] if letter.message else []
     whose = task(letter, links)._replace(detail=f"Failed {' · '.join(_parts(when(letter.failed_at, now)))}")
-    buttons = [Button("Send it again", links.sending(queue, id=letter.id))] if may_write else []
+    sending = links.sending(queue, id=letter.id)
+    every = Button(f"All letters of {name(queue).text}", links.letters(queue))
+    form, buttons = None, [every]
+    if csrf_token is not None and why_unconsumed(report.snapshot, queue) is None:
+        says = f"It goes back to queue {name(queue).text} as it was published, and its task runs again."
+        form = Form(id="send", csrf_token=csrf_token, says=(says,), button="Send it again", action=sending)
+    elif csrf_token is not None:
+        buttons = [Button("Send it again", sending), every]
     return Page(
         title=title_of(letter),
         kind="Dead letter",
@@ -40,11 +48,9 @@ def page(
         json=json_of(queue, links, letter.id),
         blocks=joined(
             Text(id="said", lines=(*said, *([Cell(place, "place")] if place else []), whose)),
-            Actions(
-                id="actions",
-                buttons=(*buttons, Button(f"All letters of {name(queue).text}", links.letters(queue))),
-            ),
-            None if may_write else Text(id="who-acts", lines=(Cell(WHO_ACTS),)),
+            form,
+            Actions(id="actions", buttons=tuple(buttons)),
+            None if csrf_token is not None else Text(id="who-acts", lines=(Cell(WHO_ACTS),)),
             Pair(id="error-and-arguments", blocks=(_error(letter), _arguments(letter, shows_arguments))),
             _facts(letter, now, links),
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from celery_health.api.dead_letters import filter_of
 from celery_health.api.query import BadParameter, Query
@@ -13,6 +13,7 @@ from celery_health.exceptions import BrokerError, DeadlineExceeded, LetterNotFou
 from celery_health.page import letter, letters
 from celery_health.page.base import PageView
 from celery_health.page.blocks import Page
+from celery_health.page.csrf import keep, token_of
 from celery_health.page.letters import LETTERS_PER_PAGE, Asked
 from celery_health.page.links import Links
 from celery_health.records import HealthReport
@@ -60,7 +61,14 @@ class DeadLettersPage(PageView):
         except LetterNotFoundError as error:
             return letter.page_of_none(queue, letter_id, mask(error), links)
         shows = get_settings().show_arguments
-        return letter.page(found, report, links, may_write=self.may("write"), shows_arguments=shows)
+        token = token_of(self.request._request) if self.may("write") else None
+        return letter.page(found, report, links, csrf_token=token, shows_arguments=shows)
+
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Keep the token of the form by which a letter is sent again."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        keep(getattr(request, "_request", request), response)
+        return response
 
 
 def asked_of(queue: str, query: Query) -> Asked:

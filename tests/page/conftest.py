@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from tests.api.conftest import _fresh_log, broken_database, celery, client_of, staff
 from tests.conftest import skip_loudly
-from tests.dead_letters.conftest import current_app, post
+from tests.dead_letters.conftest import current_app, post, recorded
 from tests.page.axe import axe_violations, find_axe
 from tests.page.browser import find_browser, look_with, open_browser, run_scripts
 
-__all__ = ["_fresh_log", "broken_database", "celery", "client_of", "current_app", "post", "staff"]
+__all__ = ["_fresh_log", "broken_database", "celery", "client_of", "current_app", "post", "recorded", "staff"]
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +50,19 @@ def axe() -> Callable[[Any], list[str]]:
         skip_loudly("axe-core is not installed (axe-selenium-python).")
     assert program is not None
     return lambda browser: axe_violations(browser, program)
+
+
+@pytest.fixture
+def superuser(client_of: Callable[[str], Client]) -> Client:
+    """A superuser whose browser is checked as every browser is."""
+    found = client_of("superuser")
+    client = Client(enforce_csrf_checks=True, raise_request_exception=False)
+    client.cookies = found.cookies
+    return client
+
+
+@pytest.fixture
+def consumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands for a worker that consumes every queue, and would take what is sent there from the test."""
+    for module in ("dead_letters.letters", "page.letter_actions", "page.letter"):
+        monkeypatch.setattr(f"celery_health.{module}.why_unconsumed", lambda snapshot, queue: None)

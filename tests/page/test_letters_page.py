@@ -25,6 +25,7 @@ from celery_health.testing import make_snapshot
 from tests.api.conftest import PREFIX, RANKS, Celery
 from tests.dead_letters.conftest import BOOM, Post
 from tests.dead_letters.test_hostile import HOSTILE, MARKUP
+from tests.page.asking import text
 
 PAGE = f"{PREFIX}page/dead-letters/"
 REFUSED = Failure(
@@ -34,20 +35,10 @@ KILLED = Failure(cause=Cause.WORKER_LOST, message="signal 9")
 RAW = ("<script>alert", "\x1b", "\u202e", "\u200b")
 
 
-@pytest.fixture
-def superuser(client_of: Callable[[str], Client]) -> Client:
-    return client_of("superuser")
-
-
 def body(client: Client, status: int = 200, **query: str) -> str:
     response = client.get(PAGE, query)
     assert response.status_code == status, response.content[:2000]
     return response.content.decode()
-
-
-def text(page: str) -> str:
-    """Return what is read of a page."""
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page.split('<main id="main"')[-1])).split())
 
 
 def cards(page: str) -> list[str]:

@@ -1,0 +1,254 @@
+"""Send dead letters again, and purge them: asked, done, and told by the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Final
+
+from celery_health.api.dead_letters import filter_of
+from celery_health.api.query import BadParameter
+from celery_health.conf import get_settings
+from celery_health.dead_letters import acting, letters
+from celery_health.dead_letters.destination import why_unconsumed
+from celery_health.dead_letters.newest import size_of
+from celery_health.dead_letters.records import Filter, Requeued
+from celery_health.dead_letters.resending import RequeueInterruptedError
+from celery_health.deadline import Deadline
+from celery_health.exceptions import (
+    BrokerError,
+    DeadlineExceeded,
+    NotConsumedError,
+    UnsupportedError,
+)
+from celery_health.page.actions import Action, Outcome, Question, Refused, Target
+from celery_health.page.blocks import Button
+from celery_health.page.links import Links
+from celery_health.records import HealthReport
+from celery_health.text.formats import number, plural
+from celery_health.text.masking import mask
+from celery_health.text.printable import printable
+
+_FAILURES: Final = (BrokerError, DeadlineExceeded, UnsupportedError)
+_TWICE: Final = (
+    "Each is sent before it is removed: should this process be killed in between, its task may run twice. "
+    "What fails again comes back. Where the cause is a bug, deploy the fix first."
+)
+_FORCE: Final = (
+    "Send all the same: also while nobody is known to consume the queue, and letters whose expires is over, "
+    "without it."
+)
+#: Of the time of an answer, for the dry run: what is left is for the page.
+_SHARE_OF_DRY_RUN: Final = 0.5
+
+
+class SendAgain(Action):
+    """Sends one letter, those chosen, or all of a queue back to it."""
+
+    path: ClassVar = "dead-letters/requeue"
+    stop: ClassVar = "dead-letters"
+    kind: ClassVar = "Dead letters"
+    parameters: ClassVar = ("queue", "id", "task", "exception", "since")
+    fields: ClassVar = ("force",)
+
+    def question(self, target: Target, report: HealthReport, deadline: Deadline) -> Question:
+        """Return how many would go, and which would stay."""
+        queue, ids = target["queue"], _ids(target)
+        timeout = max(0.1, deadline.remaining() * _SHARE_OF_DRY_RUN)
+        would = letters.requeue(queue, ids, where=_where(target), dry_run=True, timeout=timeout)
+        refusal = why_unconsumed(report.snapshot, would.queue)
+        says = [*_would(would, ids), *([refusal] if refusal else []), *_stays(would)]
+        title = _title(target)
+        if would.not_found:
+            return Question(title=title, says=(_not_found(would),), button="", status=404)
+        if not would.requeued and not would.expired:
+            return Question(title=title, says=tuple(says), button="")
+        return Question(
+            title=title,
+            says=(*says, _TWICE),
+            button="Send it again" if ids else "Send them again",
+            boxes=(("force", _FORCE),) if refusal or would.expired else (),
+        )
+
+    def confirmation(self, target: Target) -> str | None:
+        """Return the queue's name, where all of it is meant."""
+        is_all = _ids(target) is None and _where(target).takes_all
+        return target["queue"] if is_all else None
+
+    def do(self, target: Target, fields: Mapping[str, str], who: str, deadline: Deadline) -> Outcome:
+        """Send them."""
+        queue, ids = target["queue"], _ids(target)
+        force = fields.get("force") == "yes"
+        try:
+            done = acting.requeue(
+                who, queue, ids, where=_where(target), force=force, timeout=get_settings().deadline
+            )
+        except RequeueInterruptedError as error:
+            return Outcome(lines=(("bad", mask(error)), *_went(error.done)), again=True)
+        except NotConsumedError as error:
+            raise Refused(f"Nothing was sent. {mask(error)}") from None
+        except _FAILURES as error:
+            raise Refused(f"Nothing was sent. {mask(error)}", 503) from None
+        if done.not_found:
+            return Outcome(lines=(("warn", f"Nothing was sent. {_not_found(done)}"),))
+        if ids and not done.requeued and done.expired:
+            raise Refused("Nothing was sent: it has expired, and a worker would throw it away. Force it.")
+        more = done.timed_out or not done.complete
+        again = more and bool(done.requeued) and done.remaining != 0
+        return Outcome(lines=(*_went(done), *_left(done, again)), again=again)
+
+    def ways(self, target: Target, links: Links) -> tuple[Button, ...]:
+        """Return the ways to the letters and to the queue."""
+        queue = target["queue"]
+        shown = printable(queue, 120)
+        chosen = {key: value for key, value in target.items() if key not in ("queue", "id")}
+        back = Button(f"Dead letters of {shown}", links.letters(queue, **chosen))
+        return (back, Button(f"Queue {shown}", links.queue(queue)))
+
+
+class Purge(Action):
+    """Removes all letters of a queue for good."""
+
+    path: ClassVar = "dead-letters/purge"
+    stop: ClassVar = "dead-letters"
+    kind: ClassVar = "Dead letters"
+    parameters: ClassVar = ("queue",)
+    fields: ClassVar = ("seen",)
+
+    def question(self, target: Target, report: HealthReport, deadline: Deadline) -> Question:
+        """Return how many would go."""
+        queue = printable(target["queue"])
+        size = size_of(target["queue"], deadline)
+        title = f"Purge the dead letters of {printable(target['queue'], 120)}"
+        if size == 0:
+            says = f"Queue '{queue}' has no dead letters: there is nothing to purge."
+            return Question(title=title, says=(says,), button="")
+        count = "All dead letters" if size is None else f"All {plural(size, 'dead letter')}"
+        return Question(
+            title=title,
+            says=(
+                f"{count} of queue '{queue}' would be removed for good: what their tasks were called with "
+                "is lost then.",
+            ),
+            button=f"Purge {number(size)}" if size is not None else "Purge",
+            tone="bad",
+            hidden=(("seen", "" if size is None else str(size)),),
+        )
+
+    def confirmation(self, target: Target) -> str | None:
+        """Return the queue's name."""
+        return target["queue"]
+
+    def do(self, target: Target, fields: Mapping[str, str], who: str, deadline: Deadline) -> Outcome:
+        """Purge them, unless others have come that nobody has seen."""
+        queue, seen = target["queue"], fields.get("seen", "")
+        try:
+            size = size_of(queue, deadline)
+        except _FAILURES as error:
+            raise Refused(f"Nothing was purged. {mask(error)}", 503) from None
+        if seen.isascii() and seen.isdigit() and len(seen) < 10 and size is not None and size > int(seen):
+            more = plural(size - int(seen), "dead letter")
+            raise Refused(f"Nothing was purged. {more} came since you were asked: look again.")
+        try:
+            count = acting.purge(who, queue)
+        except _FAILURES as error:
+            line = f"It is not known whether they were purged: {mask(error)}"
+            return Outcome(lines=(("bad", line),))
+        if not count:
+            return Outcome(lines=(("warn", "Nothing was purged: there were none any more."),))
+        return Outcome(
+            lines=(("good", f"{plural(count, 'dead letter')} of queue '{printable(queue)}' purged."),)
+        )
+
+    def ways(self, target: Target, links: Links) -> tuple[Button, ...]:
+        """Return the ways to the letters and to the queue."""
+        queue = target["queue"]
+        shown = printable(queue, 120)
+        return (
+            Button(f"Dead letters of {shown}", links.letters(queue)),
+            Button(f"Queue {shown}", links.queue(queue)),
+        )
+
+
+def _ids(target: Target) -> list[str] | None:
+    return [target["id"]] if "id" in target else None
+
+
+def _where(target: Target) -> Filter:
+    return filter_of(target.get, BadParameter)
+
+
+def _title(target: Target) -> str:
+    shown = printable(target["queue"], 120)
+    if "id" in target:
+        return f"Send a dead letter of {shown} again"
+    chosen = [printable(target[name], 120) for name in ("exception", "task") if name in target]
+    since = [f"since {printable(target['since'], 60)}"] if "since" in target else []
+    if not chosen and not since:
+        return f"Send all dead letters of {shown} again"
+    return f"Send dead letters of {shown} again: {', '.join([*chosen, *since])}"
+
+
+def _would(would: Requeued, ids: list[str] | None) -> Iterator[str]:
+    """Yield how many would go."""
+    queue = printable(would.queue)
+    least = "At least " if would.timed_out or not would.complete else ""
+    if ids is None or would.requeued != 1:
+        yield (
+            f"{least}{plural(would.requeued, 'letter')} would go back to queue '{queue}', each as it was "
+            "published: with the same id, arguments and headers."
+        )
+    else:
+        yield (
+            f"It goes back to queue '{queue}' as it was published: with the same id, arguments and headers."
+        )
+    if would.timed_out:
+        yield f"The time (DEADLINE) was enough for {number(would.looked_at)} of {number(would.remaining)}."
+    elif not would.complete:
+        yield "RabbitMQ shows only the first thousand letters of a queue: those behind may go, too."
+
+
+def _stays(done: Requeued) -> Iterator[str]:
+    """Yield how many stay, and why."""
+    if done.expired:
+        stay = _kept(done.expired, "stay")
+        yield f"{stay}, expired: a worker would throw away what comes after its expires."
+    if done.unsendable:
+        yield f"{_kept(done.unsendable, 'stay')}: what was put there by others is no message of a task."
+    if done.gone:
+        yield f"{plural(done.gone, 'letter')} had gone before: somebody else was quicker."
+
+
+def _kept(count: int, verb: str) -> str:
+    return f"{plural(count, 'letter')} {verb}{'s' if count == 1 else ''}"
+
+
+def _not_found(done: Requeued) -> str:
+    """Return why a letter is not there."""
+    queue = printable(done.queue)
+    if done.timed_out:
+        return f"The letter was not found in the time (DEADLINE) among the dead letters of queue '{queue}'."
+    if not done.complete:
+        return f"It is not among those letters of queue '{queue}' that RabbitMQ shows: the first thousand."
+    return f"No dead letter of queue '{queue}' has that id any more: it was sent again or purged."
+
+
+def _went(done: Requeued) -> Iterator[tuple[str, str]]:
+    """Yield what was done, with its tone."""
+    queue = printable(done.queue)
+    tone = "good" if done.requeued else "warn"
+    yield tone, f"{plural(done.requeued, 'letter')} sent again to queue '{queue}'."
+    for line in _stays(done):
+        yield "warn", line
+
+
+def _left(done: Requeued, again: bool) -> Iterator[tuple[str, str]]:
+    """Yield what is left, with its tone."""
+    left = number(done.remaining)
+    if done.timed_out:
+        yield "warn", f"The time (DEADLINE) was up: {left} left{', press again' if again else ''}."
+    elif not done.complete:
+        yield "warn", f"RabbitMQ shows a thousand at once: {left} left{', press again' if again else ''}."
+    elif done.remaining is None:
+        yield "warn", "How many dead letters are left is not known."
+    elif done.remaining:
+        yield "plain", f"{plural(done.remaining, 'dead letter')} left."
