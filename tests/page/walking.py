@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
@@ -11,6 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 from django.test import Client
 
+_ENDLESS = 1000
 #: What a browser fetches or goes to.
 _ADDRESSES = ("href", "src", "action", "data-icons")
 
@@ -57,18 +59,22 @@ def read(html: str) -> Html:
     return parser
 
 
-def walk(client: Client, start: str, *, proxy: str = "", most: int = 400) -> dict[str, Any]:
+def walk(client: Client, start: str, *, proxy: str = "", each: int | None = None) -> dict[str, Any]:
     """Return address → answer of all that can be reached from `start`, a page's address.
 
-    `proxy` is the prefix by which a proxy is asked, and which it takes off.
+    `proxy` is the prefix by which a proxy is asked, and which it takes off. Of `each` kind of page so many
+    are visited; None for all.
     """
     answers: dict[str, Any] = {}
+    visits: Counter[str] = Counter()
     todo = [start]
     while todo:
         address = todo.pop()
-        if address in answers:
+        kind = kind_of(address)
+        if address in answers or (each is not None and visits[kind] >= each):
             continue
-        assert len(answers) < most, "This never ends."
+        visits[kind] += 1
+        assert len(answers) < _ENDLESS, "This never ends."
         answers[address] = answer = client.get(address)
         if not answer.get("Content-Type", "").startswith("text/html"):
             continue
