@@ -55,6 +55,12 @@ def allocate_lock() -> Lock:
     return lock
 
 
+def thread_id() -> int:
+    """Return the id of the whole thread, whichever greenlet runs in it: a key of ``sys._current_frames``."""
+    number: int = _original("get_ident")()
+    return number
+
+
 def start_daemon(target: Callable[[], None], name: str, *, at_end: Callable[[], None] | None = None) -> None:
     """Run `target` in a native thread that never keeps the process alive.
 

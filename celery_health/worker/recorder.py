@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from celery.worker import state as worker_state
 
@@ -34,6 +34,10 @@ from celery_health.worker.pools import (
 )
 from celery_health.worker.presence import Presence
 from celery_health.worker.queues import QueueNames
+from celery_health.worker.retries import Retries
+
+#: When a loop that turns every second, or comes back from reading every two, is asked what it waits for.
+STILL_SECONDS: Final = 2.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +75,7 @@ class Recorder:
         self._held = HeldTasks(identity.limits, settings=settings, queues=queues, faults=faults)
         self._started_at = time.time()
         self._had_children_at = monotonic()
+        self._retries = Retries()
         self._idle = Overdue()
         self._is_held_back = False
         """As of the last record."""
@@ -90,8 +95,14 @@ class Recorder:
 
     @property
     def connected(self) -> bool:
-        """Say whether the consumer has a connection, as far as it knows."""
-        return self._clocks.attached and getattr(self.consumer, "connection", None) is not None
+        """Say whether the consumer has a connection, as far as is known.
+
+        Not while the loop stands still to connect again: then it takes nothing, and knows nothing of its own.
+        """
+        if not self._clocks.attached or getattr(self.consumer, "connection", None) is None:
+            return False
+        age = self._clocks.loop_age(monotonic())
+        return age is None or age < STILL_SECONDS or not self._retries.are_under_way()
 
     def consumed_queues(self) -> tuple[str, ...]:
         """Return the queues that the consumer is subscribed to."""
@@ -106,7 +117,11 @@ class Recorder:
         return [sane(q.name) for q in queues if (q.queue_arguments or {}).get("x-single-active-consumer")]
 
     def attach(self) -> None:
-        """Note what a consumer that has just connected consumes; of the first one, what it began with."""
+        """Note what a consumer that has just connected consumes; of the first one, what it began with.
+
+        To be called in the consumer's thread.
+        """
+        self._retries.attach(self.consumer)
         if self._first_queues is None:
             self._first_queues = self.consumed_queues()
 

@@ -38,8 +38,6 @@ class Situation:
     allows: tuple[str, ...] = ()
     """Verdicts besides `status` that a steady situation may show: never ``unhealthy``."""
     marks: tuple[str, ...] = ()
-    patience: float = 0.0
-    """Seconds that it may take besides."""
 
 
 SITUATIONS: list[Situation] = []
@@ -54,7 +52,6 @@ def situation(
     within: str | None = None,
     allows: tuple[str, ...] = (),
     marks: tuple[str, ...] = (),
-    patience: float = 0.0,
 ) -> Callable[[Play], Play]:
     """Add a row to the table."""
 
@@ -70,7 +67,6 @@ def situation(
                 within=within,
                 allows=allows,
                 marks=marks,
-                patience=patience,
             )
         )
         return play
@@ -535,11 +531,7 @@ def sole_worker_draining(system: System) -> Iterator[None]:
     yield
 
 
-# redis-py may try to connect again inside the event loop, by dice: a worker that should read and does not is
-# no consumer after 30 s. Until then it is unhealthy for its loop.
-@situation(
-    "unhealthy", "queues.consumed", "fail", subject="celery", within="unconsumed_seconds", patience=35.0
-)
+@situation("unhealthy", "queues.consumed", "fail", subject="celery", within="unconsumed_seconds")
 def sole_worker_cut_off_from_the_broker(system: System) -> Iterator[None]:
     """Its records still come: the store is reached by another way."""
     proxy = system.stack.enter_context(Proxy(system.redis.port))

@@ -86,8 +86,7 @@ def breaks_and_heals(situation: Situation, system: System) -> None:
     next(steps)
     broken_at = now()
     limit = system.limit(situation.within) if situation.within else 0.0
-    longest = limit + SLACK_SECONDS + situation.patience
-    report = system.until(lambda report: is_as_told(situation, report), longest, situation.name)
+    report = system.until(lambda report: is_as_told(situation, report), limit + SLACK_SECONDS, situation.name)
     seen = now() - broken_at
     assert report.recommendations
     ping = system.ping()

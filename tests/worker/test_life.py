@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from celery import Celery
@@ -290,6 +291,47 @@ def test_reconnecting__is_said_while_the_broker_is_away(
     patiently(lambda: ledger.totals().get(("succeeded", "early")) == 1)
     record = patiently(lambda: (r := ledger.record(worker.hostname))["read_age_seconds"] < 2 and r)
     assert record["restart_count"] >= 1
+    worker.stop()
+
+
+@pytest.mark.slow
+def test_reconnecting__is_said_while_an_answer_tries_again_within_the_loop(
+    broker_url: str,
+    ledger: Ledger,
+    proxy: Callable[[int], Proxy],
+    redis_url: str,
+    worker_factory: Callable[..., Worker],
+    make_app: Callable[..., Celery],
+    tmp_path: Path,
+) -> None:
+    """The broker goes while the loop answers ``inspect``: it finds out nothing, and comes to nothing else."""
+    gate = proxy(int(urlsplit(broker_url).port or 0))
+    worker = worker_factory(
+        gate.url(broker_url),
+        health={**QUICK, "STORE_URL": redis_url},
+        conf=truth_conf(),
+        env=truth_env(redis_url),
+    )
+    patiently(lambda: ledger.record(worker.hostname).get("ready"))
+    app = make_app(broker_url)
+    # Over a connection of the producers' that was open before, kombu tries for ever.
+    assert app.control.ping(timeout=2)
+    file = tmp_path / "go on"
+    app.control.broadcast("hang", {"until": str(file)}, reply=True, timeout=0.1)
+    # A loop that hangs in somebody's code is no broker's.
+    record = patiently(lambda: (r := ledger.record(worker.hostname))["loop_age_seconds"] > 4 and r)
+    assert record["connected"] and record["looping"]
+    gate.refuse()
+    file.touch()
+    patiently(lambda: ledger.record(worker.hostname)["connected"] is False)
+    assert ledger.record(worker.hostname)["looping"] is False
+    patiently(lambda: ledger.store.read(Deadline.after(5)).consumed["celery"] > 2)  # seconds ago
+    patiently(lambda: fields(files(tmp_path)[0])["state"] == "reconnecting")
+    assert "Connection to broker lost" not in worker.log
+    gate.forward()
+    app.send_task("tests.worker.truth.early", ("succeed",))
+    patiently(lambda: ledger.totals().get(("succeeded", "early")) == 1)
+    patiently(lambda: ledger.record(worker.hostname)["connected"])
     worker.stop()
 
 

@@ -17,6 +17,7 @@ import celery
 import redis
 from celery import shared_task
 from celery.exceptions import Ignore, Reject
+from celery.worker.control import inspect_command
 from celery.worker.request import Request
 
 #: The list of notes, in the Redis of CELERY_TEST_TRUTH.
@@ -34,6 +35,15 @@ def truth_redis() -> redis.Redis:
         _clients.clear()
         _clients[pid] = redis.Redis.from_url(os.environ["CELERY_TEST_TRUTH"])
     return _clients[pid]
+
+
+@inspect_command()
+def hang(state: Any, until: str = "") -> dict[str, str]:
+    """Have the event loop stand still until there is a file of this name, and then answer."""
+    deadline = time.monotonic() + 60
+    while not os.path.exists(until) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return {"ok": "pong"}
 
 
 class Boom(Exception):
