@@ -83,11 +83,6 @@ class Table(Block):
         """Return how many rows are not shown."""
         return max(0, self.total - len(self.rows))
 
-    @property
-    def lines(self) -> list[tuple[Row, list[tuple[Column, Cell]]]]:
-        """Return the rows with the column of each cell, as the template needs them."""
-        return [(row, list(zip(self.columns, row.cells, strict=True))) for row in self.rows]
-
 
 def table(
     id: str,
@@ -327,6 +322,22 @@ def name(value: str | None, *, missing: str = UNKNOWN, href: str = "", tone: str
 def words(value: str) -> str:
     """Return ``not consuming`` for ``not_consuming``."""
     return value.replace("_", " ")
+
+
+def without(block: Table, *titles: str) -> Table:
+    """Return the table without the columns of `titles`; one that it has not is no fault."""
+    kept = [place for place, column in enumerate(block.columns) if column.title not in titles]
+    return replace(
+        block,
+        columns=tuple(block.columns[place] for place in kept),
+        rows=tuple(row._replace(cells=tuple(row.cells[place] for place in kept)) for row in block.rows),
+    )
+
+
+def worst(block: Table, calm: int) -> Table:
+    """Return the table with its rows that worry, which come first; with so many where fewer do."""
+    worrying = sum(1 for row in block.rows if row.tone)
+    return cut(block, max(worrying, calm))
 
 
 def cut(block: Table, most: int) -> Table:

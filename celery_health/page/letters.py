@@ -100,13 +100,13 @@ def sizes(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Table
     faults = worst_of(report.checks, "letters")
     letters = (report.snapshot.dead_letters or {}).items()
     found = sorted(letters, key=lambda item: (item[1] is not None, -(item[1] or 0), item[0]))
-    rows = [
+    rows = (
         Row(
             (name(queue, href=links.letters(queue)), Cell(number(count), "warn" if count is None else "")),
             faults.get(queue, ""),
         )
         for queue, count in found
-    ]
+    )
     return table(
         "dead-letters",
         "Dead letters",
@@ -114,6 +114,7 @@ def sizes(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Table
         rows,
         "None: no task has failed for good.",
         most=most,
+        total=len(found),
         json=links.json("dead-letters"),
     )
 

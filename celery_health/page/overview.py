@@ -18,6 +18,8 @@ from celery_health.page.blocks import (
     Text,
     joined,
     name,
+    without,
+    worst,
 )
 from celery_health.page.brief import Brief, Folded
 from celery_health.page.counts import Counts
@@ -37,6 +39,12 @@ from celery_health.text.formats import listing, number
 from celery_health.text.printable import printable
 
 _NAMES: Final = 5
+#: Rows of workers, entries and letters where nothing is wrong with them: their pages have every one.
+_CALM: Final = 8
+#: Each takes two to three times as much of the page as another row: bar, exceptions, what is wrong.
+_TASKS: Final = 15
+#: Columns that only their pages have.
+_DETAILS: Final = ("Pool", "Scheduled", "Running", "Capacity")
 _EXCEPTIONS: Final = 3
 _NOTES: Final = 20
 
@@ -69,15 +77,18 @@ def page(report: HealthReport, links: Links, counts: Counts) -> Page:
 def _system(report: HealthReport, links: Links, counts: Counts) -> tuple[Block, ...]:
     """Return what the verdict was judged by."""
     snapshot, most = report.snapshot, MOST_ON_OVERVIEW
-    letters = None if snapshot.dead_letters is None else sizes(report, links, most=most)
+    letters = None if snapshot.dead_letters is None else worst(sizes(report, links, most=most), _CALM)
+    of_queues = without(queues(report, links, most=most), *_DETAILS)
+    of_workers = worst(without(workers(report, links, most=most), *_DETAILS, "Reserved", "Queues"), _CALM)
+    entries = worst(without(schedule(report, links, most=most), "Task"), _CALM)
     return joined(
         figures(report, links, counts),
         None if snapshot.store.configured else _unwatched(report),
         held_by_the_gone(snapshot, links),
-        _all(_unread_queues(snapshot) or queues(report, links, most=most), "All queues", links.queues),
-        _all(tasks(report, links, counts, most=most), "All tasks", links.tasks),
-        _all(_silent_workers(snapshot) or workers(report, links, most=most), "All workers", links.workers),
-        _all(schedule(report, links, most=most), "All entries", links.schedule),
+        _all(_unread_queues(snapshot) or of_queues, "All queues", links.queues),
+        _all(tasks(report, links, counts, most=_TASKS), "All tasks", links.tasks),
+        _all(_silent_workers(snapshot) or of_workers, "All workers", links.workers),
+        _all(entries, "All entries", links.schedule),
         None if letters is None else _all(letters, "All dead letters", links.dead_letters),
     )
 

@@ -108,8 +108,17 @@ class Piece:
     """Where the piece leads to, on this host."""
 
 
-def stacked_bar(parts: Iterable[Part], total_width: int = 240, *, what: str = "Outcomes") -> SafeString:
-    """Return one horizontal bar of shares; `what` is said before the numbers."""
+def stacked_bar(
+    parts: Iterable[Part], total_width: int = 240, *, what: str = "Outcomes", is_told: bool = False
+) -> SafeString:
+    """Return one horizontal bar of shares.
+
+    Args:
+        parts: of any order: they are stacked in that of `KINDS`.
+        total_width: units; the bar is stretched to the width that there is.
+        what: is said before the numbers.
+        is_told: the numbers stand beside it, and nobody need hear them twice.
+    """
     ordered = sorted(parts, key=lambda part: KINDS.index(part.kind))
     counts = [known(part.count) for part in ordered]
     words = [_told(count, part) for count, part in zip(counts, ordered, strict=True)] or ["none"]
@@ -124,7 +133,7 @@ def stacked_bar(parts: Iterable[Part], total_width: int = 240, *, what: str = "O
             part.kind if count is not None else "unknown" for count, part in zip(counts, ordered, strict=True)
         ]
         body = row(kinds, shares(sizes, total_width), _BAR)
-    return svg("bar", (total_width, _BAR), what, words, body)
+    return svg("bar", (total_width, _BAR), what, words, body, is_told=is_told)
 
 
 def slots(busy: int | None, total: int | None, *, what: str = "Slots") -> SafeString:

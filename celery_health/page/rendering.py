@@ -20,7 +20,7 @@ _FOLDER: Final = Path(__file__).parent / "templates"
 
 @lru_cache(maxsize=1)
 def _engine() -> Engine:
-    return Engine(dirs=[str(_FOLDER)], autoescape=True)
+    return Engine(dirs=[str(_FOLDER)], builtins=["celery_health.page.filters"], autoescape=True)
 
 
 def render(template: str, **context: Any) -> str:

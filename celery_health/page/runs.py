@@ -42,7 +42,7 @@ def ends(of_task: TaskHour) -> Cell:
         Part(kind="retry", count=of_task.retried_count),
         Part(kind="lost", count=of_task.unknown_count, label=DISCARDED),
     )
-    bar = stacked_bar([part for part in parts if part.count], _BAR_WIDTH, what="Last hour")
+    bar = stacked_bar([part for part in parts if part.count], _BAR_WIDTH, is_told=True)
     return Cell("", plot=bar, detail=ends_in_words(of_task))
 
 

@@ -175,15 +175,24 @@ def svg(
     *,
     stretched: bool = True,
     role: str = "img",
+    is_told: bool = False,
 ) -> SafeString:
-    """Return a plot with its name in words; `stretched` to the width that there is, else as it is."""
-    numbers = text(listing(list(words), _MOST_WORDS), 1000) if words else text(WORDS["unknown"])
-    return format_html(
-        '<svg class="plot plot-{}" viewBox="0 0 {} {}" preserveAspectRatio="{}" role="{}" '
-        'aria-label="{}: {}"><title>{}</title>{}</svg>',
+    """Return a plot with its name in words, unless they stand beside it (`is_told`).
+
+    It is `stretched` to the width that there is, else as it is.
+    """
+    shape = format_html(
+        '<svg class="plot plot-{}" viewBox="0 0 {} {}" preserveAspectRatio="{}"',
         name,
         *size,
         "none" if stretched else "xMinYMid",
+    )
+    if is_told:
+        return format_html('{} aria-hidden="true">{}</svg>', shape, body)
+    numbers = text(listing(list(words), _MOST_WORDS), 1000) if words else text(WORDS["unknown"])
+    return format_html(
+        '{} role="{}" aria-label="{}: {}"><title>{}</title>{}</svg>',
+        shape,
         role,
         text(what),
         numbers,

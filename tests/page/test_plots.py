@@ -357,3 +357,12 @@ def test_plots__coordinates_have_one_decimal_at_most() -> None:
     geometry = [value for html in drawn for value in re.findall(r'(?:d|x|width|viewBox)="([^"]*)"', html)]
     assert len(geometry) > 100
     assert [value for value in geometry if re.search(r"\.\d{2}", value)] == []
+
+
+def test_stacked_bar__whose_numbers_stand_beside_it_is_not_read_twice() -> None:
+    plot = stacked_bar([Part(kind="ok", count=5)], is_told=True)
+
+    assert element(plot).get("aria-hidden") == "true"
+    assert not {"role", "aria-label"} & set(element(plot).attrib)
+    assert "title" not in {each.tag for each in element(plot).iter()}
+    assert rects(plot) == rects(stacked_bar([Part(kind="ok", count=5)]))
