@@ -70,7 +70,7 @@ class SendAgain(Action):
         )
 
     def confirmation(self, target: Target) -> str | None:
-        """Return the queue's name, where all of it is meant."""
+        """Return the queue's name, where it is about every letter."""
         is_all = _ids(target) is None and _where(target).takes_all
         return target["queue"] if is_all else None
 
