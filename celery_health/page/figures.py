@@ -37,7 +37,11 @@ def _running(report: HealthReport, links: Links) -> Figure:
     live = [worker.concurrency for worker in snapshot.workers if worker.state.is_live]
     total = _sum(live) if live else None
     if total is None:
-        is_silent = live or any(worker.state is WorkerState.UNKNOWN for worker in snapshot.workers)
+        is_silent = (
+            live
+            or not snapshot.roster_is_known
+            or any(worker.state is WorkerState.UNKNOWN for worker in snapshot.workers)
+        )
         detail = "of how many slots is not known" if is_silent else "no live worker"
     else:
         detail = f"of {plural(total, 'slot')}" + (", all busy" if running and running >= total else "")

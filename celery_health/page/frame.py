@@ -11,12 +11,14 @@ from celery_health.page.blocks import Cell, name
 from celery_health.page.links import Links
 from celery_health.page.problems import worst_of
 from celery_health.reading.schedules import schedule_entries
-from celery_health.records import HealthReport, Status
+from celery_health.records import HealthReport, Snapshot, Status
 from celery_health.text.formats import duration
 from celery_health.text.printable import printable
 
 #: Tasks that fail, named in the rail.
 MOST_NAMED: Final = 8
+#: Characters of why: the first thing that is wrong may be a very long name.
+_MOST_OF_REASON: Final = 400
 _TONES: Final = {Status.HEALTHY: "good", Status.DEGRADED: "warn", Status.UNHEALTHY: "bad"}
 
 
@@ -59,7 +61,7 @@ class Frame:
 def frame(report: HealthReport, links: Links, here: str) -> Frame:
     """Return what stands around a page of `report`."""
     snapshot = report.snapshot
-    why = reason(report)
+    why = printable(reason(report), _MOST_OF_REASON)
     return Frame(
         links=links,
         here=here,
@@ -85,7 +87,7 @@ def _rail(report: HealthReport, links: Links) -> tuple[Stop, ...]:
     tasks = sorted(faults["task"].items(), key=lambda item: (item[1] != "bad", item[0]))
     return (
         Stop("overview", "Overview", links.overview),
-        _stop("queues", "Queues", links.queues, len(snapshot.queues), faults["queue"]),
+        _stop("queues", "Queues", links.queues, _queues(snapshot), faults["queue"]),
         _stop(
             "tasks",
             "Tasks",
@@ -98,7 +100,7 @@ def _rail(report: HealthReport, links: Links) -> tuple[Stop, ...]:
             "workers",
             "Workers",
             links.workers,
-            sum(1 for worker in snapshot.workers if worker.state.is_live),
+            _workers(snapshot),
             faults["worker"],
         ),
         _stop(
@@ -113,6 +115,19 @@ def _rail(report: HealthReport, links: Links) -> tuple[Stop, ...]:
         ),
         Stop("doctor", "Doctor", links.doctor),
     )
+
+
+def _queues(snapshot: Snapshot) -> int | None:
+    """Return how many there are; None where none was to be had, which is not that there is none."""
+    is_lacking = snapshot.app.always_eager or snapshot.broker.is_lacking or snapshot.importing is not None
+    return None if is_lacking and not snapshot.queues else len(snapshot.queues)
+
+
+def _workers(snapshot: Snapshot) -> int | None:
+    """Return how many live; None where that is not known."""
+    live = sum(1 for worker in snapshot.workers if worker.state.is_live)
+    is_known = snapshot.roster_is_known and not snapshot.app.always_eager
+    return live if live or is_known else None
 
 
 def _stop(

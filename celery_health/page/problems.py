@@ -30,6 +30,7 @@ KINDS: Final = tuple(dict.fromkeys(_KINDS.values()))
 #: Characters of what a button copies.
 _MOST_COPIED: Final = 4000
 _MOST_WATCHED: Final = 6
+_MOST_OF_NAME: Final = 80
 #: Things with the same fault that are shown with all that is known; of the others a line each.
 _MOST_ALIKE: Final = 3
 _FOLLOWS: Final = {
@@ -138,7 +139,7 @@ def _alike(rows: Iterable[Row]) -> list[tuple[Row, list[Row]]]:
 
 def _line(row: Row, links: Links) -> Cell:
     """Return a row as one line."""
-    return Cell(printable(row.message, 300), href=address_of(row.results[0], links))
+    return Cell(_shortened(row.message, row.results[0].subject), href=address_of(row.results[0], links))
 
 
 def is_one_redis(snapshot: Snapshot) -> bool:
@@ -181,7 +182,9 @@ def found_by(results: Iterable[CheckResult], check: str, links: Links) -> Proble
     return Problems(
         id="problems",
         title="What it says now",
-        problems=tuple(_problem(row, links, names, {}, {}) for row in rows[:MOST_ON_OVERVIEW]),
+        problems=tuple(
+            replace(_problem(row, links, names, {}, {}), runbook="") for row in rows[:MOST_ON_OVERVIEW]
+        ),
         left_out=max(0, len(rows) - MOST_ON_OVERVIEW),
         count=len(rows),
     )
@@ -211,7 +214,7 @@ def _problem(
         key=_key(row.ids, first.subject),
         status=row.status.value,
         tone=tone_of(row.status),
-        message=printable(row.message),
+        message=_shortened(row.message, first.subject),
         ids=row.ids,
         subject=name(first.subject, href=address_of(first, links)) if first.subject is not None else None,
         advice=advice(todo, names) if todo else None,
@@ -219,6 +222,13 @@ def _problem(
         consequences=(*map(_consequence, row.consequences), *(one for found in more for one in found)),
         known=known.get((first.id, first.subject or "")),
     )
+
+
+def _shortened(message: str, subject: str | None) -> str:
+    """Return a message with a very long name cut: what it is about stands below it, and leads to its page."""
+    if subject is not None and len(subject) > _MOST_OF_NAME:
+        message = message.replace(subject, f"{subject[: _MOST_OF_NAME - 3]}...")
+    return printable(message)
 
 
 def _without_message(result: CheckResult) -> str:
