@@ -79,12 +79,12 @@ def _system(report: HealthReport, links: Links, counts: Counts) -> tuple[Block, 
     snapshot, most = report.snapshot, MOST_ON_OVERVIEW
     letters = None if snapshot.dead_letters is None else worst(sizes(report, links, most=most), _CALM)
     of_queues = without(queues(report, links, most=most), *_DETAILS)
-    of_workers = worst(without(workers(report, links, most=most), *_DETAILS, "Reserved", "Queues"), _CALM)
-    entries = worst(without(schedule(report, links, most=most), "Task"), _CALM)
+    of_workers = worst(without(workers(report, links, most=most), *_DETAILS, "Until later", "Queues"), _CALM)
+    entries = worst(without(schedule(report, links, most=most), "Queue"), _CALM)
     return joined(
         figures(report, links, counts),
         None if snapshot.store.configured else _unwatched(report),
-        held_by_the_gone(snapshot, links),
+        held_by_the_gone(snapshot, links, most=_CALM),
         _all(_unread_queues(snapshot) or of_queues, "All queues", links.queues),
         _all(tasks(report, links, counts, most=_TASKS), "All tasks", links.tasks),
         _all(_silent_workers(snapshot) or of_workers, "All workers", links.workers),
