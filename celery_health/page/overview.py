@@ -80,7 +80,7 @@ def _system(report: HealthReport, links: Links, counts: Counts) -> tuple[Block, 
     letters = None if snapshot.dead_letters is None else worst(sizes(report, links, most=most), _CALM)
     of_queues = without(queues(report, links, most=most), *_DETAILS)
     of_workers = worst(without(workers(report, links, most=most), *_DETAILS, "Until later", "Queues"), _CALM)
-    entries = worst(without(schedule(report, links, most=most), "Queue"), _CALM)
+    entries = worst(without(schedule(report, links, most=most), "Task"), _CALM)
     return joined(
         figures(report, links, counts),
         None if snapshot.store.configured else _unwatched(report),

@@ -33,6 +33,7 @@ _MOST_WATCHED: Final = 6
 _MOST_OF_NAME: Final = 80
 #: Things with the same fault that are shown with all that is known; of the others a line each.
 _MOST_ALIKE: Final = 3
+_MOST_LINES: Final = 10
 _FOLLOWS: Final = {
     CheckStatus.UNKNOWN: "Not known",
     CheckStatus.UNSUPPORTED: "Not watched",
@@ -90,7 +91,7 @@ def troubles(
         links: from the page that shows it.
         snapshot: what they were judged by; with it, a store that is the broker's Redis is no cause beside it.
         known: (id of a check, subject) → what else is known of that.
-        most: faults, and of those that are alike the lines; what is not known has as many.
+        most: faults; what is not known has as many.
     """
     results = tuple(results)
     rows = [row for row in folded(results) if row.status is not CheckStatus.PASS]
@@ -111,8 +112,8 @@ def troubles(
         problems=tuple(
             replace(
                 _problem(row, links, names, follows, known or {}),
-                others=tuple(_line(one, links) for one in others[:most]),
-                left_out=max(0, len(others) - most),
+                others=tuple(_line(one, links) for one in others[:_MOST_LINES]),
+                left_out=max(0, len(others) - _MOST_LINES),
             )
             for row, others in groups[:most]
         ),

@@ -141,7 +141,7 @@ def test_figures__have_the_colour_that_the_checks_say_and_no_limit_of_their_own(
     ("counts", "value", "detail"),
     [
         # Nobody counts.
-        (Counts(), "?", "the store did not answer in time"),
+        (Counts(), "?", "there was no time left to read the store"),
         # Nothing has been counted, which is no zero.
         (hour_of(minutes=0), "?", "no run has been counted yet"),
         (hour_of(minutes=1, t=ended({59: 4})), "4", "in the first minute"),
