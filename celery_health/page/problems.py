@@ -33,7 +33,7 @@ _MOST_WATCHED: Final = 6
 _MOST_OF_NAME: Final = 80
 #: Things with the same fault that are shown with all that is known; of the others a line each.
 _MOST_ALIKE: Final = 3
-_MOST_LINES: Final = 10
+_MOST_LINES: Final = 5
 _FOLLOWS: Final = {
     CheckStatus.UNKNOWN: "Not known",
     CheckStatus.UNSUPPORTED: "Not watched",

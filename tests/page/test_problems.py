@@ -118,8 +118,8 @@ def test_troubles__many_alike_are_a_few_and_a_list() -> None:
 
     depth = [problem for problem in found.problems if problem.ids == ("queues.depth",)]
     assert (found.count, len(depth), found.left_out) == (150, 3, 0)
-    assert [len(problem.others) for problem in depth] == [0, 0, 10]
-    assert depth[-1].left_out == 150 - 3 - 10
+    assert [len(problem.others) for problem in depth] == [0, 0, 5]
+    assert depth[-1].left_out == 150 - 3 - 5
     assert depth[-1].others[0].href == LINKS.queue("q003")
 
 
