@@ -153,7 +153,8 @@ def page_of(asked: Asked, found: Newest, report: HealthReport, links: Links, *, 
         blocks=joined(
             about(report.checks, "letters", asked.queue, links),
             _kinds(asked, found, links, now) if found.groups else None,
-            _choices(asked, found, links) if found.groups else None,
+            # A form carries its fields as text of the page, which cannot hold every name.
+            _choices(asked, found, links) if found.groups and asked.queue.isprintable() else None,
             _actions(asked, found, links) if may_write and found.size else None,
             None if may_write or not found.size else Text(id="who-acts", lines=(Cell(WHO_ACTS),)),
             Cards(
@@ -245,7 +246,8 @@ def _choices(asked: Asked, found: Newest, links: Links) -> Choices:
 
 def _options(chosen: str | None, names: Iterable[str | None]) -> tuple[tuple[str, str, bool], ...]:
     known = sorted({each for each in names if each} | ({chosen} if chosen else set()))[:MOST_ROWS]
-    return (("", _ANY, chosen is None), *((each, name(each).text, each == chosen) for each in known))
+    shown = ((printable(each), name(each).text, each == chosen) for each in known)
+    return (("", _ANY, chosen is None), *shown)
 
 
 def _spans(chosen: str | None) -> tuple[tuple[str, str, bool], ...]:

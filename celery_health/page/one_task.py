@@ -99,6 +99,10 @@ def _unknown(task: str, title: str, report: HealthReport, links: Links, counts: 
     if not is_certain:
         lines = [Cell(f"Nothing is known of a task '{title}', and not everything could be asked.")]
     names = idle_names(snapshot) | {*(counts.totals or ()), *(counts.hour.tasks if counts.hour else ())}
+    # Dead letters name their tasks as they are shown.
+    meant = [one for one in names if one != task and printable(one) == task]
+    if len(meant) == 1:
+        return Page(title=title, blocks=(), leads_to=links.task(meant[0]))
     similar = get_close_matches(task[:_FULL_LENGTH], names, n=_SIMILAR, cutoff=0.7)
     lines += [name(one, href=links.task(one)) for one in similar]
     lines.append(Cell("All tasks", href=links.tasks))

@@ -20,7 +20,7 @@ def page(found: Found, links: Links) -> Page:
     return Page(
         title=name(found.query).text if found.query else "Search",
         kind="Search" if found.query else "",
-        asked=found.query,
+        asked=printable(found.query, LONGEST_QUERY),
         leads_to="" if only is None else address(only, links),
         refreshes=False,
         blocks=joined(
