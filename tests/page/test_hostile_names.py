@@ -90,7 +90,7 @@ def _worker(name: str) -> Worker:
 
 
 def _entry(name: str) -> ScheduleEntryState:
-    return make_entry(name, task=name, queue=name, schedule=name, last_error=name)
+    return make_entry(name, task=name, queue=name, schedule=name, last_error=name, beat=NAMES["long"])
 
 
 def _finding(kind: Kind, name: str) -> Finding:

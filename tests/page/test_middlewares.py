@@ -31,7 +31,7 @@ EVERYWHERE = {
     "doctor/", "dead-letters/",
 }  # fmt: skip
 #: Pages that are linked and not there yet.
-COMING = ("/page/runbook/", "/page/dead-letters/requeue/", "/page/dead-letters/purge/")
+COMING = ("/page/dead-letters/requeue/", "/page/dead-letters/purge/")
 SECURE_CSP = {
     "default-src": ["'none'"],
     "script-src": ["'self'"],
