@@ -80,6 +80,8 @@ def kinds(shop: Shop, chromium: Any) -> dict[tuple[str, tuple[str, ...]], str]:
             continue
         found[kind] = address
         chromium.get(address)
+        # Django's own page of a 404 has none.
+        assert chromium.execute_script("return document.querySelector('main[data-status]') !== null"), address
         pending += chromium.execute_script(
             "return [...document.querySelectorAll('main a[href], nav a[href]')].map((each) => each.href)"
         )
@@ -93,6 +95,8 @@ def test_kinds__are_all_found(kinds: dict[tuple[str, tuple[str, ...]], str]) -> 
     stops = ("queues", "tasks", "workers", "schedule", "dead-letters", "doctor")
     assert lists >= {"", *(f"page/{stop}/" for stop in stops)}
     assert single >= {"queues/", "tasks/", "workers/"}
+    letters_of = [query for path, query in kinds if path == f"{PAGE}page/dead-letters/"]
+    assert {("queue",), ("id", "queue")} <= {*letters_of}
 
 
 def test_every_page__has_no_violation_of_axe(
