@@ -51,7 +51,7 @@ def _running(report: HealthReport, links: Links) -> Figure:
         detail,
         tone_of_checks(report.checks, "workers", "tasks.stuck"),
         links.workers,
-        slots(running, total) if total else "",
+        slots(running, total, is_told=True) if total else "",
     )
 
 

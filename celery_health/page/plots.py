@@ -136,8 +136,11 @@ def stacked_bar(
     return svg("bar", (total_width, _BAR), what, words, body, is_told=is_told)
 
 
-def slots(busy: int | None, total: int | None, *, what: str = "Slots") -> SafeString:
-    """Return a strip of cells, so many of them busy; a bar where there are too many to be counted."""
+def slots(busy: int | None, total: int | None, *, what: str = "Slots", is_told: bool = False) -> SafeString:
+    """Return a strip of cells, so many of them busy; a bar where there are too many to be counted.
+
+    `is_told`: the numbers stand beside it, and nobody need hear them twice.
+    """
     busy, total = known(busy), known(total)
     words = [f"{_or_words(busy)} busy of {_or_words(total)}"]
     if busy is None or total is None:
@@ -150,7 +153,7 @@ def slots(busy: int | None, total: int | None, *, what: str = "Slots") -> SafeSt
     else:
         width = max(1, _CELL * total)
         body = _cells("busy", range(min(busy, total))) + _cells("idle", range(min(busy, total), total))
-    return svg("slots", (width, _BAR), what, words, body, stretched=False)
+    return svg("slots", (width, _BAR), what, words, body, stretched=False, is_told=is_told)
 
 
 def _cells(kind: Kind, places: range) -> SafeString:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 from celery_health.page.blocks import Cell, name
@@ -28,6 +29,8 @@ Held = Literal["active", "reserved", "scheduled"]
 _EXCEPTIONS: Final = 2
 _BAR_WIDTH: Final = 160
 _PROBLEMS: Final = 5
+#: How `QueueState.expected_by` begins where a task is routed to a queue.
+_TASK: Final = "task:"
 #: What became of a message whose name no worker registers.
 DISCARDED: Final = "discarded, as no worker registers it"
 
@@ -159,10 +162,29 @@ def present(snapshot: Snapshot) -> Iterable[Worker]:
 
 def queues_of(task: str, snapshot: Snapshot, totals: TaskTotals | None) -> list[str]:
     """Return the queues that a task is sent to, was taken from, or is to come by, in order of their names."""
-    found = {queue.name for queue in snapshot.queues if f"task:{task}" in queue.expected_by}
+    found = set(_expected(snapshot).get(task, ()))
     if totals is not None:
         found |= totals.sent_to | totals.taken_from
-    found.update(
-        entry.queue for entry in schedule_entries(snapshot.beats) or () if entry.task == task and entry.queue
-    )
     return sorted(found)
+
+
+#: Of the last reading: a page asks for every task that failed, and each time there may be a thousand queues.
+_last: tuple[object, object, Mapping[str, set[str]]] | None = None
+
+
+def _expected(snapshot: Snapshot) -> Mapping[str, set[str]]:
+    """Return task → the queues that it is to come by, as routes and the schedule have it."""
+    global _last
+    last = _last
+    if last is not None and last[0] is snapshot.queues and last[1] is snapshot.beats:
+        return last[2]
+    found: dict[str, set[str]] = defaultdict(set)
+    for queue in snapshot.queues:
+        for why in queue.expected_by:
+            if why.startswith(_TASK):
+                found[why.removeprefix(_TASK)].add(queue.name)
+    for entry in schedule_entries(snapshot.beats) or ():
+        if entry.queue:
+            found[entry.task].add(entry.queue)
+    _last = snapshot.queues, snapshot.beats, dict(found)
+    return _last[2]

@@ -88,7 +88,7 @@ def busy(worker: Worker) -> Cell:
     if worker.state is WorkerState.GONE:
         return Cell("-")
     running, slots = worker.active_count, worker.concurrency
-    return Cell(f"{number(running)} of {number(slots)}", plot=plots.slots(running, slots))
+    return Cell(f"{number(running)} of {number(slots)}", plot=plots.slots(running, slots, is_told=True))
 
 
 def last_seen(worker: Worker) -> str:

@@ -53,7 +53,7 @@ def large(worker: dict[str, Any], queue: dict[str, Any], task: dict[str, int], p
         beats=[make_beat(state=BeatState.OK, entries=tuple(make_entry(n, task=n) for n in tasks))],
         store=StoreState(configured=True, reachable=True, url="redis://store/0"),
         dead_letters=dict.fromkeys(queues, 3),
-        notes=tuple(f"Note {n} of what was skipped, and of what to do about it." for n in range(50)),
+        notes=tuple(f"Note {n} of what was skipped, and of what to do about it." for n in range(10)),
     )
     of_minute = {how: (1 + count // 10,) * HOUR_MINUTES for how, count in task.items()}
     exceptions = dict.fromkeys(("ValueError", "PaymentRefused", "ConnectionError"), 20)
@@ -79,5 +79,5 @@ STATES: dict[str, Callable[[], Large]] = {
     "unknown": lambda: large(
         {"state": WorkerState.UNKNOWN, "active_count": None}, {"ready": None, "consumers": None}, FINE
     ),
-    "long names": lambda: large({}, DESERTED, {"failed": 1000}, "x" * 20),
+    "long names": lambda: large({}, DESERTED, {"failed": 1000}, "x" * 12),
 }
