@@ -92,7 +92,7 @@ def missing(
 
 
 def in_full(title: str) -> Facts | None:
-    """Return a name of which the heading has no more than a part; None where it has all of it."""
+    """Return a name of which the heading has no more than a part; None where it has the whole."""
     if len(printable(title, _LONGEST)) <= len(name(title).text):
         return None
     return Facts(id="name", pairs=(("Name in full", Cell(printable(title, _LONGEST))),))
