@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from celery_health.conf import Settings
@@ -155,9 +156,20 @@ def _left_behind(worker: Worker, snapshot: Snapshot, suffix: str) -> Text:
 
 
 def _tasks(worker: Worker, snapshot: Snapshot, links: Links, suffix: str) -> Iterator[Table]:
-    what = "Running when last seen" if worker.state is WorkerState.GONE else "Running now"
+    is_gone = worker.state is WorkerState.GONE
+    what = "Running when last seen" if is_gone else "Running now"
+    running = worker.active
+    if is_gone and worker.last_seen_seconds is not None:
+        # They run no longer: how long they had run then.
+        since = worker.last_seen_seconds
+        running = [
+            replace(task, runtime_seconds=max(0.0, task.runtime_seconds - since))
+            if task.runtime_seconds is not None
+            else task
+            for task in running
+        ]
     yield held_tasks.running(
-        worker.active,
+        running,
         worker.active_count,
         links,
         id=f"running{suffix}",
@@ -172,7 +184,12 @@ def _tasks(worker: Worker, snapshot: Snapshot, links: Links, suffix: str) -> Ite
 
 
 def _queues(worker: Worker, states: dict[str, QueueState], links: Links, suffix: str) -> Table:
-    does = "takes from it" if worker.state.takes_messages else f"takes nothing now ({shown_state(worker)})"
+    if worker.state.takes_messages:
+        does = "takes from it"
+    elif worker.state is WorkerState.GONE:
+        does = "took from it"
+    else:
+        does = f"takes nothing now ({shown_state(worker)})"
     rows = [_queue(queue, does, worker, states.get(queue), links) for queue in worker.queues or ()]
     rows += [
         _queue(queue, "was told to take from it no more (cancel_consumer)", worker, states.get(queue), links)

@@ -14,11 +14,11 @@ _WHAT: Final = "Queue and arguments of running tasks, and the tasks that wait,"
 
 
 def processes_of(workers: Iterable[Worker]) -> list[tuple[str, str]]:
-    """Return writer and name of the workers that may hold tasks and report to the store."""
+    """Return writer and name of the workers that may hold tasks, or vanished with them, by their reports."""
     return [
         (worker.writer, worker.hostname)
         for worker in workers
-        if worker.writer is not None and worker.state is not WorkerState.GONE
+        if worker.writer is not None and not (worker.state is WorkerState.GONE and worker.said_goodbye)
     ]
 
 

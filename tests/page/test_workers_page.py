@@ -330,27 +330,33 @@ def test_worker__begins_with_what_is_wrong_and_what_to_do(staff: Client, celery:
 
 
 @pytest.mark.parametrize(
-    ("snapshot", "text"),
+    ("snapshot", "status", "text"),
     [
-        ({}, "Without a store, only workers that answered lately are known."),
+        ({}, 404, "Without a store, only workers that answered lately are known."),
         (
             {"inspection": InspectionState(asked=True, complete=False, silent=("x",))},
+            200,
             "Perhaps there are others: not every worker has answered.",
         ),
         (
             {"store": StoreState(configured=True, reachable=True)},
+            404,
             "One that is gone is forgotten after 10 min.",
         ),
     ],
 )
-def test_worker__of_no_such_name(staff: Client, celery: Celery, snapshot: dict[str, Any], text: str) -> None:
+def test_worker__of_no_such_name(
+    staff: Client, celery: Celery, snapshot: dict[str, Any], status: int, text: str
+) -> None:
     celery.snapshot = make_snapshot(**snapshot)
 
     answer = staff.get(WORKERS, {"name": "worker2@host"})
     page = answer.content.decode()
 
-    assert (answer.status_code, text in page) == (404, True)
-    assert "No worker of this name is known." in page
+    assert (answer.status_code, text in page) == (status, True)
+    assert "No worker of this name is known" in page
+    # A 404 is said only where everybody was asked.
+    assert ("and not everything could be asked" in page) is (status == 200)
     assert 'href="../../page/workers/?name=worker1%40host"' in page
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,9 +19,12 @@ from celery_health.conf import Settings
 from celery_health.deadline import Deadline
 from celery_health.health import with_tasks
 from celery_health.management.sections import running_tasks
-from celery_health.page.sections import running as page_of_running
-from celery_health.records import CheckStatus, Snapshot, Worker
+from celery_health.page.links import Links
+from celery_health.page.tasks import running
+from celery_health.reading.task_rows import processes_of
+from celery_health.records import CheckStatus, Snapshot, Worker, WorkerState
 from celery_health.store import Store, open_store
+from celery_health.testing import make_worker
 from celery_health.worker.held import split
 from tests.store.conftest import Writer
 
@@ -138,7 +142,7 @@ def test_tasks__are_on_all_surfaces_for_people(yard: Yard) -> None:
         "shop.pay": 0, "shop.ship": 1, "shop.bill": 0,
     }  # fmt: skip
     assert "celery" in running_tasks(yard.read())[1]
-    assert [cell.text for cell in page_of_running(yard.read()).rows[0]][2] == "celery"
+    assert [cell.text for cell in running(yard.read(), Links()).rows[0].cells][2] == "celery"
 
 
 def test_tasks__of_a_record_of_an_earlier_version_are_all_shown(yard: Yard) -> None:
@@ -176,7 +180,7 @@ def test_tasks__that_cannot_be_read_are_said_to_be_missing_and_the_rest_is_shown
     assert (body["reserved"], body["reserved_count"], body["truncated"]) == ([], 1, True)
     [note] = body["notes"]
     assert note.startswith(f"The key '{yard.store.keys.rows}' of the store is of a type")
-    assert note in "".join(running_tasks(yard.read())) and note in page_of_running(yard.read()).note
+    assert note in "".join(running_tasks(yard.read())) and note in running(yard.read(), Links()).note
     assert take_reading(limit=10).snapshot.task_notes == ()
 
 
@@ -198,3 +202,17 @@ def test_tasks__odd_rows_end_no_answer(yard: Yard, text: bytes) -> None:
     stats_body(found)
     assert [row["worker"] for row in tasks_body(found)["reserved"] if row["task_id"] == "r1"] == ["well@host"]
     running_tasks(found.snapshot)
+
+
+def test_tasks__of_whom_they_are_asked_for() -> None:
+    """What a worker vanished with is worth knowing; one that said goodbye left nothing."""
+    gone = partial(make_worker, state=WorkerState.GONE)
+    workers = [
+        make_worker("lives@h", writer="1"),
+        gone("vanished@h", writer="2"),
+        gone("left@h", writer="3", said_goodbye=True),
+        # It keeps no record.
+        make_worker("asked@h"),
+    ]
+
+    assert processes_of(workers) == [("1", "lives@h"), ("2", "vanished@h")]
