@@ -8,6 +8,7 @@ from typing import Final
 
 from celery_health.page.blocks import Cell, Column, Row, Table, name, table, words
 from celery_health.page.links import Links
+from celery_health.page.workers import last_seen
 from celery_health.records import QueueState, Snapshot, Worker, WorkerState
 from celery_health.text.formats import UNKNOWN, duration, number
 from celery_health.text.printable import printable
@@ -61,17 +62,21 @@ def _rows(queue: QueueState, snapshot: Snapshot, links: Links) -> Iterator[Row]:
         if queue.name in worker.cancelled_queues and worker.state.is_live:
             yield _row(worker, queue.name, "was told to take from it no more (cancel_consumer)", links)
         elif queue.name in (worker.queues or ()) and not worker.state.is_live:
-            yield _row(worker, queue.name, _formerly(worker), links)
+            yield _row(worker, queue.name, _formerly(worker, queue.name), links)
 
 
 def _first(by_name: Mapping[str, list[Worker]], hostname: str) -> Worker | None:
     return next(iter(by_name.get(hostname, ())), None)
 
 
-def _formerly(worker: Worker) -> str:
+def _formerly(worker: Worker, queue: str) -> str:
     if worker.state is not WorkerState.GONE:
         return "has it among its queues, and has not answered"
-    return "took from it, and has left" if worker.said_goodbye else "took from it, and is gone"
+    if worker.said_goodbye:
+        return "took from it, and has left"
+    ran, held = worker.active_by_queue.get(queue, 0), _held(worker, queue)
+    with_it = f": it ran {number(ran)} and held {held} from here" if ran or held != "0" else ""
+    return f"took from it, and is gone{with_it}"
 
 
 def _row(worker: Worker | str, queue: str, does: str, links: Links, *, is_linked: bool = True) -> Row:
@@ -79,16 +84,21 @@ def _row(worker: Worker | str, queue: str, does: str, links: Links, *, is_linked
         cells = [Cell(UNKNOWN)] * 4
         hostname, tone = worker, ""
     else:
+        cells = [*_numbers(worker, queue), Cell(last_seen(worker))]
         hostname, tone = worker.hostname, "" if worker.state.is_live else "quiet"
-        seen = worker.last_seen_seconds
-        cells = [
-            Cell(_part(worker.active_count, worker.active_by_queue.get(queue, 0))),
-            Cell(_held(worker, queue)),
-            Cell(f"{number(worker.active_count)} of {number(worker.concurrency)}"),
-            Cell(UNKNOWN if seen is None else f"{duration(seen)} ago"),
-        ]
     href = links.worker(hostname) if is_linked else ""
     return Row((name(hostname, href=href), Cell(printable(does)), *cells), tone)
+
+
+def _numbers(worker: Worker, queue: str) -> tuple[Cell, Cell, Cell]:
+    """Return what it runs and holds of a queue, and its slots: nothing now, of one that is gone."""
+    if worker.state is WorkerState.GONE:
+        return Cell("-"), Cell("-"), Cell("-")
+    return (
+        Cell(_part(worker.active_count, worker.active_by_queue.get(queue, 0))),
+        Cell(_held(worker, queue)),
+        Cell(f"{number(worker.active_count)} of {number(worker.concurrency)}"),
+    )
 
 
 def _part(total: int | None, part: int) -> str:

@@ -133,9 +133,11 @@ def _figures(queue: QueueState, report: HealthReport, links: Links, settings: Se
 def _held(queue: QueueState) -> Figure:
     reserved, later = queue.reserved, queue.scheduled
     total = None if reserved is None or later is None else reserved + later
-    return Figure(
-        "Held by workers", number(total), f"{number(reserved)} reserved, {number(later)} until later"
-    )
+    parts = f"{number(reserved)} reserved, {number(later)} until later"
+    # More than the workers that are known hold: others had taken them, perhaps one that is gone.
+    if queue.unacked is not None and queue.unacked > (total or 0) + (queue.active or 0):
+        parts += f"; {number(queue.unacked)} unacknowledged by the broker's count"
+    return Figure("Held by workers", number(total), parts)
 
 
 def _of_whom(queue: QueueState) -> str:
@@ -187,7 +189,7 @@ def _numbers(queue: QueueState) -> Facts:
     unacked = (
         "the broker does not say"
         if queue.unacked is None
-        else "by the broker's own count: taken and not confirmed, also running tasks that acknowledge late"
+        else "by the broker's own count: taken and not confirmed, also by workers that are gone"
     )
     nobody_says = "no worker says" if queue.reserved is None else ""
     held_for = (

@@ -89,6 +89,17 @@ def text_of(page: Page) -> str:
         ),
         (make_queue("q", reserved=0, scheduled=0), "Held by workers", ("0", "0 reserved, 0 until later", "")),
         (make_queue("q", reserved=3), "Held by workers", ("?", "3 reserved, ? until later", "")),
+        # A worker that is gone had taken seven: the broker counts them still.
+        (
+            make_queue("q", reserved=0, scheduled=0, active=0, unacked=7),
+            "Held by workers",
+            ("0", "0 reserved, 0 until later; 7 unacknowledged by the broker's count", ""),
+        ),
+        (
+            make_queue("q", reserved=2, scheduled=1, active=1, unacked=4),
+            "Held by workers",
+            ("3", "2 reserved, 1 until later", ""),
+        ),
         (make_queue("q"), "Held by workers", ("?", "? reserved, ? until later", "")),
         (make_queue("q", active=2), "Running", ("2", "of 4 slots of its workers", "")),
         (make_queue("q", capacity=None), "Running", ("?", "of ? slots of its workers", "")),
@@ -151,7 +162,14 @@ def test_queue__says_who_takes_from_it_and_who_does_not() -> None:
         make_worker("ours@a", queues=("q",), active_count=3, active_by_queue={"q": 2}, concurrency=8),
         make_worker("slow@a", queues=("q",), state=WorkerState.RECONNECTING, active_count=None),
         make_worker("told@a", queues=("other",), cancelled_queues=("q",)),
-        make_worker("dead@a", queues=("q",), state=WorkerState.GONE, last_seen_seconds=40.0),
+        make_worker(
+            "dead@a",
+            queues=("q",),
+            state=WorkerState.GONE,
+            last_seen_seconds=40.0,
+            reserved_count=5,
+            reserved_by_queue={"q": 3},
+        ),
         make_worker("left@a", queues=("q",), state=WorkerState.GONE, said_goodbye=True),
         make_worker("mute@a", queues=("q",), state=WorkerState.UNKNOWN),
         # Nothing to do with it.
@@ -165,8 +183,8 @@ def test_queue__says_who_takes_from_it_and_who_does_not() -> None:
         ["theirs@b", "takes from it: of another application", "?", "?", "?", "?"],
         ["slow@a", "takes nothing now (reconnecting)", "?", "0", "? of 4", "0.0 s ago"],
         ["told@a", "was told to take from it no more (cancel_consumer)", "0", "0", "0 of 4", "0.0 s ago"],
-        ["dead@a", "took from it, and is gone", "0", "0", "0 of 4", "40 s ago"],
-        ["left@a", "took from it, and has left", "0", "0", "0 of 4", "0.0 s ago"],
+        ["dead@a", "took from it, and is gone: it ran 0 and held 3 from here", "-", "-", "-", "40 s ago"],
+        ["left@a", "took from it, and has left", "-", "-", "-", "0.0 s ago"],
         ["mute@a", "has it among its queues, and has not answered", "0", "0", "0 of 4", "0.0 s ago"],
     ]
     # 4 are counted, two have a name.
