@@ -34,12 +34,23 @@ def page(
     whose = task(letter, links)._replace(detail=f"Failed {' · '.join(_parts(when(letter.failed_at, now)))}")
     sending = links.sending(queue, id=letter.id)
     every = Button(f"All letters of {name(queue).text}", links.letters(queue))
-    form, buttons = None, [every]
+    form: Form | None = None
+    buttons: tuple[Button, ...] = (every,)
     if csrf_token is not None and why_unconsumed(report.snapshot, queue) is None:
         says = f"It goes back to queue {name(queue).text} as it was published, and its task runs again."
-        form = Form(id="send", csrf_token=csrf_token, says=(says,), button="Send it again", action=sending)
+        buttons, form = (
+            (),
+            Form(
+                id="send",
+                csrf_token=csrf_token,
+                says=(says,),
+                button="Send it again",
+                action=sending,
+                cancel=links.letters(queue),
+            ),
+        )
     elif csrf_token is not None:
-        buttons = [Button("Send it again", sending), every]
+        buttons = (Button("Send it again", sending), every)
     return Page(
         title=title_of(letter),
         kind="Dead letter",
@@ -49,7 +60,7 @@ def page(
         blocks=joined(
             Text(id="said", lines=(*said, *([Cell(place, "place")] if place else []), whose)),
             form,
-            Actions(id="actions", buttons=tuple(buttons)),
+            Actions(id="actions", buttons=buttons),
             None if csrf_token is not None else Text(id="who-acts", lines=(Cell(WHO_ACTS),)),
             Pair(id="error-and-arguments", blocks=(_error(letter), _arguments(letter, shows_arguments))),
             _facts(letter, now, links),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
@@ -87,7 +87,9 @@ def page(report: HealthReport, links: Links) -> Page:
     """Return the queues with dead letters, or why there are none."""
     snapshot = report.snapshot
     if snapshot.dead_letters is not None:
-        blocks: tuple[Block, ...] = (sizes(report, links),)
+        blocks: tuple[Block, ...] = (
+            replace(sizes(report, links), title="Queues with dead letters", json=""),
+        )
     elif snapshot.dead_letters_lack is LettersLack.OFF:
         blocks = _off()
     else:

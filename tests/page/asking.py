@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin
 
 from django.test import Client
 
@@ -13,6 +13,7 @@ from celery_health import dead_letters
 from tests.api.conftest import PREFIX
 
 REQUEUE = f"{PREFIX}page/dead-letters/requeue/"
+LETTERS = f"{PREFIX}page/dead-letters/"
 PURGE = f"{PREFIX}page/dead-letters/purge/"
 
 
@@ -49,12 +50,13 @@ class Asked:
         (address,) = re.findall(r'<form class="action"[^>]* action="([^"]*)"', self.page)
         form = urlencode({**self.hidden, **fields})
         kind = "application/x-www-form-urlencoded"
-        sent = self.client.post(self.path + html.unescape(address), form, content_type=kind)
+        path, _, target = urljoin(self.path, html.unescape(address)).partition("?")
+        sent = self.client.post(f"{path}?{target}", form, content_type=kind)
         if sent.status_code == 303:
             # Relative: whatever proxy and prefix stand before it.
             assert sent["Location"].startswith("?")
-            return asked(self.client, self.path, sent["Location"][1:])
-        return Asked(self.client, self.path, sent.content.decode(), sent.status_code)
+            return asked(self.client, path, sent["Location"][1:])
+        return Asked(self.client, path, sent.content.decode(), sent.status_code)
 
 
 def asked(client: Client, path: str, query: str = "", **target: str) -> Asked:

@@ -12,9 +12,8 @@ from celery import Celery
 from django.test import Client
 
 from celery_health import dead_letters
-from tests.api.conftest import PREFIX
 from tests.dead_letters.conftest import BOOM, Post, make_current
-from tests.page.asking import PURGE, REQUEUE, Asked, asked, size
+from tests.page.asking import LETTERS, PURGE, REQUEUE, Asked, asked, size
 from tests.page.test_letters_page import REFUSED, fill, hrefs, numbered
 from tests.support import Proxy, eventually
 
@@ -91,8 +90,8 @@ def test_requeue__those_chosen(post: Post, superuser: Client, consumed: None) ->
 def test_requeue__from_the_letter_in_one_press(post: Post, superuser: Client, consumed: None) -> None:
     task_id = post.letter("celery")
 
-    shown = asked(superuser, f"{PREFIX}page/dead-letters/", queue="celery", id=task_id)
-    done = Asked(superuser, REQUEUE, shown.page.replace("../../page/dead-letters/requeue/", ""), 200).press()
+    shown = asked(superuser, LETTERS, queue="celery", id=task_id)
+    done = shown.press()
 
     assert "1 letter sent again to queue 'celery'." in done.read
     assert size() == 0
@@ -103,7 +102,7 @@ def test_requeue__where_nobody_consumes_it_is_refused_and_can_be_forced(
 ) -> None:
     task_id = post.letter("celery")
 
-    shown = asked(superuser, f"{PREFIX}page/dead-letters/", queue="celery", id=task_id)
+    shown = asked(superuser, LETTERS, queue="celery", id=task_id)
     # What would be refused leads to the page that says so.
     assert '<form class="action"' not in shown.page
     question = asked(superuser, REQUEUE, queue="celery", id=task_id)
@@ -292,11 +291,11 @@ def test_requeue__runs_again_at_a_real_worker(
     read = recorded(queues=["emails"])
     # Once it is seen that somebody consumes the queue, the letter itself has the button.
     shown = eventually(
-        lambda: _with_button(asked(superuser, f"{PREFIX}page/dead-letters/", queue="emails", id=task_id)),
+        lambda: _with_button(asked(superuser, LETTERS, queue="emails", id=task_id)),
         timeout=20,
     )
 
-    done = Asked(superuser, REQUEUE, shown.page.replace("../../page/dead-letters/requeue/", ""), 200).press()
+    done = shown.press()
 
     assert "1 letter sent again to queue 'emails'." in done.read
     (run,) = eventually(read)
