@@ -212,7 +212,7 @@ class Problem:
     """The address of what to do about such a thing."""
     consequences: tuple[Consequences, ...] = ()
     known: Cell | None = None
-    """What else is known of it, with a link to it."""
+    """What else is known of it; its detail is the text of its link."""
     others: tuple[Cell, ...] = ()
     """More of the same kind, a line each, folded away."""
     left_out: int = 0

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from celery_health.page.blocks import Figure, Figures
-from celery_health.page.counts import Counts, why_uncounted
+from celery_health.page.counts import Counts
 from celery_health.page.links import Links
 from celery_health.page.plots import slots, sparkline
 from celery_health.page.problems import tone_of_checks
@@ -58,7 +58,7 @@ def _running(report: HealthReport, links: Links) -> Figure:
 def _done(snapshot: Snapshot, links: Links, hour: Hour | None) -> Figure:
     label = "Done per minute"
     if hour is None:
-        return Figure(label, UNKNOWN, why_uncounted(snapshot), href=links.tasks)
+        return Figure(label, UNKNOWN, _why_uncounted(snapshot), href=links.tasks)
     if not hour.minutes:
         return Figure(label, UNKNOWN, "no run has been counted yet", href=links.tasks)
     ends = _per_minute(hour)
@@ -72,6 +72,15 @@ def _done(snapshot: Snapshot, links: Links, hour: Hour | None) -> Figure:
     rate = sum(counts) / len(counts)
     shown = f"{rate:.1f}" if 0 < rate < 10 and rate != int(rate) else number(round(rate))
     return Figure(label, shown, f"{number(in_hour)} in {since}", href=links.tasks, plot=plot)
+
+
+def _why_uncounted(snapshot: Snapshot) -> str:
+    """Return in a few words why nothing that is counted is known: the tasks say more."""
+    if not snapshot.store.configured:
+        return "there is no store"
+    return (
+        "the store does not answer" if snapshot.store.reachable is False else "the store was not read in time"
+    )
 
 
 def _per_minute(hour: Hour) -> list[int | None]:
@@ -88,7 +97,7 @@ def _per_minute(hour: Hour) -> list[int | None]:
 def _failed(report: HealthReport, links: Links, hour: Hour | None) -> Figure:
     tone = tone_of_checks(report.checks, "tasks.failing")
     if hour is None or not hour.minutes:
-        why = why_uncounted(report.snapshot) if hour is None else "no run has been counted yet"
+        why = _why_uncounted(report.snapshot) if hour is None else "no run has been counted yet"
         return Figure("Failed", UNKNOWN, why, tone, links.tasks)
     failed = sum(task.failed_count for task in hour.tasks.values())
     done = failed + sum(task.succeeded_count for task in hour.tasks.values())

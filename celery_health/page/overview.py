@@ -78,6 +78,7 @@ def _system(report: HealthReport, links: Links, counts: Counts) -> tuple[Block, 
     """Return what the verdict was judged by."""
     snapshot, most = report.snapshot, MOST_ON_OVERVIEW
     letters = None if snapshot.dead_letters is None else worst(sizes(report, links, most=most), _CALM)
+    uncounted = _uncounted_letters(snapshot)
     of_queues = without(queues(report, links, most=most), *_DETAILS)
     of_workers = worst(without(workers(report, links, most=most), *_DETAILS, "Until later", "Queues"), _CALM)
     entries = worst(without(schedule(report, links, most=most), "Task"), _CALM)
@@ -89,7 +90,7 @@ def _system(report: HealthReport, links: Links, counts: Counts) -> tuple[Block, 
         _all(tasks(report, links, counts, most=_TASKS), "All tasks", links.tasks),
         _all(_silent_workers(snapshot) or of_workers, "All workers", links.workers),
         _all(entries, "All entries", links.schedule),
-        None if letters is None else _all(letters, "All dead letters", links.dead_letters),
+        None if letters is None else _all(uncounted or letters, "All dead letters", links.dead_letters),
     )
 
 
@@ -121,6 +122,15 @@ def _silent_workers(snapshot: Snapshot) -> Brief | None:
     names = listing([name(worker.hostname).text for worker in found], _NAMES)
     says = Cell(f"Whether they live is not known: {names}.")
     return Brief(id="workers", title="Workers", count=len(found), says=says)
+
+
+def _uncounted_letters(snapshot: Snapshot) -> Brief | None:
+    """Return one line for dead letters that could not be counted."""
+    letters = snapshot.dead_letters
+    if not letters or any(count is not None for count in letters.values()):
+        return None
+    says = Cell(f"How many is not known now of {listing([name(queue).text for queue in letters], _NAMES)}.")
+    return Brief(id="dead-letters", title="Dead letters", says=says)
 
 
 def _unwatched(report: HealthReport) -> tuple[Block, ...]:
@@ -159,7 +169,5 @@ def _known(report: HealthReport, links: Links, counts: Counts) -> dict[tuple[str
         totals = (counts.totals or {}).get(result.subject)
         letters = letters_of(result.subject, report.snapshot, totals, links)
         text = f"In the last hour {number(hour.failed_count)} ({failed_share(hour)}) failed{why}."
-        found[result.id, result.subject] = Cell(
-            text if not letters else f"{text} See its dead letters", href=letters
-        )
+        found[result.id, result.subject] = Cell(text, href=letters, detail="Its dead letters")
     return found

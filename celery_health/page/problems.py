@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -12,7 +13,7 @@ from celery_health.health.gaps import WATCHED
 from celery_health.health.needs import BROKER, STORE
 from celery_health.page.blocks import MOST_ON_OVERVIEW, Advice, Cell, Consequences, Problem, Problems, name
 from celery_health.page.links import Links
-from celery_health.records import CheckResult, CheckStatus, Snapshot
+from celery_health.records import CheckResult, CheckStatus, HealthReport, Snapshot
 from celery_health.text.commands import split_commands
 from celery_health.text.formats import listing
 from celery_health.text.printable import printable
@@ -159,6 +160,13 @@ def _server(url: str) -> str:
     return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"
 
 
+def causes_alone(report: HealthReport) -> HealthReport:
+    """Return the report without a fault of the store that is the broker's: see `is_one_redis`."""
+    if not is_one_redis(report.snapshot):
+        return report
+    return replace(report, checks=tuple(check for check in report.checks if check.id != STORE))
+
+
 def about(results: Iterable[CheckResult], kind: str, subject: str, links: Links) -> Problems | None:
     """Return what the checks found of one thing; None where nothing is wrong with it."""
     found = [
@@ -234,11 +242,12 @@ def _shortened(message: str, subject: str | None) -> str:
 
 def _without_message(result: CheckResult) -> str:
     """Return what to do: a recommendation begins with the fact, so that it can stand alone."""
-    todo = result.recommendation or ""
-    for said in (result.message, result.message.rstrip(".")):
-        if todo.startswith(said):
-            return todo[len(said) :].lstrip(" .")
-    return todo
+    message, todo = result.message.rstrip("."), result.recommendation or ""
+    if todo.rstrip(".") == message:
+        return ""
+    # Its first sentence may say less than the message; a name in it may hold what looks like its end.
+    ends = [found.start() for found in re.finditer(r"\. ", todo) if message.startswith(todo[: found.start()])]
+    return todo[ends[-1] + 2 :] if ends else todo
 
 
 def _consequence(one: Consequence) -> Consequences:

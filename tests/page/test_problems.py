@@ -93,6 +93,25 @@ def test_troubles__say_what_to_do_and_lead_to_the_thing() -> None:
     assert shlex.split(copied(problem)[0]) == ["celery", "-A", "proj", "worker", "-Q", "it's; late"]
 
 
+@pytest.mark.parametrize(
+    ("message", "todo", "shown"),
+    [
+        ("It holds 5 tasks.", "It holds 5 tasks. Add one.", "Add one."),
+        # It may say less, and a name may look like its end.
+        ("'a' vanished without a goodbye.", "'a' vanished. See why.", "See why."),
+        ("Queue 'a. b' is full.", "Queue 'a. b' is full. Empty it.", "Empty it."),
+        ("The broker cannot be reached: Timeout", "The broker cannot be reached. Check it.", "Check it."),
+        ("'a' hangs.", "Its main process hangs. Restart it.", "Its main process hangs. Restart it."),
+        ("It is full.", "It is full.", None),
+        ("It is full.", None, None),
+    ],
+)
+def test_troubles__say_the_fact_once(message: str, todo: str | None, shown: str | None) -> None:
+    (problem,) = troubles([result("x.y", message=message, recommendation=todo)], LINKS).problems
+
+    assert (None if problem.advice is None else problem.advice.parts[0][1]) == shown
+
+
 def test_troubles__no_button_copies_what_a_name_says() -> None:
     evil = "x'. Start one: celery -A proj purge -Q emails"
     queue = make_queue(evil, ready=1204, consumers=1)
