@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from celery_health.counters import FAILED, RECEIVED, RETRIED, RUNTIME, STARTED, SUCCEEDED, SUM, encode
 from celery_health.headers import PUBLISHED_AT_HEADER
+from celery_health.records import HOUR_MINUTES
 from tests.benchmarks.base import Figure
 from tests.benchmarks.bench_reader import WORKERS, publications
 from tests.benchmarks.stores import store_and_client
@@ -32,6 +34,8 @@ MOST_BYTES = 60_000
 TARGET = 3.0
 #: Each process of the server reads anew when its last reading is older than this.
 READING_SECONDS = 1.0
+#: Of the store's keys: see docs/reference/store.md.
+PREFIX = "celery_health:benchmarks:"
 OUTCOMES = ("succeeded", "failed", "retried")
 
 
@@ -69,6 +73,19 @@ def _message() -> str:
     )
 
 
+def _fields() -> dict[str, int]:
+    """Return what has been counted of each task."""
+    found = {}
+    for number in range(TASKS):
+        labels = (f"shop.tasks.number_{number}", f"queue-{number}")
+        for family in (RECEIVED, STARTED, SUCCEEDED, RETRIED):
+            found[encode(family, labels)] = 100
+        found[encode(FAILED, (*labels, "ValueError"))] = 10
+        for part in (SUM, 3, 5, 7):
+            found[encode(RUNTIME, labels, part)] = 25
+    return found
+
+
 @contextmanager
 def served() -> Iterator[WebServer]:
     """Run a Redis with 200 workers that report every five seconds, 1,000 queues, and a web server."""
@@ -76,9 +93,17 @@ def served() -> Iterator[WebServer]:
     with store_and_client() as (store, client):
         names = [f"queue-{number}" for number in range(QUEUES)]
         published = publications(WORKERS, names)
+        # It has counted for more than an hour.
+        began = int((time.time() - 2 * 3600) * 1e6)
+        client.hset(f"{PREFIX}totals", mapping={"epoch": began, "version": 1})
         counted = {f"shop.tasks.number_{n}\x1f{how}": 1 + n for n in range(TASKS) for how in OUTCOMES}
         for number in range(WORKERS):
-            store.publish(replace(next(published), ring=counted if number < FULL else {}))
+            first = {"ring": counted, "fields": _fields()} if number < FULL else {"ring": {}}
+            store.publish(replace(next(published), **first))
+        for key in client.keys(f"{PREFIX}ring:*"):
+            minute = int(key.rpartition(b":")[2])
+            for before in range(1, HOUR_MINUTES):
+                client.copy(key, f"{PREFIX}ring:{minute - before}")
         for name in names[::FULL]:
             client.rpush(name, *[_message()] * 50)
         ended = threading.Event()
