@@ -55,6 +55,7 @@ class Frame:
     """When it was read, exactly: tells two readings apart."""
     taken_at: str
     age: str
+    age_seconds: float
     rail: tuple[Stop, ...]
 
 
@@ -74,6 +75,7 @@ def frame(report: HealthReport, links: Links, here: str) -> Frame:
         stamp=snapshot.taken_at.isoformat(),
         taken_at=snapshot.taken_at.strftime("%Y-%m-%d %H:%M:%S %Z"),
         age=duration(report.age_seconds),
+        age_seconds=round(report.age_seconds, 1),
         rail=_rail(report, links),
     )
 

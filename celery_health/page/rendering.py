@@ -25,7 +25,7 @@ def _engine() -> Engine:
 
 def render(template: str, **context: Any) -> str:
     """Return what a template of ours makes of `context`; every text in it is escaped."""
-    return _engine().get_template(template).render(Context(context))
+    return _engine().get_template(template).render(Context(context, use_l10n=False, use_tz=False))
 
 
 def render_page(page: Page, frame: Frame, *, refresh_seconds: int, again: str) -> str:

@@ -58,6 +58,7 @@ class Site:
         self.celery = celery
         self.answered = 0
         self.broken: Callable[[], HttpResponse] | None = None
+        self.delay_seconds = 0.0
         app = get_wsgi_application()
 
         def answer(environ: Any, start_response: Any) -> Any:
@@ -66,6 +67,8 @@ class Site:
                 start_response(f"{broken.status_code} x", list(broken.items()))
                 return [broken.content]
             done = app(environ, start_response)
+            if "/files/" not in environ["PATH_INFO"]:
+                time.sleep(self.delay_seconds)  # what it read is so much older when it comes
             self.answered += "part=content" in environ["QUERY_STRING"]
             return done
 
@@ -267,7 +270,7 @@ def test_page__that_is_not_updated_says_so(
     look_with(browser)
     browser.get(site.address)
     site.wait_for_answers(browser)
-    assert browser.title.startswith("healthy")
+    patiently(lambda: browser.title.startswith("healthy"))
 
     site.broken = broken
     patiently(lambda: browser.title.startswith("not known · healthy"))
@@ -281,7 +284,9 @@ def test_page__that_is_not_updated_says_so(
     assert not text(browser, "#stale")
 
 
-def test_page__without_its_script_says_so(browser: Any, site: Site) -> None:
+def test_page__without_its_script_says_so(browser: Any, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A browser that reloads all the time never says that it is done.
+    monkeypatch.setattr("celery_health.page.base.REFRESH_SECONDS", 3600)
     look_with(browser)
     run_scripts(browser, False)
     try:
@@ -324,6 +329,27 @@ def test_page__of_any_name_fits_a_phone(browser: Any, site: Site, name: str) -> 
         assert policy_violations(browser) == []
     finally:
         look_with(browser)
+
+
+@pytest.mark.parametrize("why", ["the reading is old", "the answer is long under way"])
+def test_page__that_shows_what_was_is_not_live(browser: Any, site: Site, why: str) -> None:
+    site.show(queues("ab", ready=0))
+    look_with(browser)
+    browser.get(site.address)
+    patiently(lambda: browser.title.startswith("healthy"))
+
+    if why == "the reading is old":
+        site.celery.age_seconds = 30.0
+    else:
+        site.delay_seconds = 6 * SECONDS
+    patiently(lambda: browser.title.startswith("not known"))
+    browser.execute_script("window.titles = []; setInterval(() => window.titles.push(document.title), 20)")
+    site.wait_for_answers(browser, 2)
+
+    titles = browser.execute_script("return window.titles")
+    assert {title.partition(" · ")[0] for title in titles} == {"not known"}
+    site.celery.age_seconds, site.delay_seconds = 0.1, 0.0
+    patiently(lambda: browser.title.startswith("healthy"))
 
 
 def test_page__snapshots_of_the_same_moment_are_no_news(browser: Any, site: Site) -> None:

@@ -10,7 +10,9 @@
   const pause = document.getElementById("pause");
   const icon = document.getElementById("icon");
   const findingsEvery = 60000;
-  let paused = false, asking = false, problem = "", received = now(), looked = null;
+  let paused = false, asking = false, problem = "", looked = null;
+  // When what is shown was so at the latest: an answer may be long under way, and a machine may sleep meanwhile.
+  let known = before({ ran: 0, wall: performance.timeOrigin }, main());
 
   function findings() {
     return document.getElementById("findings-now");
@@ -23,6 +25,12 @@
   // Both clocks: one stops while the machine sleeps, the other may be set back.
   function now() {
     return { ran: performance.now(), wall: Date.now() };
+  }
+
+  // The moment of the reading, which was no later than so long before it was asked for.
+  function before(asked, fresh) {
+    const age = 1000 * Number(fresh.dataset.age);
+    return { ran: asked.ran - age, wall: asked.wall - age };
   }
 
   function since(moment) {
@@ -164,7 +172,7 @@
 
   // A page that is not updated must never look as if all were well.
   function tellAge() {
-    const age = since(received);
+    const age = since(known);
     const isStale = paused || !refreshes || age > 3 * every;
     body.classList.add("was-live");
     body.classList.toggle("is-stale", isStale && refreshes);
@@ -186,6 +194,7 @@
       return;
     }
     asking = true;
+    const asked = now();
     try {
       const fresh = await fetchPart("content", 20000);
       // The same answer once more, from some cache, is no news.
@@ -194,7 +203,7 @@
       hold = isSelecting(content) ? selectedThing() : null;
       if (isSelecting(content) && !hold) return;
       update(content, fresh);
-      received = now();
+      known = before(asked, main());
       problem = "";
     } catch (error) {
       problem = error.message;
@@ -273,6 +282,8 @@
     refresh();
   });
   document.addEventListener("visibilitychange", () => { tellAge(); refresh(); look(); });
+  // Out of the browser's memory of pages, it is what it was.
+  window.addEventListener("pageshow", (event) => { if (event.persisted) { tellAge(); refresh(); } });
   pause.hidden = !refreshes;
   if (findings() && findings().dataset.kept === "fresh") looked = now();
   addCopyButtons(content);
