@@ -277,6 +277,20 @@ class Form(Block):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Choice(Block):
+    """A field that leaves of a list those whose names begin so: ``?q=`` of the same page."""
+
+    template: ClassVar[str] = "blocks/choice.html"
+
+    what: str
+    """What is chosen: ``queues``."""
+    begins: str
+    """What was chosen; empty for every one."""
+    address: str
+    """Of the list with every one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Html(Block):
     """What another template of ours has rendered."""
 

@@ -8,29 +8,30 @@ from celery_health.health.headline import consumers, oldest
 from celery_health.page.blocks import MOST_ROWS, Cell, Column, Page, Row, Table, joined, name, table
 from celery_health.page.links import Links
 from celery_health.page.problems import worst_of
-from celery_health.page.single import of_the_whole, tones_of
+from celery_health.page.single import choice, of_the_whole, starts_with, title_of, tones_of
 from celery_health.records import HealthReport, QueueState
 from celery_health.text.formats import number
 from celery_health.text.printable import printable
 
 
-def page(report: HealthReport, links: Links) -> Page:
-    """Return all queues."""
+def page(report: HealthReport, links: Links, *, begins: str = "") -> Page:
+    """Return all queues, or those whose names begin so."""
     return Page(
         title="Queues",
         blocks=joined(
             of_the_whole(report.checks, "queue", links),
-            replace(queues(report, links), title="All, those that worry first"),
+            choice("queues", begins, len(report.snapshot.queues), links.queues),
+            replace(queues(report, links, begins=begins), title=title_of(begins)),
         ),
         json=links.json("queues"),
     )
 
 
-def queues(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Table:
+def queues(report: HealthReport, links: Links, *, most: int = MOST_ROWS, begins: str = "") -> Table:
     """Return one row per queue: with a fault, then what nobody can read or takes from, then the fullest."""
     faults, tones = worst_of(report.checks, "queue"), tones_of(report.checks, "queue")
     found = sorted(
-        report.snapshot.queues,
+        (queue for queue in report.snapshot.queues if starts_with(queue.name, begins)),
         key=lambda queue: (
             -("", "warn", "bad").index(faults.get(queue.name, "")),
             queue.ready is not None,
@@ -62,7 +63,7 @@ def queues(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Tabl
             )
             for queue in found
         ),
-        "No queue is known.",
+        "None begins so." if begins else "No queue is known.",
         most=most,
         total=len(found),
         json=links.json("queues"),

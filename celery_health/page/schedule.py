@@ -21,7 +21,7 @@ from celery_health.page.blocks import (
 )
 from celery_health.page.links import Links
 from celery_health.page.problems import kind_of, troubles, worst_of
-from celery_health.page.single import tones_of
+from celery_health.page.single import choice, starts_with, title_of, tones_of
 from celery_health.reading.schedules import last_beat, schedule_entries, untold_entries
 from celery_health.records import Beat, CheckStatus, HealthReport, ScheduleEntryState, Snapshot
 from celery_health.text.formats import duration
@@ -31,8 +31,9 @@ from celery_health.text.printable import printable
 _OF_BEATS = "beat.alive"
 
 
-def page(report: HealthReport, links: Links) -> Page:
-    """Return the whole schedule: what is wrong with it, who sends it, and each entry."""
+def page(report: HealthReport, links: Links, *, begins: str = "") -> Page:
+    """Return what is wrong with the schedule, who sends it, and each entry, or those that begin so."""
+    entries = schedule_entries(report.snapshot.beats) or ()
     wrong = _wrong(report, links)
     is_told = wrong is not None and any(problem.advice for problem in wrong.problems)
     return Page(
@@ -41,7 +42,8 @@ def page(report: HealthReport, links: Links) -> Page:
             wrong,
             none_runs(report.snapshot, with_command=not is_told),
             beats(report, links) if report.snapshot.beats else None,
-            replace(schedule(report, links), title="Entries"),
+            choice("entries", begins, len(entries), links.schedule),
+            replace(schedule(report, links, begins=begins), title=title_of(begins) if begins else "Entries"),
         ),
         json=links.json("schedule"),
     )
@@ -59,13 +61,13 @@ def _wrong(report: HealthReport, links: Links) -> Problems | None:
     return troubles(found, links) if found else None
 
 
-def schedule(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Table:
+def schedule(report: HealthReport, links: Links, *, most: int = MOST_ROWS, begins: str = "") -> Table:
     """Return one row per entry: those with a fault, then the latest first, those that are off last."""
     snapshot, faults = report.snapshot, worst_of(report.checks, "entry")
     tones = tones_of(report.checks, "entry")
     entries = schedule_entries(snapshot.beats)
     found = sorted(
-        entries or (),
+        (entry for entry in entries or () if starts_with(entry.entry, begins)),
         key=lambda entry: (
             entry.entry not in faults,
             not entry.enabled,
@@ -101,9 +103,13 @@ def schedule(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Ta
             )
             for entry in found
         ),
-        "The schedule is empty." if entries is not None else "No beat has told what it sends.",
+        "No beat has told what it sends."
+        if entries is None
+        else "None begins so."
+        if begins
+        else "The schedule is empty.",
         most=most,
-        total=len(found) + untold_entries(snapshot.beats, len(found)),
+        total=len(found) + (0 if begins else untold_entries(snapshot.beats, len(found))),
         json=links.json("schedule"),
     )
 

@@ -8,7 +8,18 @@ from http import HTTPStatus
 from typing import Final
 
 from celery_health.health.folding import FAULTS
-from celery_health.page.blocks import Block, Cell, Facts, Page, Problems, Text, joined, name
+from celery_health.page.blocks import (
+    MOST_ROWS,
+    Block,
+    Cell,
+    Choice,
+    Facts,
+    Page,
+    Problems,
+    Text,
+    joined,
+    name,
+)
 from celery_health.page.links import Links
 from celery_health.page.problems import kind_of, tone_of, troubles
 from celery_health.records import CheckResult, CheckStatus
@@ -96,6 +107,26 @@ def in_full(title: str) -> Facts | None:
     if len(printable(title, _LONGEST)) <= len(name(title).text):
         return None
     return Facts(id="name", pairs=(("Name in full", Cell(printable(title, _LONGEST))),))
+
+
+def choice(what: str, begins: str, total: int, address: str) -> Choice | None:
+    """Return the field that chooses among `total` things; None where they are few and all shown."""
+    if total <= MOST_ROWS and not begins:
+        return None
+    return Choice(id="choice", what=what, begins=begins, address=address)
+
+
+def title_of(begins: str) -> str:
+    """Return the heading of a list."""
+    return f"Those that begin with {name(begins).text}" if begins else "All, those that worry first"
+
+
+def starts_with(title: str, begins: str) -> bool:
+    """Say whether a name begins so, whatever its case, as it is or as it is shown."""
+    wanted = begins.casefold()
+    if not wanted or title.casefold().startswith(wanted):
+        return True
+    return not title.isprintable() and printable(title).casefold().startswith(wanted)
 
 
 def plural_of(kind: str) -> str:

@@ -26,7 +26,13 @@ from celery_health.page.base import CONTENT, PageView
 from celery_health.page.blocks import Page
 from celery_health.page.counts import counts_of
 from celery_health.page.links import Links
+from celery_health.page.lookup import LONGEST_QUERY
 from celery_health.records import HealthReport
+
+
+def _begins(query: Query) -> str:
+    """Return what the names of a list are to begin with; empty for any."""
+    return (query.single("q") or "")[:LONGEST_QUERY]
 
 
 class OverviewPage(PageView):
@@ -59,13 +65,13 @@ class QueuesPage(PageView):
     """All queues, or the one of ``?name=``."""
 
     stop = "queues"
-    parameters: ClassVar = ["name", "part"]
+    parameters: ClassVar = ["name", "q", "part"]
 
     def page(self, report: HealthReport, query: Query, links: Links, deadline: Deadline) -> Page:
         """Return the queues."""
         chosen = query.single("name")
         if chosen is None:
-            return queues.page(report, links)
+            return queues.page(report, links, begins=_begins(query))
         return one_queue.page_of(chosen, with_tasks(report, deadline), links, get_settings())
 
 
@@ -88,13 +94,13 @@ class WorkersPage(PageView):
     """All workers, or the one of ``?name=``."""
 
     stop = "workers"
-    parameters: ClassVar = ["name", "part"]
+    parameters: ClassVar = ["name", "q", "part"]
 
     def page(self, report: HealthReport, query: Query, links: Links, deadline: Deadline) -> Page:
         """Return the workers."""
         chosen = query.single("name")
         if chosen is None:
-            return workers.page(report, links)
+            return workers.page(report, links, begins=_begins(query))
         return one_worker.page_of(chosen, with_tasks(report, deadline), links, get_settings())
 
 
@@ -102,13 +108,13 @@ class SchedulePage(PageView):
     """The schedule, or the entry of ``?name=``."""
 
     stop = "schedule"
-    parameters: ClassVar = ["name", "part"]
+    parameters: ClassVar = ["name", "q", "part"]
 
     def page(self, report: HealthReport, query: Query, links: Links, deadline: Deadline) -> Page:
         """Return the schedule."""
         chosen = query.single("name")
         if chosen is None:
-            return schedule.page(report, links)
+            return schedule.page(report, links, begins=_begins(query))
         return one_entry.page_of(chosen, report, links, get_settings())
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from celery_health.page import plots
 from celery_health.page.blocks import MOST_ROWS, Cell, Column, Page, Row, Table, joined, name, table
 from celery_health.page.links import Links
-from celery_health.page.single import of_the_whole
+from celery_health.page.single import choice, of_the_whole, starts_with, title_of
 from celery_health.page.worker_words import brief, shown_state
 from celery_health.records import HealthReport, Worker, WorkerState
 from celery_health.text.formats import UNKNOWN, duration, listing, number
@@ -30,30 +30,32 @@ COLUMNS: Final = (
 )
 
 
-def page(report: HealthReport, links: Links) -> Page:
-    """Return all workers."""
+def page(report: HealthReport, links: Links, *, begins: str = "") -> Page:
+    """Return all workers, or those whose names begin so."""
     return Page(
         title="Workers",
         blocks=joined(
             of_the_whole(report.checks, "worker", links),
-            replace(workers(report, links), title="All, those that worry first"),
+            choice("workers", begins, len(report.snapshot.workers), links.workers),
+            replace(workers(report, links, begins=begins), title=title_of(begins)),
         ),
         json=links.json("workers"),
     )
 
 
-def workers(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Table:
+def workers(report: HealthReport, links: Links, *, most: int = MOST_ROWS, begins: str = "") -> Table:
     """Return one row per worker, those that worry first."""
-    found = worst_first(report.snapshot.workers)
+    found = worst_first(worker for worker in report.snapshot.workers if starts_with(worker.hostname, begins))
     is_known = report.snapshot.roster_is_known
+    nobody = "None begins so." if begins else "No worker is known."
+    if not is_known:
+        nobody = f"{nobody[:-1]}, and not every one that may be has answered."
     return table(
         "workers",
         "Workers",
         COLUMNS,
         (row(worker, links) for worker in found),
-        "No worker is known."
-        if is_known
-        else "No worker is known, and not every one that may be has answered.",
+        nobody,
         most=most,
         total=len(found),
         note="" if is_known or not found else "Perhaps there are others: not every worker has answered.",

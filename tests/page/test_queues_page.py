@@ -435,3 +435,21 @@ def test_queues__of_a_thousand_are_quick() -> None:
         return time.process_time() - begun
 
     assert min(seconds() for _ in range(5)) < 0.06
+
+
+def test_queues__are_chosen_by_how_they_begin(staff: Client, celery: Celery) -> None:
+    celery.snapshot = make_snapshot(
+        queues=[make_queue(f"queue-{number}") for number in range(150)] + [make_queue("EMails")]
+    )
+
+    every, some, none = (staff.get(QUEUES, query).content.decode() for query in ({}, {"q": "em"}, {"q": "x"}))
+
+    assert (every.count('rowheader"'), some.count('rowheader"'), none.count('rowheader"')) == (100, 1, 0)
+    # Whoever has a hundred and more can choose; there is a way back.
+    assert 'id="choice"' in every and "Show all" not in every
+    assert 'value="em"' in some and "?name=EMails" in some and "Show all" in some
+    assert "None begins so." in none
+
+
+def test_queues__that_are_few_need_no_choice(staff: Client, celery: Celery) -> None:
+    assert 'id="choice"' not in staff.get(QUEUES).content.decode()

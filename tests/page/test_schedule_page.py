@@ -367,3 +367,12 @@ def test_schedule__of_a_thousand_entries_is_quick() -> None:
         return time.process_time() - begun
 
     assert min(seconds() for _ in range(5)) < 0.06
+
+
+def test_schedule__entries_are_chosen_by_how_they_begin() -> None:
+    report = report_of(make_beat(entries=(make_entry("sync"), make_entry("night")), entries_total=9))
+
+    found = table_of(schedule.page(report, LINKS, begins="NI"), "schedule")
+
+    # How many of those that beat does not list begin so, nobody knows.
+    assert ([row.cells[0].text for row in found.rows], found.left_out) == (["night"], 0)

@@ -441,3 +441,14 @@ def test_workers__two_hundred_are_quick(build: Callable[[HealthReport], Page]) -
 @override_settings(CELERY_HEALTH={"LIMITS": {"lost_worker_memory_seconds": 3600}})
 def test_worker__of_no_such_name_says_how_long_the_gone_are_remembered(staff: Client, celery: Celery) -> None:
     assert b"forgotten after 1 h" in staff.get(WORKERS, {"name": "x"}).content
+
+
+def test_workers__are_chosen_by_how_they_begin() -> None:
+    report = report_of(workers=[make_worker("a1@h"), make_worker("A2@h"), make_worker("b@h")])
+
+    page = workers.page(report, LINKS, begins="a")
+
+    found = table_of(page, "workers")
+    assert [row.cells[0].text for row in found.rows] == ["A2@h", "a1@h"]
+    assert found.title == "Those that begin with a"
+    assert table_of(workers.page(report, LINKS, begins="x"), "workers").empty == "None begins so."
