@@ -15,7 +15,8 @@ from celery_health.doctor.checks import _messages
 from celery_health.doctor.findings import DoctorReport, Severity, by_depth
 from celery_health.doctor.live import PIDBOX, WaitingMessages
 from celery_health.management.subcommands.doctor import render
-from celery_health.page.rendering import render_doctor
+from celery_health.page.doctor import findings
+from celery_health.page.links import Links
 from celery_health.records import TaskOutcomes, WorkerState
 from tests.cases.broken_live import table_entry
 from tests.cases.broken_static import DECENT
@@ -234,8 +235,9 @@ def test_causes__are_told_in_the_same_words_everywhere(examine: Callable[[Build]
         "Start a worker for it: celery -A shop worker -Q snmp, "
         "or have one take it too: celery -A shop worker -Q celery,snmp"
     )
-    page = render_doctor(report)
-    assert page.count('<li class="error follows">') == 1
+    page = findings(report, Links())
+    # On the page it is folded beneath its cause.
+    assert page.count('<ul class="follows"><li class="error"') == 1
     assert "Follows from E101 of beat entry &#x27;poll&#x27;." in page
 
 
@@ -264,6 +266,26 @@ def test_queue_unconsumed__what_a_call_sent_is_told_apart_from_where_a_task_goes
     assert finding.message.startswith(
         "Task 'shop.clean' was sent to queue 'elsewhere', which no worker consumes. 3 wait there."
     )
+
+
+@pytest.mark.parametrize(("taken", "is_told"), [(20, True), (21, False)])
+def test_queue_unconsumed__no_worker_is_told_to_take_hundreds_of_queues(
+    examine: Callable[[Build], DoctorReport], taken: int, is_told: bool
+) -> None:
+    """The command would be cut, and a part of it takes a part of them."""
+    names = [f"queue-{number}" for number in range(taken)]
+
+    def build(p: Project) -> None:
+        p.tasks("shop.clean")
+        p.conf(task_routes={"shop.clean": {"queue": "reports"}})
+        p.worker(queues=names)
+        for name in names:
+            p.queue(name, consumers=1, expected_by=("settings",))
+
+    (finding,) = [one for one in examine(build).findings if one.subject.name == "reports"]
+
+    assert finding.fix.startswith("Start a worker for it: celery -A shop worker")
+    assert ("or have one take it too" in finding.fix) is is_told
 
 
 def test_causes__another_projects_name_is_nobodys_fault(examine: Callable[[Build], DoctorReport]) -> None:

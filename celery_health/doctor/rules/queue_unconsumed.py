@@ -15,7 +15,7 @@ of the finger from a listed one.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.facts import EntryFacts
@@ -25,6 +25,9 @@ from celery_health.doctor.rules.beat_task_unregistered import is_ours
 from celery_health.doctor.wording import is_typo, listed
 from celery_health.records import QueueState, WorkerState
 from celery_health.text.commands import add_consumer_command, worker_command
+
+#: Queues that one worker may be told to take.
+_MOST_TOGETHER: Final = 20
 
 
 class QueueUnconsumed(Rule):
@@ -87,14 +90,16 @@ class QueueUnconsumed(Rule):
             undo = add_consumer_command(evidence.app_name, queue.name, cancelled.hostname)
             fix = f"'{cancelled.hostname}' was told to consume it no more (cancel_consumer). Undo it: {undo}"
         elif typo is not None:
-            right = _command(evidence, queue.name, [one for one in names if one != typo])
+            slipped = {name for queues in consumed.values() if typo in queues for name in queues}
+            right = _command(evidence, queue.name, sorted(slipped - {typo}))
             fix = (
                 f"Workers consume '{typo}': name the queue alike on both sides. If '{queue.name}' is right: "
             )
             fix += right
         else:
             fix = f"Start a worker for it: {one_more_worker(evidence, queue.name)}"
-            if consumed:
+            # Of a large system no worker takes all, and the command would be cut.
+            if consumed and len(names) <= _MOST_TOGETHER:
                 fix += f", or have one take it too: {_command(evidence, queue.name, names)}"
             # Of an entry that should be ours, E101 says what to do first.
             if unknown and not any(is_ours(evidence, entry) for entry in _entries(evidence, why)):
