@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from celery_health.page.blocks import Figure, Figures
@@ -66,7 +66,7 @@ def _done(snapshot: Snapshot, links: Links, hour: Hour | None) -> Figure:
     counts = [count for count in told if count is not None]
     in_hour = sum(count or 0 for count in ends)
     since = "the last hour" if hour.minutes >= HOUR_MINUTES else plural(hour.minutes, "minute")
-    plot = sparkline(ends, what="Done in each minute of the last hour")
+    plot = _line(ends, "Done")
     if not counts:
         return Figure(label, number(in_hour), "in the first minute", href=links.tasks, plot=plot)
     rate = sum(counts) / len(counts)
@@ -105,9 +105,17 @@ def _failed(report: HealthReport, links: Links, hour: Hour | None) -> Figure:
     if not done:
         return Figure("Failed", "0", f"none ended in {since}", tone, links.tasks)
     failing = list(_sums(hour))
-    plot = sparkline(failing, what="Failed in each minute of the last hour") if failed else ""
+    plot = _line(failing, "Failed") if failed else ""
     share_of = f"{share(failed, done)} of {number(done)} in {since}"
     return Figure("Failed", number(failed), share_of, tone, links.tasks, plot)
+
+
+def _line(by_minute: Sequence[int | None], what: str) -> str:
+    """Return a line of the minutes that are over: the present one would look like a fall."""
+    over = by_minute[:-1]
+    if all(count is None for count in over):
+        return ""
+    return sparkline(over, what=f"{what} in each minute of the last hour", last="in the last that is over")
 
 
 def _sums(hour: Hour) -> Iterable[int | None]:

@@ -180,8 +180,17 @@ def strip(pieces: Iterable[Piece], total_width: int = 480, *, what: str = "Over 
     return svg("strip", (total_width, _STRIP), what, words, body, role=role)
 
 
-def sparkline(values: Sequence[float | None], *, what: str = "Over time", unit: str = "") -> SafeString:
-    """Return a line through `values`, the oldest first, from 0 up; None leaves a gap, which is hatched."""
+def sparkline(
+    values: Sequence[float | None], *, what: str = "Over time", unit: str = "", last: str = "now"
+) -> SafeString:
+    """Return a line through `values`, the oldest first, from 0 up; None leaves a gap, which is hatched.
+
+    Args:
+        values: the last is said first, as what there is `last`.
+        what: is said before the numbers.
+        unit: is said after the highest.
+        last: what the last value is of.
+    """
     counts = [known(value) for value in values] or [None] * _MINUTES
     told = [count for count in counts if count is not None]
     most = max(told, default=0) or 1
@@ -201,7 +210,7 @@ def sparkline(values: Sequence[float | None], *, what: str = "Over time", unit: 
     words = []
     if told:
         words = [
-            f"now {_or_words(counts[-1])}",
+            f"{last} {_or_words(counts[-1])}",
             f"lowest {_or_words(min(told))}",
             f"highest {_or_words(max(told))}",
         ]

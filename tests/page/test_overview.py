@@ -161,6 +161,23 @@ def test_figures__done_per_minute_is_of_minutes_that_are_known(
     assert (done.value, done.detail) == (value, detail)
 
 
+def test_figures__the_present_minute_is_no_fall() -> None:
+    report = report_of(make_snapshot(store=UP))
+
+    found = figures_of(report, hour_of(t=ended(dict.fromkeys(range(59), 10), {57: 1, 58: 2})))
+    done, failed = found["Done per minute"].plot, found["Failed"].plot
+
+    assert (
+        'aria-label="Done in each minute of the last hour: in the last that is over 12, lowest 10, ' in done
+    )
+    assert (
+        'aria-label="Failed in each minute of the last hour: in the last that is over 2, lowest 0, ' in failed
+    )
+    assert 'viewBox="0 0 59 24"' in done
+    # Of the first minute there is nothing to draw.
+    assert figures_of(report, hour_of(minutes=1, t=ended({59: 4})))["Done per minute"].plot == ""
+
+
 def test_figures__what_is_not_known_is_no_zero() -> None:
     silent = make_worker(state=WorkerState.UNKNOWN, active_count=None, reserved_count=None)
     unread = [make_queue("a", ready=None), make_queue("b", ready=4)]
