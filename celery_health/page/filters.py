@@ -1,4 +1,4 @@
-"""What templates of pages would do too slowly: the cells of tables are most of a page.
+"""What templates of pages cannot do, or would do too slowly: the cells of tables are most of a page.
 
 Registered as built in by `celery_health.page.rendering`: templates need not load it.
 """
@@ -12,8 +12,11 @@ from django.template import Library
 from django.utils.safestring import SafeString, mark_safe
 
 from celery_health.page.blocks import Cell, Column, Row, Table
+from celery_health.text.formats import number
 
 register = Library()
+# As all other numbers, whatever the project's language is: the words around them are English.
+register.filter("number", number)
 
 
 @register.filter

@@ -19,6 +19,7 @@ from celery_health.page.brief import Brief
 from celery_health.page.counts import Counts
 from celery_health.page.frame import frame
 from celery_health.page.links import Links
+from celery_health.page.rendering import render_content
 from celery_health.records import (
     AppFacts,
     BrokerState,
@@ -346,3 +347,16 @@ def test_long_names__do_not_bury_what_is_wrong(staff: Client, celery: Celery) ->
     assert len(re.sub("<.*?>", "", message)) < 200
     # The link has all of it.
     assert f"name={name}" in page
+
+
+@override_settings(USE_THOUSAND_SEPARATOR=True, LANGUAGE_CODE="de")
+def test_overview__numbers_are_written_as_its_words_are() -> None:
+    queues = [make_queue(f"q{n}") for n in range(1204)]
+    report = replace(report_of(make_snapshot(queues=queues, dead_letters={"q1": 10_500})), age_seconds=0.3)
+
+    html = render_content(overview.page(report, LINKS, Counts()), frame(report, LINKS, "overview"))
+
+    assert '<span class="count">10,500</span>' in html
+    assert '<span class="count">1,204</span>' in html
+    assert 'data-age="0.3"' in html
+    assert not re.findall(r"\d\.\d{3}\b", html)
