@@ -18,10 +18,10 @@ from celery_health.dead_letters import acting, letters
 from celery_health.dead_letters.body import letter_row, page_body, requeued_body, sizes_body
 from celery_health.dead_letters.letters import DEFAULT_LIMIT, MAX_LIMIT
 from celery_health.dead_letters.moments import unix_seconds
-from celery_health.dead_letters.records import Filter
+from celery_health.dead_letters.records import Cause, Filter
 from celery_health.text.printable import printable
 
-FILTERS: Final = ("task", "exception", "since", "until")
+FILTERS: Final = ("task", "exception", "cause", "since", "until")
 
 
 class DeadLettersView(MonitoringView):
@@ -37,8 +37,9 @@ class DeadLettersView(MonitoringView):
 class DeadLetterQueueView(MonitoringView):
     """The dead letters of a queue, the oldest first.
 
-    `?task=`, `?exception=`, `?since=` and `?until=` choose (a time, or `2h` for two hours ago), `?limit=` and
-    `?offset=` page. On RabbitMQ only the first thousand can be shown, and looking marks them as redelivered.
+    `?task=`, `?exception=`, `?cause=`, `?since=` and `?until=` choose (a time, or `2h` for two hours ago),
+    `?limit=` and `?offset=` page. On RabbitMQ only the first thousand can be shown, and looking marks them as
+    redelivered.
     """
 
     parameters: ClassVar = ["limit", "offset", *FILTERS]
@@ -69,9 +70,9 @@ class DeadLetterView(MonitoringView):
 class RequeueView(WritingView):
     """Sends letters back to their queue as they were published: those of `ids`, else all.
 
-    `task`, `exception`, `since` and `until` choose; `limit` and `rate` (per second) bound; `dry_run` only
-    says what would be done; `force` also sends while nobody consumes the queue, and what has expired.
-    It ends within the `DEADLINE` setting: `finished` says whether that was all.
+    `task`, `exception`, `cause`, `since` and `until` choose; `limit` and `rate` (per second) bound;
+    `dry_run` only says what would be done; `force` also sends while nobody consumes the queue, and what has
+    expired. It ends within the `DEADLINE` setting: `finished` says whether that was all.
     """
 
     @describe("dead-letters-requeue")
@@ -123,14 +124,24 @@ def filter_of(text: Callable[[str], str | None], error: type[BadParameter]) -> F
     """Return which letters are meant: `text` gives the value of each of `FILTERS`, None without one.
 
     Raises:
-        BadParameter: a time cannot be understood; it is an `error`.
+        BadParameter: a time or a cause cannot be understood; it is an `error`.
     """
     return Filter(
         task=text("task"),
         exception=text("exception"),
+        cause=_cause(text("cause"), error),
         since=_moment("since", text("since"), error),
         until=_moment("until", text("until"), error),
     )
+
+
+def _cause(value: str | None, error: type[BadParameter]) -> Cause | None:
+    if value is None:
+        return None
+    try:
+        return Cause(value)
+    except ValueError:
+        raise error("cause", value, f"Known: {', '.join(Cause)}.") from None
 
 
 def _rate(fields: Fields) -> float | None:

@@ -9,7 +9,7 @@ from celery_health.dead_letters.boxes import Stop, Stored
 from celery_health.dead_letters.envelope import decode_reason
 from celery_health.dead_letters.letters import base_of, opened
 from celery_health.dead_letters.reading import names, read_brief, read_letter
-from celery_health.dead_letters.records import Brief, DeadLetter, Filter, Group, Newest
+from celery_health.dead_letters.records import Brief, DeadLetter, Filter, Group, Newest, Seen
 from celery_health.deadline import Deadline
 from celery_health.exceptions import LetterNotFoundError
 
@@ -47,17 +47,26 @@ class _Kinds:
             )
 
 
-def size_of(queue: str, deadline: Deadline) -> int | None:
-    """Return how many letters `queue` has, without a look at them; None when that cannot be said.
+def seen(queue: str, deadline: Deadline) -> Seen:
+    """Return how many letters `queue` has, and which is the newest where a look does not mark them.
 
     Raises:
         BrokerError: the broker refuses, or does not answer within the deadline.
         UnsupportedError: this transport keeps no dead letters.
         ConfigurationError: no app is configured, or a setting is wrong.
     """
-    with opened() as (box, _):
+    found: list[str] = []
+    with opened() as (box, settings):
         queue = base_of(box, queue)
-        return box.sizes([queue], deadline).get(queue)
+
+        def visit(stored: Stored) -> Stop:
+            found.append(read_letter(stored, queue, settings, box.app.tasks).id)
+            return Stop.STOP
+
+        if not box.looking_marks:
+            box.walk_back(queue, visit, lambda: deadline)
+        size = box.sizes([queue], deadline).get(queue)
+    return Seen(size=size, newest_id=found[0] if found else None)
 
 
 def find(queue: str, letter_id: str, deadline: Deadline) -> DeadLetter:

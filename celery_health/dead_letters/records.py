@@ -106,6 +106,16 @@ class Brief:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """How many letters a queue has, and which is the newest: what somebody knows who is asked about them."""
+
+    size: int | None
+    """None when it cannot be said."""
+    newest_id: str | None
+    """None without any, and where a look would mark them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Filter:
     """Which letters are meant; what is None does not choose."""
 
@@ -113,6 +123,7 @@ class Filter:
     """Exact name."""
     exception: str | None = None
     """Exact class name."""
+    cause: Cause | None = None
     since: float | None = None
     """Failed at or after, unix seconds."""
     until: float | None = None
@@ -128,6 +139,8 @@ class Filter:
         if self.task is not None and letter.task_name != self.task:
             return False
         if self.exception is not None and letter.exception != self.exception:
+            return False
+        if self.cause is not None and letter.cause is not self.cause:
             return False
         if self.since is None and self.until is None:
             return True

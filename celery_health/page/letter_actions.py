@@ -10,8 +10,8 @@ from celery_health.api.query import BadParameter
 from celery_health.conf import get_settings
 from celery_health.dead_letters import acting, letters
 from celery_health.dead_letters.destination import why_unconsumed
-from celery_health.dead_letters.newest import size_of
-from celery_health.dead_letters.records import Filter, Requeued
+from celery_health.dead_letters.newest import seen
+from celery_health.dead_letters.records import Filter, Requeued, Seen
 from celery_health.dead_letters.resending import RequeueInterruptedError
 from celery_health.deadline import Deadline
 from celery_health.exceptions import (
@@ -37,6 +37,7 @@ _FORCE: Final = (
     "Send all the same: also while nobody is known to consume the queue, and letters whose expires is over, "
     "without it."
 )
+_THOSE_TO_COME: Final = "Those that come until you press go with them: which they are is not known here."
 #: Of the time of an answer, for the dry run: what is left is for the page.
 _SHARE_OF_DRY_RUN: Final = 0.5
 
@@ -47,7 +48,7 @@ class SendAgain(Action):
     path: ClassVar = "dead-letters/requeue"
     stop: ClassVar = "dead-letters"
     kind: ClassVar = "Dead letters"
-    parameters: ClassVar = ("queue", "id", "task", "exception", "since")
+    parameters: ClassVar = ("queue", "id", "task", "exception", "cause", "since")
     fields: ClassVar = ("force",)
 
     def question(self, target: Target, report: HealthReport, deadline: Deadline) -> Question:
@@ -112,12 +113,13 @@ class Purge(Action):
     stop: ClassVar = "dead-letters"
     kind: ClassVar = "Dead letters"
     parameters: ClassVar = ("queue",)
-    fields: ClassVar = ("seen",)
+    fields: ClassVar = ("seen", "newest")
 
     def question(self, target: Target, report: HealthReport, deadline: Deadline) -> Question:
         """Return how many would go."""
         queue = printable(target["queue"])
-        size = size_of(target["queue"], deadline)
+        known = seen(target["queue"], deadline)
+        size = known.size
         title = f"Purge the dead letters of {printable(target['queue'], 120)}"
         if size == 0:
             says = f"Queue '{queue}' has no dead letters: there is nothing to purge."
@@ -128,10 +130,11 @@ class Purge(Action):
             says=(
                 f"{count} of queue '{queue}' would be removed for good: what their tasks were called with "
                 "is lost then.",
+                *([] if known.newest_id else [_THOSE_TO_COME]),
             ),
             button=f"Purge {number(size)}" if size is not None else "Purge",
             tone="bad",
-            hidden=(("seen", "" if size is None else str(size)),),
+            hidden=(("seen", "" if size is None else str(size)), ("newest", known.newest_id or "")),
         )
 
     def confirmation(self, target: Target) -> str | None:
@@ -140,14 +143,12 @@ class Purge(Action):
 
     def do(self, target: Target, fields: Mapping[str, str], who: str, deadline: Deadline) -> Outcome:
         """Purge them, unless others have come that nobody has seen."""
-        queue, seen = target["queue"], fields.get("seen", "")
+        queue = target["queue"]
         try:
-            size = size_of(queue, deadline)
+            known = seen(queue, deadline)
         except _FAILURES as error:
             raise Refused(f"Nothing was purged. {mask(error)}", 503) from None
-        if seen.isascii() and seen.isdigit() and len(seen) < 10 and size is not None and size > int(seen):
-            more = plural(size - int(seen), "dead letter")
-            raise Refused(f"Nothing was purged. {more} came since you were asked: look again.")
+        _refuse_others(known, fields)
         try:
             count = acting.purge(who, queue)
         except _FAILURES as error:
@@ -169,6 +170,21 @@ class Purge(Action):
         )
 
 
+def _refuse_others(known: Seen, fields: Mapping[str, str]) -> None:
+    """Refuse where letters have come that were not there when somebody was asked.
+
+    Raises:
+        Refused: there are more, or another is the newest: a full queue drops one for each that comes.
+    """
+    size, newest_id = fields.get("seen", ""), fields.get("newest", "")
+    is_number = size.isascii() and size.isdigit() and len(size) < 10
+    if is_number and known.size is not None and known.size > int(size):
+        more = plural(known.size - int(size), "dead letter")
+        raise Refused(f"Nothing was purged. {more} came since you were asked: look again.")
+    if newest_id and known.newest_id not in (None, newest_id):
+        raise Refused("Nothing was purged. Other dead letters have come since you were asked: look again.")
+
+
 def _ids(target: Target) -> list[str] | None:
     return [target["id"]] if "id" in target else None
 
@@ -181,7 +197,7 @@ def _title(target: Target) -> str:
     shown = printable(target["queue"], 120)
     if "id" in target:
         return f"Send a dead letter of {shown} again"
-    chosen = [printable(target[name], 120) for name in ("exception", "task") if name in target]
+    chosen = [printable(target[name], 120) for name in ("exception", "cause", "task") if name in target]
     since = [f"since {printable(target['since'], 60)}"] if "since" in target else []
     if not chosen and not since:
         return f"Send all dead letters of {shown} again"

@@ -30,7 +30,7 @@ class DeadLettersPage(PageView):
 
     also = ("read",)
     stop = "dead-letters"
-    parameters: ClassVar = ["queue", "id", "task", "exception", "since", "page", "all", "part"]
+    parameters: ClassVar = ["queue", "id", "task", "exception", "cause", "since", "page", "all", "part"]
 
     def page(self, report: HealthReport, query: Query, links: Links, deadline: Deadline) -> Page:
         """Return the letters."""
@@ -78,6 +78,7 @@ def asked_of(queue: str, query: Query) -> Asked:
         where=filter_of(query.given, BadParameter),
         task=query.given("task"),
         exception=query.given("exception"),
+        cause=query.given("cause"),
         since=query.given("since"),
         number=query.whole("page", 1, MOST_PAGES) or 1,
         everything=query.flag("all"),

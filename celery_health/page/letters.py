@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import quote
 
 from celery_health.dead_letters.body import FIRST_ONLY
-from celery_health.dead_letters.records import Filter, Group, Newest
+from celery_health.dead_letters.records import Cause, Filter, Group, Newest
 from celery_health.page.blocks import (
     MOST_ROWS,
     Actions,
@@ -64,6 +64,7 @@ class Asked:
     where: Filter
     task: str | None = None
     exception: str | None = None
+    cause: str | None = None
     since: str | None = None
     """As it was written: ``1h``."""
     number: int = 1
@@ -74,7 +75,7 @@ class Asked:
     @property
     def chosen(self) -> dict[str, str]:
         """Return the part of the address that chooses."""
-        given = {"task": self.task, "exception": self.exception, "since": self.since}
+        given = {"task": self.task, "exception": self.exception, "cause": self.cause, "since": self.since}
         return {key: value for key, value in given.items() if value is not None}
 
     @property
@@ -198,7 +199,7 @@ def _kinds(asked: Asked, found: Newest, links: Links, now: float) -> Table:
             (
                 Cell(
                     name(group.exception or CAUSES[group.cause]).text,
-                    href=_of_kind(group, asked, links),
+                    href=_of_kind(group, found.groups, asked, links),
                     detail=f"in {name(group.task_name).text}",
                 ),
                 Cell(number(group.count)),
@@ -219,10 +220,13 @@ def _kinds(asked: Asked, found: Newest, links: Links, now: float) -> Table:
     )
 
 
-def _of_kind(group: Group, asked: Asked, links: Links) -> str:
-    kind = {"task": group.task_name, "exception": group.exception or None}
-    chosen = {key: value for key, value in kind.items() if value is not None}
-    return links.letters(asked.queue, **chosen) if chosen else ""
+def _of_kind(group: Group, groups: Iterable[Group], asked: Asked, links: Links) -> str:
+    """Return the address of the letters of one kind, and of no others; empty where there is none."""
+    chosen = {"exception": group.exception} if group.exception else {"cause": group.cause.value}
+    if group.task_name is not None:
+        return links.letters(asked.queue, task=group.task_name, **chosen)
+    alike = [one for one in groups if (one.exception or one.cause) == (group.exception or group.cause)]
+    return links.letters(asked.queue, **chosen) if len(alike) == 1 else ""
 
 
 def _how_far(found: Newest) -> str:
@@ -232,6 +236,7 @@ def _how_far(found: Newest) -> str:
 
 
 def _choices(asked: Asked, found: Newest, links: Links) -> Choices:
+    causes = {group.cause.value for group in found.groups} | ({asked.cause} if asked.cause else set())
     exceptions = _options(asked.exception, (group.exception for group in found.groups))
     return Choices(
         id="choices",
@@ -240,6 +245,14 @@ def _choices(asked: Asked, found: Newest, links: Links) -> Choices:
         choices=(
             Choice("task", "Task", _options(asked.task, (group.task_name for group in found.groups))),
             Choice("exception", "Exception", exceptions),
+            Choice(
+                "cause",
+                "Cause",
+                (
+                    ("", _ANY, asked.cause is None),
+                    *((each, CAUSES[Cause(each)], each == asked.cause) for each in sorted(causes)),
+                ),
+            ),
             Choice("since", "Failed within", _spans(asked.since)),
         ),
         clear=links.letters(asked.queue) if asked.chosen else "",

@@ -241,7 +241,7 @@ def test_acting__broker_that_is_away(post: Post, superuser: Client, consumed: No
         raise BrokerError("redis://:hunter22@db <refused>")
 
     monkeypatch.setattr(letter_actions.letters, "requeue", fail)
-    monkeypatch.setattr(letter_actions, "size_of", fail)
+    monkeypatch.setattr(letter_actions, "seen", fail)
     for question in questions:
         answered = question.press(confirm="celery")
         assert answered.status == 503
@@ -281,6 +281,23 @@ def test_purge__takes_nothing_that_nobody_has_seen(post: Post, superuser: Client
     assert (refused.status, size()) == (409, 3)
     assert "Nothing was purged. 1 dead letter came since you were asked: look again." in refused.read
     assert "3 dead letters of queue 'celery' purged." in refused.press(confirm="celery").read
+
+
+def test_purge__takes_none_that_came_in_the_place_of_those_seen(post: Post, superuser: Client) -> None:
+    fill(post, numbered(2))
+    question = asked(superuser, PURGE, queue="celery")
+    dead_letters.purge("celery")
+    fill(post, numbered(2))
+
+    refused = question.press(confirm="celery")
+
+    if post.box.looking_marks:  # a look would mark them, and shows the oldest alone: it says so
+        assert "Those that come until you press go with them" in question.read
+        return
+    assert "Those that come until you press" not in question.read
+    assert (refused.status, size()) == (409, 2)
+    assert "Other dead letters have come since you were asked: look again." in refused.read
+    assert "2 dead letters of queue 'celery' purged." in refused.press(confirm="celery").read
 
 
 @pytest.mark.smoke

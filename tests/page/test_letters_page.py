@@ -144,6 +144,14 @@ def test_letters__kinds_lead_to_their_letters(post: Post, superuser: Client) -> 
     assert hrefs(chosen, "Send these 2 again") == [
         "../../page/dead-letters/requeue/?queue=celery&task=shop.pay&exception=Boom"
     ]
+    # One that has no exception leads to those of its cause, and to no others.
+    killed = next(each for each in hrefs(page, "Its process was killed, or exited") if "&id=" not in each)
+    chosen = superuser.get(PAGE + killed.rpartition("/")[2]).content.decode()
+    assert messages(chosen) == ["signal 9"]
+    assert hrefs(chosen, "Send these 1 again") == [
+        "../../page/dead-letters/requeue/?queue=celery&task=shop.pay&cause=worker_lost"
+    ]
+    assert "Known: exception, time_limit" in body(superuser, 400, queue="celery", cause="nothing")
 
 
 def test_letters__choices_need_no_script(post: Post, superuser: Client) -> None:
@@ -392,6 +400,8 @@ def test_raised_at__is_the_innermost_line_of_the_project(traceback: str | None, 
 def test_newest__choose_and_count(post: Post) -> None:
     fill(post, [BOOM, REFUSED, BOOM], task="shop.pay")
 
+    lost = newest("celery", Deadline.after(10), limit=1, where=Filter(cause=Cause.WORKER_LOST))
+    assert (lost.taken, lost.letters) == (0, ())
     found = newest("celery", Deadline.after(10), limit=1, where=Filter(exception="Boom"))
 
     assert (found.size, found.looked_at, found.taken, found.is_all, len(found.letters)) == (3, 3, 2, True, 1)

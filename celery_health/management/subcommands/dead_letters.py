@@ -14,7 +14,7 @@ from celery_health.dead_letters import acting, letters
 from celery_health.dead_letters.body import letter_row, page_body, requeued_body, sizes_body
 from celery_health.dead_letters.letters import MAX_LIMIT, RequeueInterruptedError, RequeueStopped
 from celery_health.dead_letters.moments import unix_seconds
-from celery_health.dead_letters.records import Filter
+from celery_health.dead_letters.records import Cause, Filter
 from celery_health.exceptions import LetterNotFoundError, NotConsumedError
 from celery_health.management.letters_text import letter_lines, page_lines, requeued_lines, sizes_lines
 from celery_health.management.subcommands.base import UsageError
@@ -28,10 +28,10 @@ NOT_DONE: Final = 1
 DEFAULT_LIMIT: Final = 20
 #: Which options each action takes, by their names in `options`.
 _OPTIONS: Final[Mapping[str, frozenset[str]]] = {
-    "list": frozenset({"task", "exception", "since", "until", "limit", "offset"}),
+    "list": frozenset({"task", "exception", "cause", "since", "until", "limit", "offset"}),
     "show": frozenset(),
     "requeue": frozenset(
-        {"task", "exception", "since", "until", "limit", "rate", "timeout", "dry_run", "force"}
+        {"task", "exception", "cause", "since", "until", "limit", "rate", "timeout", "dry_run", "force"}
     ),
     "purge": frozenset({"dry_run", "yes"}),
 }
@@ -53,6 +53,7 @@ def add_arguments(parser: CommandParser) -> None:
     )
     add("--task", metavar="NAME", help="Only letters of this task.")
     add("--exception", metavar="CLASS", help="Only letters of this exception.")
+    add("--cause", metavar="CAUSE", help=f"Only letters of this cause: {', '.join(Cause)}.")
     add(
         "--since", metavar="TIME", help="Only what failed then or later: 2026-01-28T10:00, or 2h for 2 h ago."
     )
@@ -212,9 +213,19 @@ def _filter(options: Mapping[str, Any]) -> Filter:
     return Filter(
         task=options["task"],
         exception=options["exception"],
+        cause=_cause(options["cause"]),
         since=_moment("--since", options["since"]),
         until=_moment("--until", options["until"]),
     )
+
+
+def _cause(value: object) -> Cause | None:
+    if value is None:
+        return None
+    try:
+        return Cause(str(value))
+    except ValueError:
+        raise UsageError(f"--cause is {value!r}. Known: {', '.join(Cause)}.") from None
 
 
 def _moment(option: str, value: object) -> float | None:
