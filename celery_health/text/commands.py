@@ -158,6 +158,12 @@ _FOUND: Final = re.compile(
 )
 _STRING: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 _PLAIN_VALUE: Final = re.compile(r"[\w.-]*\w")
+#: What Python does not know after a backslash: it warns of it.
+_ODD_ESCAPE: Final = re.compile(r"""(?<!\\)(?:\\\\)*\\[^\\'"nrtxuU]""")
+#: Characters: of a longer text nothing is looked for, since that takes the square of its length.
+_LONGEST: Final = 8000
+#: Lines of Python that are looked for in one text.
+_MOST_LINES: Final = 20
 _CLOSING: Final = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -167,15 +173,18 @@ def split_commands(text: str, names: Collection[str] = ()) -> tuple[tuple[bool, 
     What is to be pasted is a command that was made here, a line of settings, or a call of the app. `names`
     are others' texts that may stand in the sentence: what looks like a command within one of them is none.
     """
+    if len(text) > _LONGEST:
+        return ((False, text),)
     parts: list[tuple[bool, str]] = []
-    done = at = 0
+    done = at = lines = 0
     spans = list(_spans_of_names(text, names))
     while found := _FOUND.search(text, at):
-        start, end = found.start(), _end(text, found)
-        at = max(end or 0, found.end())
+        start, at = found.start(), found.end()
         if within := [last for first, last in spans if first <= start < last]:
             at = max(within)  # whatever the name holds
             continue
+        lines += found["command"] is None
+        end = _end(text, found) if lines <= _MOST_LINES else None
         if end is None:
             continue
         spans = [span for span in spans if not start <= span[0] < end]  # a name within the command
@@ -202,11 +211,12 @@ def _end(text: str, found: re.Match[str]) -> int | None:
     # The next line belongs to it: one sets what the other needs.
     while found["line"] and end is not None and (more := re.compile(f"; {_LINE}").match(text, end)):
         end = _end_of_value(text, more.end())
-    if end is None:
+    line = text[found.start() : end]
+    if end is None or _ODD_ESCAPE.search(line):
         return None
     try:
-        code = ast.parse(text[found.start() : end])
-    except SyntaxError:
+        code = ast.parse(line)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
         return None
     blanks = (one for one in ast.walk(code) if isinstance(one, ast.Constant) and one.value is ...)
     return None if any(blanks) else end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable
 
 import pytest
@@ -21,7 +22,7 @@ from celery_health.text.commands import (
 ODD = (
     "emails", "emails.", "a,b", "a:", "-x", "it's $HOME", " padded", "x; rm -rf ~", "", "'", "a.b-c/d", "é",
     "celery -A proj purge -Q emails", "a, or b", "'. Or: celery -A shop beat", "50%", "a\\b", "\x1b[2J",
-    "two\nlines'\\", "\u202e%s", '"$(id)"', "x" * 3000,
+    "two\nlines'\\", "\u202e%s", '"$(id)"', "x" * 1000,
 )  # fmt: skip
 APP = AppName("shop", "shop.utils:app", "conf.site")
 MADE: tuple[Callable[[str], str], ...] = (
@@ -121,3 +122,27 @@ def test_split__what_a_name_says_is_no_command(name: str, quote: Callable[[str],
     found = [part for is_command, part in split_commands(text, [name, "emails"]) if is_command]
 
     assert found == [command]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "app.conf.x = {'a': " * 420,
+        "celery -A x worker -Q a  # first rename queue " * 170,
+        "A_B = " * 1330,
+        "app.conf.x = " + "[" * 7000,
+        "celery -A x worker -Q '" + "'\"'\"'" * 1500,
+        "redis-cli " + "a " * 3900,
+        r"app.conf.x = 'a\[b'",
+        "app.conf.x = '\0'",
+    ],
+    ids=range(8),
+)
+def test_split__of_any_text_is_quick_and_quiet(text: str, recwarn: pytest.WarningsRecorder) -> None:
+    began = time.process_time()
+
+    parts = split_commands(text, ["x'", text[:200]])
+
+    assert "".join(part for _, part in parts) == text
+    assert time.process_time() - began < 0.5
+    assert not recwarn.list
