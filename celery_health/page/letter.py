@@ -8,8 +8,8 @@ from typing import Final
 from celery_health.dead_letters.destination import why_unconsumed
 from celery_health.dead_letters.records import DeadLetter
 from celery_health.page.blocks import Actions, Button, Cell, Code, Facts, Form, Page, Text, joined, name
-from celery_health.page.letter_blocks import CAUSES, Pair, task, title_of, when, worker
-from celery_health.page.letters import WHO_ACTS, json_of
+from celery_health.page.letter_blocks import CAUSES, Pair, json_of, task, title_of, when, worker
+from celery_health.page.letters import WHO_ACTS
 from celery_health.page.links import Links
 from celery_health.records import HealthReport
 from celery_health.text.formats import UNKNOWN, number

@@ -66,7 +66,7 @@ class SendAgain(Action):
         return Question(
             title=title,
             says=(*says, _TWICE),
-            button="Send it again" if ids else "Send them again",
+            button=f"Send {_which(would, ids)} again",
             boxes=(("force", _FORCE),) if refusal or would.expired else (),
         )
 
@@ -221,6 +221,13 @@ def _would(would: Requeued, ids: list[str] | None) -> Iterator[str]:
         yield f"The time (DEADLINE) was enough for {number(would.looked_at)} of {number(would.remaining)}."
     elif not would.complete:
         yield "RabbitMQ shows only the first thousand letters of a queue: those behind may go, too."
+
+
+def _which(would: Requeued, ids: list[str] | None) -> str:
+    if ids:
+        return "it"
+    is_sure = would.complete and not would.timed_out and would.requeued
+    return number(would.requeued) if is_sure else "them"
 
 
 def _stays(done: Requeued) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar, Final, NamedTuple
+from urllib.parse import quote
 
 from celery_health.dead_letters.records import Cause, DeadLetter
 from celery_health.page.blocks import Block, Cell, name
@@ -117,3 +118,11 @@ def when(seconds: float | None, now: float) -> Cell:
         return Cell(UNKNOWN, "quiet")
     at = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return Cell(at) if seconds > now else Cell(f"{duration(now - seconds)} ago", detail=at)
+
+
+def json_of(queue: str, links: Links, letter_id: str | None = None) -> str:
+    """Return the address of the letters, or of one, as JSON; empty for names that no path can hold."""
+    parts = [queue, *([] if letter_id is None else [letter_id])]
+    if any("/" in part or part in ("", ".", "..") for part in parts):
+        return ""
+    return links.json("/".join(["dead-letters", *(quote(part, safe="", errors="replace") for part in parts)]))

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import quote
 
 from celery_health.dead_letters.body import FIRST_ONLY
 from celery_health.dead_letters.records import Cause, Filter, Group, Newest
@@ -26,7 +25,7 @@ from celery_health.page.blocks import (
     name,
     table,
 )
-from celery_health.page.letter_blocks import CAUSES, Cards, Choice, Choices, card, when
+from celery_health.page.letter_blocks import CAUSES, Cards, Choice, Choices, card, json_of, when
 from celery_health.page.links import Links
 from celery_health.page.problems import about, worst_of
 from celery_health.records import HealthReport, LettersLack
@@ -183,14 +182,6 @@ def page_unread(asked_for: str, why: str, report: HealthReport, links: Links) ->
             about(report.checks, "letters", asked_for, links),
         ),
     )
-
-
-def json_of(queue: str, links: Links, letter_id: str | None = None) -> str:
-    """Return the address of the letters, or of one, as JSON; empty for names that no path can hold."""
-    parts = [queue, *([] if letter_id is None else [letter_id])]
-    if any("/" in part or part in ("", ".", "..") for part in parts):
-        return ""
-    return links.json("/".join(["dead-letters", *(quote(part, safe="", errors="replace") for part in parts)]))
 
 
 def _kinds(asked: Asked, found: Newest, links: Links, now: float) -> Table:

@@ -300,7 +300,7 @@ def test_purge__takes_none_that_came_in_the_place_of_those_seen(post: Post, supe
     assert "2 dead letters of queue 'celery' purged." in refused.press(confirm="celery").read
 
 
-@pytest.mark.smoke
+@pytest.mark.slow
 def test_requeue__runs_again_at_a_real_worker(
     post: Post, superuser: Client, recorded: Callable[..., Any]
 ) -> None:

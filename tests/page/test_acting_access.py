@@ -20,8 +20,9 @@ from celery_health.records import Snapshot
 from celery_health.testing import make_queue, make_snapshot, make_worker
 from tests.api.conftest import PREFIX, RANKS
 from tests.dead_letters.conftest import Post
+from tests.dead_letters.test_hostile import MARKUP
 from tests.page.asking import LETTERS, PURGE, REQUEUE, asked, size, text
-from tests.page.test_letters_page import MARKUP, RAW, fill, numbered
+from tests.page.test_letters_page import RAW, fill, numbered
 
 
 @pytest.fixture
