@@ -65,8 +65,10 @@ class DeadLettersPage(PageView):
         return letter.page(found, report, links, csrf_token=token, shows_arguments=shows)
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Keep the token of the form by which a letter is sent again."""
+        """Keep the token of the form by which a letter is sent again, and that form out of others' frames."""
         response = super().finalize_response(request, response, *args, **kwargs)
+        if "id" in request.GET:
+            response["X-Frame-Options"] = "DENY"
         keep(getattr(request, "_request", request), response)
         return response
 

@@ -151,6 +151,15 @@ def test_letter__staff_is_told_who_may_act(post: Post, staff: Client) -> None:
     assert "superusers" in text(page)
 
 
+def test_letter__has_a_button_and_no_frame_of_others(post: Post, superuser: Client) -> None:
+    post.letter("celery")
+    (found,) = newest("celery", Deadline.after(10), limit=1).letters
+
+    response = superuser.get(LETTERS, {"queue": "celery", "id": found.id})
+
+    assert response["X-Frame-Options"] == "DENY"
+
+
 def test_letter__that_is_gone(post: Post, superuser: Client) -> None:
     page = body(superuser, 404, queue="celery", id="nothing")
 
