@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar, Final, NamedTuple
@@ -84,8 +87,19 @@ def title_of(letter: DeadLetter) -> str:
     return name(letter.exception or CAUSES[letter.cause]).text
 
 
-def card(letter: DeadLetter, now: float, links: Links) -> Card:
-    """Return a letter as a card; `now` is in unix seconds."""
+def cards(letters: Iterable[DeadLetter], now: float, links: Links) -> tuple[Card, ...]:
+    """Return letters as cards; `now` is in unix seconds."""
+    keys: Counter[str] = Counter()
+    found = []
+    for letter in letters:
+        # No two elements may have one id, and ids are others' texts: what was put there twice has it twice.
+        key = hashlib.sha256(letter.id.encode("utf-8", "replace")).hexdigest()[:12]
+        keys[key] += 1
+        found.append(_card(letter, f"{key}-{keys[key]}", now, links))
+    return tuple(found)
+
+
+def _card(letter: DeadLetter, key: str, now: float, links: Links) -> Card:
     message = letter.message
     if len(message) > MESSAGE_LENGTH:
         message = message[:MESSAGE_LENGTH] + "..."
@@ -98,7 +112,7 @@ def card(letter: DeadLetter, now: float, links: Links) -> Card:
     if letter.exception and letter.cause is not Cause.EXCEPTION:
         facts.insert(1, ("Why", Cell(CAUSES[letter.cause])))
     return Card(
-        letter.id, Cell(title_of(letter), href=links.letter(letter.queue, letter.id)), message, tuple(facts)
+        key, Cell(title_of(letter), href=links.letter(letter.queue, letter.id)), message, tuple(facts)
     )
 
 

@@ -25,7 +25,7 @@ from celery_health.page.blocks import (
     name,
     table,
 )
-from celery_health.page.letter_blocks import CAUSES, Cards, Choice, Choices, card, json_of, when
+from celery_health.page.letter_blocks import CAUSES, Cards, Choice, Choices, cards, json_of, when
 from celery_health.page.links import Links
 from celery_health.page.problems import about, worst_of
 from celery_health.records import HealthReport, LettersLack
@@ -163,7 +163,7 @@ def page_of(asked: Asked, found: Newest, report: HealthReport, links: Links, *, 
                 id="letters",
                 title="Letters",
                 count=found.taken if found.is_all else None,
-                cards=tuple(card(letter, now, links) for letter in found.letters),
+                cards=cards(found.letters, now, links),
                 empty=_none(asked, found),
                 note=" ".join(_notes(asked, found)),
             ),

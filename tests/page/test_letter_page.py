@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -72,6 +73,20 @@ def test_letters__hostile_texts_are_texts(post: Post, superuser: Client, setting
         assert not [raw for raw in RAW if raw in page], query
     page = superuser.get(LETTERS, {"queue": MARKUP}).content.decode()
     assert not [raw for raw in RAW if raw in page]
+
+
+def test_letters__that_others_put_there_twice(post: Post, superuser: Client) -> None:
+    """What is no letter of ours has a digest for an id, and may be there twice."""
+    with post.app.connection_for_write() as connection:
+        for _ in range(2):
+            post.app.amqp.queues["celery.dead"](connection.default_channel).declare()
+            connection.Producer().publish(b"[1]", exchange="", routing_key="celery.dead")
+
+    page = body(superuser, queue="celery")
+
+    ids = re.findall(r'<li id="(letter-[^"]*)"', page)
+    assert len(ids) == len(set(ids)) == 2
+    assert "no worker of this app has put it there" in text(page)
 
 
 def test_letters__broker_that_is_away(post: Post, superuser: Client, monkeypatch: Any) -> None:
