@@ -23,7 +23,7 @@ from tests.page.shop import PAGE, WORKERS, Shop
 from tests.support import eventually
 
 pytestmark = [
-    pytest.mark.browser, pytest.mark.redis, pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(240),
+    pytest.mark.browser, pytest.mark.redis, pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(400),
 ]  # fmt: skip
 
 #: Stand alone: what is no link in the middle of a text. Those are as high as a finger is wide.

@@ -64,7 +64,7 @@ def test_policy__of_self_alone_lets_the_page_work(
     web = serve(REPLACED.format(STRICT) if whose == "replaced" else DJANGOS)
     browser.get(web.url + PAGE)
 
-    assert browser.title.startswith("healthy")
+    patiently(lambda: browser.title.startswith("healthy"))
     # Its style holds, and its script runs: a worker that goes is seen without a reload.
     assert browser.execute_script("return document.styleSheets.length") >= 1
     browser.execute_script("window.loaded = true")
