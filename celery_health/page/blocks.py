@@ -330,7 +330,9 @@ def name(value: str | None, *, missing: str = UNKNOWN, href: str = "", tone: str
     """Return a name from wherever it came, safe to show and not too long."""
     if value is None:
         return Cell(missing, "quiet")
-    return Cell(printable(value, _NAME_LENGTH) or "(empty)", tone, href)
+    shown = printable(value, _NAME_LENGTH) or "(empty)"
+    # A name of blanks alone is nothing to see, to hear or to press.
+    return Cell(shown if shown.strip() else shown.replace(" ", r"\x20"), tone, href)
 
 
 def words(value: str) -> str:

@@ -11,6 +11,7 @@ from django.test import Client
 
 from celery_health import dead_letters
 from tests.api.conftest import PREFIX
+from tests.page.markup import faults
 
 REQUEUE = f"{PREFIX}page/dead-letters/requeue/"
 LETTERS = f"{PREFIX}page/dead-letters/"
@@ -30,6 +31,11 @@ class Asked:
     path: str
     page: str
     status: int
+
+    def __post_init__(self) -> None:
+        # Whatever is asked or answered, a strict policy and a screen reader can do with it.
+        found = faults(self.page)
+        assert not found, found
 
     @property
     def read(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.utils.safestring import SafeString, mark_safe
 
-from celery_health.page.blocks import Cell, Column, Row, table, without, worst
+from celery_health.page.blocks import Cell, Column, Row, name, table, without, worst
 from celery_health.page.filters import body, cell_of
 
 HOSTILE = "</td><script>alert(1)</script>\"'&"
@@ -79,3 +79,20 @@ def test_table__of_what_worries_keeps_a_few_of_the_others(tones: list[str], kept
     assert [row.cells[0].text for row in few.rows] == [str(number) for number in range(kept)]
     # What is left out is said.
     assert few.left_out == len(tones) - kept
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("emails", "emails"),
+        # What cannot be seen could not be pressed either.
+        ("", "(empty)"),
+        ("  ", r"\x20\x20"),
+        ("\u3000", r"\u3000"),
+        (" a ", " a "),
+        ("x" * 200, "x" * 117 + "..."),
+        (None, "?"),
+    ],
+)
+def test_name__can_be_seen(value: str | None, text: str) -> None:
+    assert name(value).text == text

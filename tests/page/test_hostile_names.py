@@ -17,7 +17,8 @@ from celery_health.records import ReservedTask, RunningTask, ScheduleEntryState,
 from celery_health.testing import make_beat, make_entry, make_queue, make_snapshot, make_worker
 from tests.api.conftest import FOUND, PREFIX, Celery
 from tests.dead_letters.conftest import Post
-from tests.page.walking import body_of, kind_of, read, walk
+from tests.page.markup import faults
+from tests.page.walking import body_of, kind_of, walk
 
 NAMES = {
     "long": "n" * 300,
@@ -126,7 +127,7 @@ def test_pages__with_hostile_names(superuser: Client) -> None:
             named.setdefault(kind_of(address).removeprefix(PREFIX), set()).update(query.getlist(key))
         if answer.get("Content-Type", "").startswith("text/html"):
             assert not RAW.findall(body_of(answer)), address
-            assert read(body_of(answer)).inline == [], address
+            assert answer.status_code != 200 or faults(body_of(answer)) == [], address
     # Each link came back to the name as it is.
     for page in ("queues", "tasks", "workers", "schedule", "dead-letters"):
         missing = {kind for kind, name in NAMES.items() if name not in named[f"page/{page}/"]}
