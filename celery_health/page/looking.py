@@ -25,16 +25,20 @@ def look_up(typed: str, snapshot: Snapshot, deadline: Deadline, *, with_letters:
     """
     settings = get_settings()
     tasks = {name for name in find_app(settings).tasks if not name.startswith("celery.")}
+    unread: list[str] = []
     if snapshot.store.reachable is True:
-        tasks |= (get_totals(deadline) or {}).keys()
+        totals = get_totals(deadline.within(deadline.remaining() / 2))
+        tasks |= (totals or {}).keys()
+        if totals is None:
+            unread.append("What the store has counted could not be read in time: tasks may be missing here.")
     suffix = settings.dead_letters.suffix
-    found = find(typed, snapshot, tasks=tasks, suffix=suffix)
+    found = find(typed, snapshot, tasks=tasks, suffix=suffix, unread=unread)
     queues = [queue for queue, count in (snapshot.dead_letters or {}).items() if count != 0]
     if not queues or not may_be_letter(typed, found):
         return found
     if not with_letters:
-        unread = ["Dead letters were not looked through: you may not read them."]
-        return find(typed, snapshot, tasks=tasks, suffix=suffix, letters=(), unread_letters=unread)
+        unread.append("Dead letters were not looked through: you may not read them.")
+        return find(typed, snapshot, tasks=tasks, suffix=suffix, letters=(), unread=unread)
     # One more than is shown, so that it is known whether there are more.
     looked = search_letters(cleaned(typed), queues, deadline, most=MOST_HITS + 1)
     return find(
@@ -43,7 +47,7 @@ def look_up(typed: str, snapshot: Snapshot, deadline: Deadline, *, with_letters:
         tasks=tasks,
         suffix=suffix,
         letters=looked.letters,
-        unread_letters=list(_unread(looked.unread)),
+        unread=[*unread, *_unread(looked.unread)],
     )
 
 

@@ -107,7 +107,7 @@ def find(
     tasks: Iterable[str] = (),
     suffix: str = ".dead",
     letters: Sequence[DeadLetter] | None = None,
-    unread_letters: Iterable[str] = (),
+    unread: Iterable[str] = (),
 ) -> Found:
     """Return what begins with `query`, whatever its case: exact names first, at most `MOST_HITS`.
 
@@ -117,7 +117,7 @@ def find(
         tasks: names besides those that the snapshot has.
         suffix: what the name of a queue of dead letters ends with.
         letters: those whose ids begin so; None where nobody looked.
-        unread_letters: which letters were not looked at, and why: whole sentences.
+        unread: what else was not looked at, and why: whole sentences.
     """
     text = cleaned(query)
     wanted = text.casefold()
@@ -138,7 +138,7 @@ def find(
         hits=tuple(hits[:MOST_HITS]),
         more=max(0, len(hits) - MOST_HITS),
         searched=_searched(snapshot, counts, letters is not None),
-        unsearched=tuple(_unsearched(snapshot, letters is not None, unread_letters)),
+        unsearched=tuple(_unsearched(snapshot, letters is not None, unread)),
     )
 
 
@@ -235,6 +235,10 @@ def _searched(snapshot: Snapshot, counts: dict[Kind, int], looked: bool) -> str:
 
 
 def _unsearched(snapshot: Snapshot, looked: bool, unread: Iterable[str]) -> Iterator[str]:
+    if snapshot.broker.is_lacking:
+        yield "What the broker knows could not be read: queues and workers may be missing here."
+    if snapshot.store.configured and snapshot.store.reachable is not True:
+        yield "What the store knows could not be read: tasks and workers may be missing here."
     entries = schedule_entries(snapshot.beats)
     if entries is None and snapshot.schedule_exists is not False:
         yield "Entries of the schedule are not known: no beat has told what it sends."
@@ -250,4 +254,5 @@ def _unsearched(snapshot: Snapshot, looked: bool, unread: Iterable[str]) -> Iter
             "Dead letters were not looked through: they are found by their id or their task's, of which at "
             f"least {SHORTEST_LETTER_ID} characters are needed."
         )
+    yield from snapshot.task_notes
     yield from unread

@@ -11,6 +11,7 @@ import pytest
 from celery_health.dead_letters.records import Cause, DeadLetter
 from celery_health.page.lookup import LONGEST_QUERY, MOST_HITS, Found, cleaned, find, may_be_letter
 from celery_health.records import (
+    BrokerState,
     LettersLack,
     ReservedTask,
     RunningTask,
@@ -26,6 +27,7 @@ RUNNING = "7b6d1a52-58a4-4d6e-9a61-0f2a4c6e8b10"
 WAITING = "7b6d9999-0000-4000-8000-000000000001"
 DUE = "e1e1e1e1-0000-4000-8000-000000000002"
 LETTER = "9f0c3b7ad1e24c0f8f0e6f1d2c3b4a59"
+DOWN = BrokerState(transport="redis", url="redis://b/0", reachable=False, error="refused")
 HOSTILE = "</script><b>\x1b[31m\u202e{{ x }}/../%2F?&#='\"\n"
 
 
@@ -201,6 +203,12 @@ def test_letters__are_looked_through_for_ids_alone(query: str, looks: bool) -> N
             {"beats": [make_beat(entries_total=2000)], "dead_letters": {}},
             "Beat does not list 1,999 more entries",
         ),
+        ({"broker": DOWN, "dead_letters": {}}, "What the broker knows could not be read"),
+        (
+            {"store": StoreState(configured=True, reachable=False), "dead_letters": {}},
+            "What the store knows could not be read",
+        ),
+        ({"task_notes": ("Too many.",), "dead_letters": {}}, "Too many."),
         (
             {"workers": [make_worker(state=WorkerState.UNKNOWN)], "dead_letters": {}},
             None,  # its inspection was complete
@@ -218,7 +226,7 @@ def test_find__says_where_it_looked() -> None:
         "4 queues, 6 tasks, 2 workers, 1 schedule entry, and the ids of 3 tasks that workers hold"
     )
     roster = replace(system().inspection, complete=False)
-    found = find("zebra", system(inspection=roster, dead_letters={}), unread_letters=["Queue x: late."])
+    found = find("zebra", system(inspection=roster, dead_letters={}), unread=["Queue x: late."])
     assert found.unsearched == (
         "Perhaps there are other workers: not every one has answered.",
         "Queue x: late.",
