@@ -106,7 +106,8 @@ class Camera:
         # Its script has begun: what it adds is part of the picture, and what it greys is not.
         eventually(lambda: self._ask("return document.body.classList.contains('was-live')"), 20)
         # What the doctor says comes by itself.
-        eventually(lambda: "Looking" not in self._ask("return document.body.innerText"), 60)
+        shown = "return document.body.innerText"
+        eventually(lambda: "findings are on a page of their own" not in self._ask(shown), 60)
         return status is None or status == self._ask("return document.querySelector('main').dataset.status")
 
     def _ask(self, script: str) -> Any:

@@ -20,7 +20,7 @@ from tests.page.browser import (
     policy_violations,
 )
 from tests.page.shop import PAGE, WORKERS, Shop
-from tests.support import eventually
+from tests.support import RedisServer, WebServer, eventually
 
 pytestmark = [
     pytest.mark.browser, pytest.mark.redis, pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(400),
@@ -149,3 +149,34 @@ def test_every_page__works_under_a_strict_policy_and_asks_nobody_else(
     finally:
         strict.close()
         shop.web = first
+
+
+@pytest.mark.parametrize("state", ["first minute", "broker hung", "broker gone"])
+def test_overview__of_a_broken_system_is_as_sound(
+    browser: Any,
+    axe: Callable[[Any], list[str]],
+    own_redis: Callable[..., RedisServer],
+    web_server: Callable[..., WebServer],
+    state: str,
+) -> None:
+    server = own_redis()
+    public = {"PERMISSIONS": {"page": "rest_framework.permissions.AllowAny"}, "EXPECTED_QUEUES": ["x" * 300]}
+    web = web_server(server.url, health=public)
+    if state == "broker hung":
+        server.pause()
+    if state == "broker gone":
+        server.stop()
+    try:
+        found: list[str] = []
+        for screen, scheme in ((DESKTOP, "light"), (PHONE, "dark"), (SMALL_PHONE, "light")):
+            look_with(browser, screen, scheme)
+            browser.get(web.url + PAGE)
+            assert "unhealthy" in browser.title
+            found += axe(browser)
+            content, window = browser.execute_script(WIDTHS)
+            assert content <= window
+            found += browser.execute_script(SMALL_TARGETS) if screen.is_phone else []
+        assert found == [], "\n".join(["", *found])
+    finally:
+        if server.running:
+            server.resume()
