@@ -15,7 +15,7 @@ from celery_health.api.query import BadParameter, Query
 from celery_health.api.writing import Writing
 from celery_health.conf import get_settings
 from celery_health.deadline import Deadline
-from celery_health.exceptions import CeleryHealthError
+from celery_health.exceptions import BrokerError, CeleryHealthError
 from celery_health.health import get_report
 from celery_health.page.actions import Action, Outcome, Question, Refused, Target, is_confirmed, typed_form
 from celery_health.page.base import PageView
@@ -149,7 +149,11 @@ class ActionPage(Writing, PageView):
         deadline: Deadline,
         error: Refused | None = None,
     ) -> Page:
+        broker = report.snapshot.broker
         try:
+            if broker.reachable is False:
+                # The reading has waited for it: a second wait would end at once, and blame this process.
+                raise BrokerError(f"The broker cannot be reached: {broker.error or 'it does not answer'}")
             asked = self.action.question(target, report, deadline)
         except BadParameter:
             raise

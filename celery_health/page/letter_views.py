@@ -37,6 +37,11 @@ class DeadLettersPage(PageView):
         queue, letter_id = query.single("queue"), query.single("id")
         if queue is None:
             return letters.page(report, links)
+        broker = report.snapshot.broker
+        if broker.reachable is False:
+            # The reading has waited for it: a second wait would end at once, and blame this process.
+            why = f"The broker cannot be reached: {mask(broker.error or 'it does not answer')}"
+            return letters.page_unread(queue, why, report, links)
         try:
             if letter_id is not None:
                 return self._one(queue, letter_id, report, links, deadline)

@@ -321,3 +321,33 @@ def test_requeue__runs_again_at_a_real_worker(
 
 def _with_button(shown: Asked) -> Asked | None:
     return shown if '<form class="action"' in shown.page else None
+
+
+def test_acting__broker_that_hangs_is_waited_for_once(
+    post: Post,
+    superuser: Client,
+    consumed: None,
+    proxy: Callable[[int], Proxy],
+    make_app: Callable[[str], Celery],
+    settings: Any,
+) -> None:
+    settings.CELERY_HEALTH = {**settings.CELERY_HEALTH, "DEADLINE": 1}
+    post.letter("celery")
+    url = str(post.app.conf.broker_url)
+    between = proxy(urlsplit(url).port or 0)
+    make_current(make_app(between.url(url)))
+    questions = [asked(superuser, path, queue="celery") for path in (REQUEUE, PURGE)]
+    between.black_hole()
+
+    answers = [question.press(confirm="celery") for question in questions]
+    answers += [asked(superuser, path, queue="celery") for path in (REQUEUE, PURGE)]
+    shown = [asked(superuser, LETTERS, queue="celery", **one) for one in ({}, {"id": "x"})]
+
+    assert [answer.status for answer in answers] == [503] * 4
+    for answer in (*answers, *shown):
+        # That is no fault of this process.
+        assert "This process" not in answer.read
+        assert "timed out" in answer.read.lower() or "timeout" in answer.read.lower()
+    assert [answer.status for answer in shown] == [200, 200]
+    between.forward()
+    eventually(lambda: "1 letter sent again" in questions[0].press(confirm="celery").read, timeout=20)
