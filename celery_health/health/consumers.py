@@ -58,6 +58,8 @@ class QueuesConsumed(Check):
         if settings.scales_to_zero(queue.name) or not (queue.ready or must_be_consumed):
             return
         if queue.consumers is None and queue.unconsumed_seconds is None:
+            if snapshot.broker.is_lacking:
+                return  # of every queue: said once
             why = f": {queue.consumption_unknown}" if queue.consumption_unknown else ""
             yield self.result(
                 CheckStatus.UNKNOWN,

@@ -8,6 +8,7 @@ from typing import Final
 
 from celery_health.page.blocks import Cell, Column, Row, Table, name, table, words
 from celery_health.page.links import Links
+from celery_health.page.sources import what_is_unread
 from celery_health.page.workers import last_seen
 from celery_health.records import QueueState, Snapshot, Worker, WorkerState
 from celery_health.text.formats import UNKNOWN, duration, number
@@ -31,7 +32,7 @@ def consumers(queue: QueueState, snapshot: Snapshot, links: Links, *, scales_to_
         _COLUMNS,
         list(_rows(queue, snapshot, links)),
         "No worker takes from it." if queue.consumers == 0 else "It is not known who does.",
-        note=" ".join(_notes(queue, scales_to_zero)),
+        note=" ".join(_notes(queue, snapshot, scales_to_zero)),
     )
     return replace(found, count=queue.consumers)
 
@@ -112,7 +113,7 @@ def _held(worker: Worker, queue: str) -> str:
     return number(worker.reserved_by_queue.get(queue, 0) + worker.scheduled_by_queue.get(queue, 0))
 
 
-def _notes(queue: QueueState, scales_to_zero: bool) -> Iterator[str]:
+def _notes(queue: QueueState, snapshot: Snapshot, scales_to_zero: bool) -> Iterator[str]:
     seconds = queue.unconsumed_seconds
     if queue.consumption_unknown:
         why = printable(queue.consumption_unknown)
@@ -123,7 +124,7 @@ def _notes(queue: QueueState, scales_to_zero: bool) -> Iterator[str]:
         yield "Whether anybody takes from it is not known."
     elif queue.consumers == 0:
         yield _since(queue)
-        if not queue.expected_by:
+        if not queue.expected_by and not what_is_unread(snapshot):
             yield "Nobody has to: nothing of this project is known to be sent here."
     unnamed = (queue.consumers or 0) - len(queue.consumer_names) - len(queue.foreign_consumers)
     if unnamed > 0:

@@ -9,6 +9,7 @@ from celery_health.page.blocks import Cell, Column, Row, Table, name, table
 from celery_health.page.links import Links
 from celery_health.reading.schedules import schedule_entries
 from celery_health.records import QueueState, Snapshot
+from celery_health.text.printable import printable
 
 _TASK: Final = "task:"
 _ENTRY: Final = "beat:"
@@ -16,15 +17,33 @@ _ENTRY: Final = "beat:"
 
 def sources(queue: QueueState, snapshot: Snapshot, links: Links) -> Table:
     """Return one row per task, entry or setting by which a queue is expected to be consumed."""
-    rows = list(_rows(queue, snapshot, links))
+    unread = what_is_unread(snapshot)
     return table(
         "sources",
         "What is sent here",
         (Column("What"), Column("How")),
-        rows,
-        "Nothing of this project is known to be sent here: no route of a task, no entry of the schedule, and "
-        "EXPECTED_QUEUES does not name it.",
+        list(_rows(queue, snapshot, links)),
+        "Nothing of this project is known to be sent here: "
+        + (
+            "perhaps because not everything was read."
+            if unread
+            else "no route of a task, no entry of the schedule, and EXPECTED_QUEUES does not name it."
+        ),
+        note=f"There may be more: {unread}" if unread else "",
     )
+
+
+def what_is_unread(snapshot: Snapshot) -> str:
+    """Return why more may be sent to a queue than is known, a whole sentence; empty where that is not so."""
+    if why := snapshot.importing or snapshot.tasks_error:
+        return f"the project's tasks are not known. {printable(why)}"
+    if not any(queue.expected_by for queue in snapshot.queues) and snapshot.broker.is_lacking:
+        return "the broker was not read."
+    if snapshot.store.configured and not snapshot.store.reachable:
+        return "the store was not read, where beats and senders note it."
+    if schedule_entries(snapshot.beats) is None and snapshot.schedule_exists is not False:
+        return "no beat has told what it sends."
+    return ""
 
 
 def _rows(queue: QueueState, snapshot: Snapshot, links: Links) -> Iterator[Row]:

@@ -14,6 +14,7 @@ from celery_health.exceptions import CeleryHealthError, LateError
 from celery_health.reading.live import Sighting
 from celery_health.reading.recorded import Recorded
 from celery_health.records import BrokerState, InspectionState, QueueState
+from celery_health.topology import Topology
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -44,9 +45,14 @@ def unanswered(app: Celery, error: CeleryHealthError) -> BrokerState:
     )
 
 
-def unread_queues(names: Iterable[str], broker: BrokerState | BrokerReading) -> tuple[QueueState, ...]:
-    """Return the queues of a broker that gave no answer."""
-    return tuple(QueueState(name=name, error=broker.error or broker.late) for name in names)
+def unread_queues(
+    names: Iterable[str], broker: BrokerState | BrokerReading, topology: Topology
+) -> tuple[QueueState, ...]:
+    """Return the queues of a broker that gave no answer; why they are there takes none."""
+    error = broker.error or broker.late
+    return tuple(
+        QueueState(name=name, error=error, expected_by=topology.expected.get(name, ())) for name in names
+    )
 
 
 def without_empty(reading: BrokerReading, unknown: AbstractSet[str]) -> BrokerReading:

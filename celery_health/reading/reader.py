@@ -230,7 +230,7 @@ class Reader:
             store=recorded.store,
             inspection=sighting.state,
             workers=workers,
-            queues=unread_queues(known, reading) if reading.is_lacking else queues,
+            queues=unread_queues(known, reading, topology) if reading.is_lacking else queues,
             shared_queues=shared_queues(
                 workers,
                 [*sighting.foreign, *sighting.foreign_busy],
@@ -312,7 +312,8 @@ class Reader:
 
     def unread(self, broker: BrokerState) -> Snapshot:
         """Return the snapshot of a broker that could not be, or need not be, asked."""
-        names = self._queue_names(self.topology.get(0.0) or Topology(), Recorded())
+        topology = expecting(self.topology.get(0.0) or Topology(), (), self.settings)
+        names = self._queue_names(topology, Recorded())
         letters = None if self.facts.always_eager else self._letters.unknown()
         return Snapshot(
             taken_at=datetime.now(UTC),
@@ -320,7 +321,7 @@ class Reader:
             broker=broker,
             store=Recorded().store if self.facts.always_eager else self._unasked_store(broker),
             inspection=InspectionState(),
-            queues=() if self.facts.always_eager else unread_queues(names, broker),
+            queues=() if self.facts.always_eager else unread_queues(names, broker, topology),
             dead_letters=letters,
             dead_letters_lack=self._letters.lack(letters),
         )

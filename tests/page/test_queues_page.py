@@ -22,6 +22,7 @@ from celery_health.records import (
     RunningTask,
     SharedQueue,
     Sharer,
+    StoreState,
     WorkerState,
 )
 from celery_health.testing import make_beat, make_entry, make_queue, make_snapshot, make_worker
@@ -230,7 +231,7 @@ def test_queue__says_who_takes_from_it_and_who_does_not() -> None:
     ],
 )
 def test_queue__says_since_when_nobody_takes_from_it(queue: QueueState, empty: str, note: str) -> None:
-    found = table_of(page_of(queue), "consumers")
+    found = table_of(page_of(queue, schedule_exists=False), "consumers")
 
     assert (found.rows, found.empty, found.note) == ((), empty, note)
 
@@ -258,6 +259,46 @@ def test_queue__says_what_is_sent_there() -> None:
         "../../page/schedule/?name=nightly",
         "../../page/tasks/?name=app.send",
     ]
+
+
+DOWN = BrokerState(transport="redis", url="redis://h", reachable=False, error="No answer within 2 s.")
+NOTHING = "Nothing of this project is known to be sent here: "
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "empty", "note"),
+    [
+        # All was read: there is nothing.
+        (
+            {"schedule_exists": False},
+            "no route of a task, no entry of the schedule, and EXPECTED_QUEUES does not name it.",
+            "",
+        ),
+        ({"broker": DOWN}, "perhaps because not everything was read.", "the broker was not read."),
+        (
+            {"store": StoreState(configured=True, reachable=False, error="refused")},
+            "perhaps because not everything was read.",
+            "the store was not read, where beats and senders note it.",
+        ),
+        (
+            {"schedule_exists": True},
+            "perhaps because not everything was read.",
+            "no beat has told what it sends.",
+        ),
+        (
+            {"importing": "Still importing.", "schedule_exists": False},
+            "perhaps because not everything was read.",
+            "the project's tasks are not known. Still importing.",
+        ),
+    ],
+)
+def test_queue__what_was_not_read_is_not_nothing(snapshot: dict[str, Any], empty: str, note: str) -> None:
+    page = page_of(make_queue("q", consumers=0, unconsumed_seconds=8.0), **snapshot)
+
+    found = table_of(page, "sources")
+    assert (found.rows, found.empty) == ((), NOTHING + empty)
+    assert found.note == (f"There may be more: {note}" if note else "")
+    assert ("Nobody has to" in table_of(page, "consumers").note) is (not note)
 
 
 def test_queue__says_who_shares_it() -> None:

@@ -9,6 +9,7 @@ import pytest
 from celery import Celery
 
 from celery_health.conf import Settings
+from celery_health.deadline import Deadline
 from celery_health.health import judge
 from celery_health.reading.expectation import expecting, queue_names
 from celery_health.reading.known_workers import is_ours_by
@@ -63,6 +64,20 @@ def test_unread__a_store_that_was_not_asked_is_not_missing(reader: Reader) -> No
     (store,) = (check for check in report.checks if check.id == "store.reachable")
     assert (store.status.value, store.message) == ("unknown", "The store was not asked.")
     assert not [check.message for check in report.checks if "STORE_URL" in check.message]
+
+
+def test_unread__settings_say_all_the_same_why_there_are_queues(reader: Reader) -> None:
+    """Neither routes nor settings need a broker: that they name a queue is known while it hangs."""
+    reader.prepare(Deadline.after(30), waits_for_tasks=True)
+    read = reader.read(Deadline.after(5))
+    unread = reader.unread(DOWN)
+
+    for snapshot in (read, unread):
+        assert not snapshot.broker.reachable
+        assert {queue.name: queue.expected_by for queue in snapshot.queues}["vip"] == ("setting",)
+        # One cause, one row: whether they are consumed is not told of each.
+        (consumed,) = (check for check in judge(snapshot, SETTINGS).checks if check.id == "queues.consumed")
+        assert (consumed.status.value, consumed.subject) == ("unknown", None)
 
 
 @pytest.mark.parametrize(
