@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final
 
-from celery_health.beat.entries import MAX_TEXT, EntryFacts
+from celery_health.beat.entries import MAX_NAME, EntryFacts
 from celery_health.beat.sources import MAX_ENTRIES, Heap, Listing
 from celery_health.beat.ticks import Sending, Ticks
 from celery_health.reporting.faults import Faults
@@ -161,8 +161,8 @@ class Book:
         late = 0.0 if memory.late_since is None else now - memory.late_since
         period = self._period(facts)
         row: dict[str, Any] = {
-            "entry": facts.name[:MAX_TEXT],
-            "task": facts.task[:MAX_TEXT],
+            "entry": facts.name[:MAX_NAME],
+            "task": facts.task[:MAX_NAME],
             "queue": self._queue(facts),
             "schedule": facts.schedule,
             "enabled": facts.enabled,

@@ -11,6 +11,8 @@ from celery.schedules import crontab
 
 #: Texts of others' making end here.
 MAX_TEXT: Final = 200
+#: Names end where readers cut them, too (`reading.fields`): two that begin alike are not one.
+MAX_NAME: Final = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

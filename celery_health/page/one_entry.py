@@ -28,6 +28,7 @@ from celery_health.page.links import Links
 from celery_health.page.problems import about
 from celery_health.page.schedule import last_sent, late, next_due, trouble
 from celery_health.page.single import in_full, missing, tones
+from celery_health.reading.fields import clean
 from celery_health.reading.schedules import schedule_entries, untold_entries
 from celery_health.records import Beat, HealthReport, ScheduleEntryState, Snapshot
 from celery_health.text.formats import UNKNOWN, duration, number
@@ -40,6 +41,7 @@ def page_of(title: str, report: HealthReport, links: Links, settings: Settings) 
     """Return the page of an entry, or of a beat of that name; else one that says where it was looked for."""
     snapshot = report.snapshot
     entries = schedule_entries(snapshot.beats)
+    title = clean(title)  # as beats' names and their entries' are kept
     entry = next((entry for entry in entries or () if entry.entry == title), None)
     found = [beat for beat in snapshot.beats if beat.name == title]
     wrong = about(report.checks, "entry", title, links)

@@ -22,10 +22,11 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.test import override_settings
 
 from celery_health.records import Snapshot
-from celery_health.testing import make_queue, make_snapshot, make_worker
+from celery_health.testing import make_beat, make_entry, make_queue, make_snapshot, make_worker
 from tests.api.conftest import PREFIX, Celery
 from tests.page.browser import (
     PHONE,
+    SMALL_PHONE,
     find_browser,
     look_with,
     open_browser,
@@ -320,13 +321,29 @@ def test_page__of_any_name_fits_a_phone(browser: Any, site: Site, name: str) -> 
     look_with(browser, PHONE)
     try:
         browser.get(site.address)
-        seen, wide, verdict = browser.execute_script(
-            """return [document.scrollingElement.scrollWidth, window.innerWidth,
+        seen, verdict = browser.execute_script(
+            """return [document.scrollingElement.scrollWidth,
                 document.querySelector("#verdict h1").getBoundingClientRect().bottom]"""
         )
-        assert seen <= wide
+        assert seen <= PHONE.width
         assert verdict < 300
         assert policy_violations(browser) == []
+    finally:
+        look_with(browser)
+
+
+def test_page__of_a_missing_thing_whose_like_has_a_long_name_fits_a_phone(browser: Any, site: Site) -> None:
+    name = "e" * 300
+    site.show(make_snapshot(beats=(make_beat(entries=(make_entry(f"{name}1"),)),)))
+    look_with(browser, SMALL_PHONE)
+    try:
+        browser.get(f"{site.address}page/schedule/?name={name}")
+        similar, page = browser.execute_script(
+            """return [document.querySelector("#similar-block a").getBoundingClientRect().right,
+                document.scrollingElement.scrollWidth]"""
+        )
+        # A phone's `innerWidth` grows with what it shows.
+        assert (page, similar < SMALL_PHONE.width) == (SMALL_PHONE.width, True)
     finally:
         look_with(browser)
 

@@ -343,6 +343,15 @@ def test_entry__of_no_such_name(
     assert ('href="../../page/schedule/?name=sync"' in page) is bool(beats)
 
 
+def test_entry__is_known_by_its_name_in_full_though_less_is_kept() -> None:
+    kept, full = "e" * 500, "e" * 600
+
+    page = entry_page(full, make_beat(entries=(make_entry(kept), make_entry("e" * 499))))
+
+    assert (page.status, page.kind) == (200, "Schedule entry")
+    assert dict(facts(page, "name"))["Name in full"][0] == kept
+
+
 @pytest.mark.parametrize("name", [HOSTILE, "e" * 300, "\u202e", "a/b?c=d&e#f", "\ud800", " "])
 def test_entry__of_any_name(staff: Client, celery: Celery, name: str) -> None:
     entry = make_entry(name, task=name, beat=name, queue=name, schedule=name, last_error=name)
