@@ -36,6 +36,8 @@ from celery_health.text.printable import printable
 LETTERS_PER_PAGE: Final = 50
 #: Kinds that are shown; the others are found by their task or exception.
 MOST_KINDS: Final = 20
+#: Other queues to look in that are named.
+MOST_ELSEWHERE: Final = 10
 #: What there is to paste.
 SWITCH_ON: Final = """\
 CELERY_HEALTH = {
@@ -167,9 +169,24 @@ def page_of(asked: Asked, found: Newest, report: HealthReport, links: Links, *, 
                 empty=_none(asked, found),
                 note=" ".join(_notes(asked, found)),
             ),
+            _elsewhere(asked, report, links) if asked.chosen and not found.letters else None,
             _pages(asked, found, links),
         ),
     )
+
+
+def _elsewhere(asked: Asked, report: HealthReport, links: Links) -> Text | None:
+    """Return where such letters may be instead: a task is sent to more than one queue."""
+    letters = (report.snapshot.dead_letters or {}).items()
+    others = sorted((-count, queue) for queue, count in letters if count and queue != asked.queue)
+    if not others:
+        return None
+    lines = tuple(
+        Cell(name(queue).text, "plain", links.letters(queue, **asked.chosen), detail=plural(-count, "letter"))
+        for count, queue in others[:MOST_ELSEWHERE]
+    )
+    note = f"And {number(len(others) - MOST_ELSEWHERE)} more queues." if len(others) > MOST_ELSEWHERE else ""
+    return Text(id="elsewhere", title="Look for such letters of another queue", lines=lines, note=note)
 
 
 def page_unread(asked_for: str, why: str, report: HealthReport, links: Links) -> Page:
@@ -287,7 +304,7 @@ def _none(asked: Asked, found: Newest) -> str:
         return "None: nothing is kept here. What was sent again or purged is gone from this list."
     if asked.chosen:
         return "None of those looked at is such a letter."
-    return "There are no letters so far back."
+    return "There are no letters so far back." if found.complete else "None of those shown stands here."
 
 
 def _notes(asked: Asked, found: Newest) -> Iterable[str]:
@@ -296,7 +313,7 @@ def _notes(asked: Asked, found: Newest) -> Iterable[str]:
             "RabbitMQ shows a letter only by taking it, and puts it back marked as redelivered: "
             "this page looks when you load it, and not by itself."
         )
-    if asked.chosen and not found.is_all:
+    if not found.complete or (asked.chosen and not found.is_all):
         yield _how_far(found)
 
 

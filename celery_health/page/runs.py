@@ -164,7 +164,7 @@ def queues_of(task: str, snapshot: Snapshot, totals: TaskTotals | None) -> list[
     """Return the queues that a task is sent to, was taken from, or is to come by, in order of their names."""
     found = set(_expected(snapshot).get(task, ()))
     if totals is not None:
-        found |= totals.sent_to | totals.taken_from
+        found |= totals.sent_to | totals.taken_from | totals.failed_from
     return sorted(found)
 
 

@@ -177,14 +177,25 @@ def _of_hour(task: str, fault: str, snapshot: Snapshot, counts: Counts, links: L
 def letters_of(
     task: str, snapshot: Snapshot, totals: TaskTotals | None, links: Links, *, exception: str | None = None
 ) -> str:
-    """Return the address of the dead letters of a task, of its queue that has most; empty for none."""
+    """Return the address of the dead letters of a task; empty for none.
+
+    Of its queues with letters: one where it failed, before those it was only taken from or may be sent to;
+    of these the one that has most, which may be another task's.
+    """
     letters = snapshot.dead_letters or {}
     if not task or not any(letters.values()):
         return ""
-    found = [(queue, letters.get(queue) or 0) for queue in queues_of(task, snapshot, totals)]
-    queue, most = max(found, key=lambda item: item[1], default=("", 0))
+    failed, taken = (totals.failed_from, totals.taken_from) if totals is not None else ((), ())
+    found = [
+        (queue in failed, queue in taken, count, queue)
+        for queue in queues_of(task, snapshot, totals)
+        if (count := letters.get(queue) or 0)
+    ]
+    if not found:
+        return ""
+    *_, queue = max(found)
     chosen = {} if exception in (None, OTHER) else {"exception": exception or ""}
-    return links.letters(queue, task=task, **chosen) if most else ""
+    return links.letters(queue, task=task, **chosen)
 
 
 def running(snapshot: Snapshot, links: Links, *, most: int = MOST_ROWS) -> Table:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from celery_health.counters import DURATION_BUCKETS, OTHER, RECEIVED, RUNTIME, SENT, SUM, decode
+from celery_health.counters import DURATION_BUCKETS, FAILED, OTHER, RECEIVED, RUNTIME, SENT, SUM, decode
 from celery_health.records import ObservedRuntime
 
 
@@ -26,6 +26,8 @@ class TaskTotals:
     """Queues where it was sent, as far as that was seen."""
     taken_from: frozenset[str] = frozenset()
     """Queues from which workers took it."""
+    failed_from: frozenset[str] = frozenset()
+    """Queues from which those runs were taken that failed for good."""
 
 
 #: The same fields come again with each reading, and to take one apart takes longer than to find it again.
@@ -36,8 +38,9 @@ def totals_by_task(totals: Mapping[str, int]) -> Mapping[str, TaskTotals]:
     """Return task name → totals, over all queues and exceptions."""
     counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     cells: dict[str, list[int]] = {}
-    sent_to: dict[str, set[str]] = defaultdict(set)
-    taken_from: dict[str, set[str]] = defaultdict(set)
+    queues: dict[str, dict[str, set[str]]] = {
+        family.name: defaultdict(set) for family in (SENT, RECEIVED, FAILED)
+    }
     for field, value in totals.items():
         cell = _decoded(field)
         if cell is None or "name" not in cell.family.labels:
@@ -48,8 +51,8 @@ def totals_by_task(totals: Mapping[str, int]) -> Mapping[str, TaskTotals]:
                 cells.setdefault(name, [0] * (len(DURATION_BUCKETS) + 1))[int(cell.part)] += value
         elif cell.part is None:
             counts[name][cell.family.name] += value
-            if cell.family in (SENT, RECEIVED) and cell.labels[1] not in ("", OTHER):
-                (sent_to if cell.family is SENT else taken_from)[name].add(cell.labels[1])
+            if cell.family in (SENT, RECEIVED, FAILED) and cell.labels[1] not in ("", OTHER):
+                queues[cell.family.name][name].add(cell.labels[1])
     return {
         name: TaskTotals(
             started=counts[name]["started"],
@@ -57,8 +60,9 @@ def totals_by_task(totals: Mapping[str, int]) -> Mapping[str, TaskTotals]:
             failed=counts[name]["failed"],
             retried=counts[name]["retried"],
             runtime=observed_runtime(cells[name]) if name in cells else None,
-            sent_to=frozenset(sent_to[name]),
-            taken_from=frozenset(taken_from[name]),
+            sent_to=frozenset(queues[SENT.name][name]),
+            taken_from=frozenset(queues[RECEIVED.name][name]),
+            failed_from=frozenset(queues[FAILED.name][name]),
         )
         for name in sorted({*counts, *cells})
     }

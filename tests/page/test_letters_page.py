@@ -12,18 +12,24 @@ from django.test import Client
 
 from celery_health.conf import get_settings
 from celery_health.dead_letters import amqp_box
+from celery_health.dead_letters.body import FIRST_ONLY
 from celery_health.dead_letters.capture import Failure, capture
 from celery_health.dead_letters.newest import newest
-from celery_health.dead_letters.records import Cause, Filter
+from celery_health.dead_letters.records import Cause, Filter, Newest
 from celery_health.deadline import Deadline
-from celery_health.page import letter_views
-from celery_health.page.letters import LETTERS_PER_PAGE, SWITCH_ON
+from celery_health.health import judge
+from celery_health.page import letter_views, letters
+from celery_health.page.blocks import Text
+from celery_health.page.letter_blocks import Cards
+from celery_health.page.letters import LETTERS_PER_PAGE, SWITCH_ON, Asked
+from celery_health.page.links import ROOT_OF_PAGES, Links
 from celery_health.records import LettersLack
 from celery_health.testing import make_snapshot
 from tests.api.conftest import PREFIX, Celery
 from tests.dead_letters.conftest import BOOM, Post
 from tests.page.asking import text
 
+LINKS = Links(ROOT_OF_PAGES)
 PAGE = f"{PREFIX}page/dead-letters/"
 REFUSED = Failure(
     cause=Cause.EXCEPTION, exception="PaymentRefused", message="card 12 is over", traceback=None
@@ -167,6 +173,40 @@ def test_letters__choices_need_no_script(post: Post, superuser: Client) -> None:
     (sending,) = hrefs(page, "Send these 1 again")
     assert re.search(r"&since=20[0-9]{2}-[0-9]{2}-[0-9]{2}T", sending)
     assert "since" in body(superuser, 400, queue="celery", since="soon")
+
+
+def test_letters__none_such_here_leads_to_the_other_queues() -> None:
+    """A task comes by more than one queue, and nobody who follows a link to its letters ends at none."""
+    report = judge(make_snapshot(dead_letters={"a": 11, "b": 1, "c": 0, "d": None, "e": 3}), get_settings())
+    none = Newest(
+        queue="a", letters=(), groups=(), size=11, looked_at=11, taken=0, complete=True, marked=False
+    )
+    asked = Asked(queue="a", where=Filter(task="pay"), task="pay", exception="Boom")
+
+    page = letters.page_of(asked, none, report, LINKS, may_write=True)
+
+    (text,) = (each for each in page.blocks if each.id == "elsewhere")
+    assert isinstance(text, Text)
+    assert [(cell.text, cell.detail, cell.href) for cell in text.lines] == [
+        ("e", "3 letters", "../../page/dead-letters/?queue=e&task=pay&exception=Boom"),
+        ("b", "1 letter", "../../page/dead-letters/?queue=b&task=pay&exception=Boom"),
+    ]
+    everything = Asked(queue="a", where=Filter())
+    page = letters.page_of(everything, none, report, LINKS, may_write=True)
+    assert [each for each in page.blocks if each.id == "elsewhere"] == []
+
+
+def test_letters__behind_what_rabbitmq_shows_are_newer_ones() -> None:
+    shown = Newest(
+        queue="a", letters=(), groups=(), size=1500, looked_at=1000, taken=1000, complete=False, marked=True
+    )
+    report = judge(make_snapshot(dead_letters={"a": 1500}), get_settings())
+
+    page = letters.page_of(Asked(queue="a", where=Filter(), number=25), shown, report, LINKS, may_write=True)
+
+    (found,) = (each for each in page.blocks if isinstance(each, Cards))
+    assert found.empty == "None of those shown stands here."
+    assert FIRST_ONLY.format(shown="1,000", size="1,500") in found.note
 
 
 def test_letters__fifty_a_page(post: Post, superuser: Client) -> None:

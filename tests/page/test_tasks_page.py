@@ -12,6 +12,7 @@ import pytest
 from django.test import Client
 
 from celery_health.conf import Settings
+from celery_health.counters import FAILED, RECEIVED, SENT, encode
 from celery_health.deadline import Deadline
 from celery_health.health import judge
 from celery_health.page import counts as counts_module
@@ -20,7 +21,7 @@ from celery_health.page.blocks import MOST_ON_OVERVIEW, Block, Facts, Figures, P
 from celery_health.page.counts import Counts, counts_of
 from celery_health.page.links import Links
 from celery_health.page.runs import counted, quantile, share
-from celery_health.reading.task_totals import TaskTotals
+from celery_health.reading.task_totals import TaskTotals, totals_by_task
 from celery_health.records import (
     AppFacts,
     BrokerState,
@@ -154,6 +155,26 @@ def test_tasks__a_failure_leads_to_its_letters_where_there_are_any() -> None:
         report = with_store(queues=queues, dead_letters=letters)
         found = tasks.tasks(report, LINKS, Counts(hour=hour_of({"pay": PAY}), totals=totals))
         assert found.rows[0].cells[2].href == href, letters
+
+
+def test_tasks__a_failure_leads_to_the_queue_where_it_failed() -> None:
+    """Others fill the queues where it may come by, or did, and went well."""
+    fields = {
+        encode(SENT, ("pay", "routed")): 9,
+        encode(RECEIVED, ("pay", "well")): 9,
+        encode(RECEIVED, ("pay", "bad")): 2,
+        encode(FAILED, ("pay", "bad", "CardError")): 1,
+    }
+    queues = [make_queue("routed", expected_by=("task:pay",)), make_queue("well"), make_queue("bad")]
+    for letters, queue in (
+        ({"routed": 50, "well": 20, "bad": 1}, "bad"),
+        # It was sent again or purged there.
+        ({"routed": 50, "well": 20, "bad": 0}, "well"),
+        ({"routed": 50}, "routed"),
+    ):
+        counts = Counts(hour=hour_of({"pay": PAY}), totals=totals_by_task(fields))
+        found = tasks.tasks(with_store(queues=queues, dead_letters=letters), LINKS, counts)
+        assert found.rows[0].cells[2].href == f"../../page/dead-letters/?queue={queue}&task=pay"
 
 
 def test_tasks__the_overview_has_a_few_and_says_how_many_there_are() -> None:
