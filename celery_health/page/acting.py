@@ -5,7 +5,9 @@ What was done travels in the address, signed: a reload shows it again, and does 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.core import signing
@@ -35,6 +37,8 @@ _DONE: Final = "done"
 _SALT: Final = "celery_health.page.acting"
 #: An old result says nothing of what is so now (seconds).
 _SHOWN_FOR: Final = 3600
+#: After that, it asks anew (seconds).
+_GOES_ON_FOR: Final = 120
 _CONFIRM: Final = "confirm"
 _NO_CSRF: Final = (
     "Nothing was done: the form is not from this page, is too old, or the browser keeps no cookies (CSRF). "
@@ -114,6 +118,8 @@ class ActionPage(Writing, PageView):
     def _signed(self, target: Target, outcome: Outcome, fields: Mapping[str, str]) -> str:
         told = {
             "of": [self.action.path, target],
+            "at": time.time(),
+            "who": self.who(),
             "lines": [[tone, text[:500]] for tone, text in outcome.lines],
             "again": outcome.again,
             "fields": dict(fields) if outcome.again else {},
@@ -129,8 +135,11 @@ class ActionPage(Writing, PageView):
             return None  # too old, or not ours: it asks once more
         if told["of"] != [self.action.path, dict(target)]:
             return None
+        at = datetime.fromtimestamp(told["at"], UTC)
+        when = ("plain", f"At {at:%Y-%m-%d %H:%M:%S} UTC, by {told['who']}:")
         lines = tuple((str(tone), str(text)) for tone, text in told["lines"])
-        return Outcome(lines=lines, again=bool(told["again"])), told["fields"]
+        again = bool(told["again"]) and time.time() - told["at"] < _GOES_ON_FOR
+        return Outcome(lines=(when, *lines), again=again), told["fields"]
 
     # The pages
 

@@ -13,6 +13,8 @@ from celery_health.text.printable import printable
 #: Rows of a table on a page of its own, and on the overview; the others are found by searching.
 MOST_ROWS: Final = 100
 MOST_ON_OVERVIEW: Final = 20
+#: Without a script a reload takes what stands in the search field.
+RELOAD_SECONDS: Final = 30
 _NAME_LENGTH: Final = 120
 
 
@@ -42,6 +44,8 @@ class Block:
     """One part of a page."""
 
     template: ClassVar[str]
+    holds_input: ClassVar[bool] = False
+    """Somebody types or chooses in it, which a reload would throw away."""
 
     id: str
     """Of its element; unique on the page."""
@@ -257,6 +261,7 @@ class Form(Block):
     """A question before something is done: what will happen, and a button."""
 
     template: ClassVar[str] = "blocks/form.html"
+    holds_input: ClassVar[bool] = True
 
     csrf_token: str
     says: tuple[str, ...]
@@ -281,6 +286,7 @@ class Choice(Block):
     """A field that leaves of a list those whose names begin so: ``?q=`` of the same page."""
 
     template: ClassVar[str] = "blocks/choice.html"
+    holds_input: ClassVar[bool] = True
 
     what: str
     """What is chosen: ``queues``."""
@@ -318,12 +324,17 @@ class Page:
     """The address of the same as JSON."""
     refreshes: bool = True
     """It keeps itself up to date; no, where something is typed in."""
-    reload_seconds: int = 0
-    """How often it is reloaded where no script runs; 0 for as often as the others."""
+    reload_seconds: int = RELOAD_SECONDS
+    """How often the browser reloads it where no script runs."""
     asked: str = ""
     """What stands in the search field."""
     leads_to: str = ""
     """Where to go instead; empty for nowhere."""
+
+    @property
+    def reloads(self) -> bool:
+        """Say whether the browser may reload it where no script runs: nobody has typed anything in it."""
+        return self.refreshes and not any(block.holds_input for block in self.blocks)
 
 
 def name(value: str | None, *, missing: str = UNKNOWN, href: str = "", tone: str = "") -> Cell:

@@ -66,6 +66,7 @@ class Choices(Block):
     """A form that asks for the same page with others chosen."""
 
     template: ClassVar[str] = "blocks/choices.html"
+    holds_input: ClassVar[bool] = True
 
     choices: tuple[Choice, ...]
     hidden: tuple[tuple[str, str], ...] = ()

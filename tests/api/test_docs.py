@@ -25,11 +25,12 @@ from tests.api.test_tasks import BUSY, read
 from tests.support import ROOT
 
 TEXT = (ROOT / "docs/reference/http.md").read_text()
-#: The resources: the page's one parameter is between it and its script.
+PAGES = (ROOT / "docs/reference/page.md").read_text()
+#: The resources: the pages' parameters are between them and their script.
 VIEWS = {
     str(pattern.pattern): pattern.callback.cls
     for pattern in urls.urlpatterns
-    if pattern.name != "page"
+    if not pattern.name.startswith("page")
     and hasattr(pattern.callback, "cls")
     and issubclass(pattern.callback.cls, MonitoringView)
 }
@@ -59,8 +60,12 @@ def test_docs__paths_and_names() -> None:
     rows = table(TEXT.split("\n## ")[0])
 
     assert [((codes(row[0]) or [""])[0], codes(row[1])[0]) for row in rows] == [
-        (f"{pattern.pattern}", f"{urls.app_name}:{pattern.name}") for pattern in urls.urlpatterns
+        (f"{pattern.pattern}", f"{urls.app_name}:{pattern.name}")
+        for pattern in urls.urlpatterns
+        if not pattern.name.startswith("page-")
     ]
+    pages = [str(pattern.pattern) for pattern in urls.urlpatterns if pattern.name.startswith("page-")]
+    assert [path for path in pages if "<" not in path and f"`{path}" not in PAGES] == []
     who = {codes(row[0])[0]: row[3] for row in rows if codes(row[0])}
     for path, access in RESOURCES.items():
         assert who[path] == {"health": "anyone", "read": "staff"}[access]

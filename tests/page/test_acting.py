@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -69,6 +70,8 @@ def test_requeue__all_of_a_queue_takes_its_name(
     done = refused.press(confirm="celery")
 
     assert "3 letters sent again to queue 'celery'." in done.read
+    # When, and who: the address of it can be opened again later.
+    assert re.search(rf"At \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC, by {re.escape(WHO)}:", done.read)
     assert (size(), post.ready("celery")) == (0, 3)
     assert audit() == [("requeue", "celery", 3, "done", WHO)]
 

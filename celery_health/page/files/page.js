@@ -29,7 +29,8 @@
 
   // The moment of the reading, which was no later than so long before it was asked for.
   function before(asked, fresh) {
-    const age = 1000 * Number(fresh.dataset.age);
+    // A server that does not say how old it is, such as one of another version, has not said that it is new.
+    const age = fresh.dataset.age ? 1000 * Number(fresh.dataset.age) : NaN;
     return { ran: asked.ran - age, wall: asked.wall - age };
   }
 
@@ -173,7 +174,7 @@
   // A page that is not updated must never look as if all were well.
   function tellAge() {
     const age = since(known);
-    const isStale = paused || !refreshes || age > 3 * every;
+    const isStale = paused || !refreshes || !(age <= 3 * every);
     body.classList.add("was-live");
     body.classList.toggle("is-stale", isStale && refreshes);
     stale.hidden = !isStale || !refreshes;
