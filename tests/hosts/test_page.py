@@ -65,9 +65,9 @@ def test_page__works_in_the_application(visit: Visit, browser: Any) -> None:
     if name in ADMINS:
         assert "Celery: status page" in visit.get(ADMINS[name], "staff")[2]
 
-    browser.get(f"{visit.address}{PREFIX}live/")
-    browser.add_cookie({"name": visit.cookie, "value": visit.keys["staff"]})
-    browser.get_log("browser")
+    # Before anything is asked: an answer to somebody else would set its own.
+    cookie = {"name": visit.cookie, "value": visit.keys["staff"], "url": visit.address}
+    browser.execute_cdp_cmd("Network.setCookie", cookie)
     browser.get(f"{visit.address}{PREFIX}")
     run = browser.execute_script
     eventually(lambda: run("return document.getElementById('live').innerText").startswith("live"), 60)
@@ -77,4 +77,5 @@ def test_page__works_in_the_application(visit: Visit, browser: Any) -> None:
     eventually(lambda: browser.title.startswith("healthy"), 120)
 
     assert "sans-serif" in run("return getComputedStyle(document.body).fontFamily")
-    assert [entry["message"] for entry in browser.get_log("browser")] == []
+    messages = [entry["message"] for entry in browser.get_log("browser")]
+    assert [message for message in messages if "favicon" not in message] == []
