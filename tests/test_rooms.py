@@ -95,7 +95,13 @@ def test_map__names_every_room_once() -> None:
 def test_recipes__name_files_that_are_there() -> None:
     recipes = GUIDE.partition("## Recipes")[2].partition("\n## ")[0]
     titles = re.findall(r"^\*\*(.+)\*\*$", recipes, re.MULTILINE)
-    assert titles == ["A check of the verdict", "A rule of the doctor", "A broker", "A metric"]
+    assert titles == [
+        "A check of the verdict",
+        "A rule of the doctor",
+        "A broker",
+        "A metric",
+        "An action of the status page",
+    ]
     paths = re.findall(r"`((?:celery_health|tests|docs)/[^`]*)`", recipes)
     assert len(paths) > 20
     assert [path for path in paths if not (ROOT / path).exists()] == []
