@@ -27,6 +27,8 @@ CUSTOM: Final = "\x1d"
 OTHER: Final = "other"
 #: Characters of a label value; a name in a message can be as long as its sender likes.
 MAX_LABEL_LENGTH: Final = 200
+#: Of the name of a task, a queue or an exception: cut shorter than elsewhere, it would be another one.
+MAX_NAME_LENGTH: Final = 500
 
 #: Upper edges in seconds; one more bucket, without an edge, takes the rest. Queue waits of half an hour and
 #: tasks of an hour are common, and a quantile can never be above the last edge.
@@ -111,9 +113,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
 
-def clean(value: object) -> str:
-    """Return `value` as a label value: at most `MAX_LABEL_LENGTH` long, "?" for what a field cannot hold."""
-    return _CONTROL.sub("?", str(value)[:MAX_LABEL_LENGTH])
+def clean(value: object, limit: int = MAX_LABEL_LENGTH) -> str:
+    """Return `value` as a label value: at most `limit` long, "?" for what a field cannot hold."""
+    return _CONTROL.sub("?", str(value)[:limit])
 
 
 def encode(family: Family, labels: tuple[str, ...], part: str | int | None = None) -> str:

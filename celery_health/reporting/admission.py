@@ -6,7 +6,7 @@ from _thread import RLock
 from typing import Final
 
 from celery_health import counters
-from celery_health.counters import OTHER, clean, encode
+from celery_health.counters import MAX_LABEL_LENGTH, MAX_NAME_LENGTH, OTHER, clean, encode
 
 #: Task names, queue names and exception classes that one process tells apart. What is over becomes "other".
 MAX_NAMES: Final = 500
@@ -20,6 +20,8 @@ MAX_OTHERS: Final = 100
 _CAPS: Final = {
     "name": MAX_NAMES, "unknown": MAX_UNKNOWN, "queue": MAX_QUEUES, "exception": MAX_EXCEPTIONS,
 }  # fmt: skip
+#: Characters of a value, by label.
+_LENGTHS: Final = dict.fromkeys(("name", "queue", "exception"), MAX_NAME_LENGTH)
 #: What metrics call a label where its family calls it otherwise.
 _SHOWN_AS: Final = {"queue": "queue_name"}
 
@@ -41,7 +43,7 @@ class Admission:
         `table` names the values that share a cap; by default those of the same label.
         """
         table = table or label
-        value = clean(value)
+        value = clean(value, _LENGTHS.get(label, MAX_LABEL_LENGTH))
         known = self._known.setdefault(table, set())
         if value in known or value == OTHER:
             return value

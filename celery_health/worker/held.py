@@ -23,8 +23,8 @@ from celery_health.worker.queues import QueueNames
 
 #: Tasks of each kind in a record; `*_count` says how many there are.
 MAX_TASKS: Final = 100
-#: Characters of an id or a name in a record: as many as other brokers and databases allow.
-MAX_NAME: Final = 255
+#: Characters of an id or a name in a record: as many as its readers keep.
+MAX_NAME: Final = 500
 #: The lists of tasks in a record.
 KINDS: Final = ("active", "reserved", "scheduled")
 #: What a verdict needs of a task that runs.

@@ -15,7 +15,7 @@ from celery_health.text.printable import printable
 
 #: Tasks that a record names as the cause; those that most are held of.
 MAX_HOLDS: Final = 10
-_MAX_NAME: Final = 255
+_MAX_NAME: Final = 500
 
 
 def holds(consumer: Any, *, limited: Sequence[Any], scheduled: Sequence[Any]) -> list[dict[str, Any]]:

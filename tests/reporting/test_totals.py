@@ -10,11 +10,16 @@ import threading
 import pytest
 
 from celery_health import counters
+from celery_health.beat import entries
 from celery_health.counters import decode, encode
+from celery_health.dead_letters import envelope
+from celery_health.reading import fields as read_fields
 from celery_health.reporting import admission
 from celery_health.reporting import totals as module
 from celery_health.reporting.series import TaskSeries
 from celery_health.reporting.totals import Batch, Totals
+from celery_health.store import readings
+from celery_health.worker import held
 
 
 @pytest.fixture
@@ -172,7 +177,20 @@ def test_totals__pairs_of_name_and_queue_are_capped(totals):
 def test_totals__names_that_no_field_can_hold_are_cleaned(totals):
     totals.series("a\x1fb\nc\ud800", "q\x1e").received()
     totals.series("x" * 10_000, "q").received()
-    assert by_name(totals.drain().fields, counters.RECEIVED) == {("a?b?c?", "q?"): 1, ("x" * 200, "q"): 1}
+    assert by_name(totals.drain().fields, counters.RECEIVED) == {("a?b?c?", "q?"): 1, ("x" * 500, "q"): 1}
+
+
+def test_totals__names_end_where_they_end_everywhere():
+    """Cut at another length, the runs, the letters and the schedule of one task are those of two."""
+    lengths = {
+        counters.MAX_NAME_LENGTH,
+        entries.MAX_NAME,
+        envelope.MAX_TEXT,
+        read_fields.MAX_NAME_LENGTH,
+        held.MAX_NAME,
+        readings.MAX_NAME_LENGTH,
+    }
+    assert lengths == {500}
 
 
 # Threads and forks -------------------------------------------------------------------------------------
