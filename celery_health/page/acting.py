@@ -21,8 +21,9 @@ from celery_health.exceptions import BrokerError, CeleryHealthError
 from celery_health.health import get_report
 from celery_health.page.actions import Action, Outcome, Question, Refused, Target, is_confirmed, typed_form
 from celery_health.page.base import PageView
-from celery_health.page.blocks import Actions, Cell, Form, Page, Text, joined
+from celery_health.page.blocks import Cell, Page, Text, joined
 from celery_health.page.csrf import keep, token_of
+from celery_health.page.form_blocks import Actions, Form
 from celery_health.page.letter_actions import Purge, SendAgain
 from celery_health.page.links import Links
 from celery_health.records import HealthReport

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from celery_health.deadline import Deadline
 from celery_health.exceptions import CeleryHealthError
-from celery_health.page.blocks import Button
+from celery_health.page.form_blocks import Button
 from celery_health.page.links import Links
 from celery_health.records import HealthReport
 from celery_health.text.printable import printable

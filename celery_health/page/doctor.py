@@ -12,8 +12,9 @@ from itertools import islice
 from typing import Final
 
 from celery_health.doctor.findings import DoctorReport, Finding, Kind, Severity, by_depth
-from celery_health.page.blocks import Advice, Cell, Html, Page, name
+from celery_health.page.blocks import Cell, Html, Page, name
 from celery_health.page.links import Links
+from celery_health.page.problem_blocks import Advice
 from celery_health.page.problems import advice
 from celery_health.page.rendering import render
 from celery_health.text.formats import plural

@@ -7,7 +7,8 @@ from typing import Final
 
 from celery_health.dead_letters.destination import why_unconsumed
 from celery_health.dead_letters.records import DeadLetter
-from celery_health.page.blocks import Actions, Button, Cell, Code, Facts, Form, Page, Text, joined, name
+from celery_health.page.blocks import Cell, Code, Facts, Page, Text, joined, name
+from celery_health.page.form_blocks import Actions, Button, Form
 from celery_health.page.letter_blocks import CAUSES, Pair, json_of, task, title_of, when, worker
 from celery_health.page.letters import WHO_ACTS
 from celery_health.page.links import Links

@@ -21,7 +21,7 @@ from celery_health.exceptions import (
     UnsupportedError,
 )
 from celery_health.page.actions import Action, Outcome, Question, Refused, Target
-from celery_health.page.blocks import Button
+from celery_health.page.form_blocks import Button
 from celery_health.page.links import Links
 from celery_health.records import HealthReport
 from celery_health.text.formats import number, plural

@@ -11,9 +11,7 @@ from celery_health.dead_letters.body import FIRST_ONLY
 from celery_health.dead_letters.records import Cause, Filter, Group, Newest
 from celery_health.page.blocks import (
     MOST_ROWS,
-    Actions,
     Block,
-    Button,
     Cell,
     Code,
     Column,
@@ -25,6 +23,7 @@ from celery_health.page.blocks import (
     name,
     table,
 )
+from celery_health.page.form_blocks import Actions, Button
 from celery_health.page.letter_blocks import CAUSES, Cards, Choice, Choices, cards, json_of, when
 from celery_health.page.links import Links
 from celery_health.page.problems import about, worst_of

@@ -11,8 +11,9 @@ from typing import Final
 from celery_health.health.folding import FAULTS, Consequence, Row, folded, unfolded
 from celery_health.health.gaps import WATCHED
 from celery_health.health.needs import BROKER, STORE
-from celery_health.page.blocks import MOST_ON_OVERVIEW, Advice, Cell, Consequences, Problem, Problems, name
+from celery_health.page.blocks import MOST_ON_OVERVIEW, Cell, name
 from celery_health.page.links import Links
+from celery_health.page.problem_blocks import Advice, Consequences, Problem, Problems
 from celery_health.records import CheckResult, CheckStatus, HealthReport, Snapshot
 from celery_health.text.commands import split_commands
 from celery_health.text.formats import listing

@@ -6,20 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from celery_health.page.beats import beats, none_runs
-from celery_health.page.blocks import (
-    MOST_ROWS,
-    Cell,
-    Column,
-    Page,
-    Problems,
-    Row,
-    Table,
-    joined,
-    name,
-    table,
-    words,
-)
+from celery_health.page.blocks import MOST_ROWS, Cell, Column, Page, Row, Table, joined, name, table, words
 from celery_health.page.links import Links
+from celery_health.page.problem_blocks import Problems
 from celery_health.page.problems import kind_of, troubles, worst_of
 from celery_health.page.single import choice, starts_with, title_of, tones_of
 from celery_health.reading.schedules import last_beat, schedule_entries, untold_entries

@@ -8,19 +8,10 @@ from http import HTTPStatus
 from typing import Final
 
 from celery_health.health.folding import FAULTS
-from celery_health.page.blocks import (
-    MOST_ROWS,
-    Block,
-    Cell,
-    Choice,
-    Facts,
-    Page,
-    Problems,
-    Text,
-    joined,
-    name,
-)
+from celery_health.page.blocks import MOST_ROWS, Block, Cell, Facts, Page, Text, joined, name
+from celery_health.page.form_blocks import Choice
 from celery_health.page.links import Links
+from celery_health.page.problem_blocks import Problems
 from celery_health.page.problems import kind_of, tone_of, troubles
 from celery_health.records import CheckResult, CheckStatus
 from celery_health.text.printable import printable

@@ -14,8 +14,8 @@ from django.test import Client
 
 from celery_health.doctor.findings import Cause, Finding, Kind, Severity, Subject
 from celery_health.doctor.rules import RULES
-from celery_health.page.blocks import Advice
 from celery_health.page.doctor import MOST_ON_OVERVIEW, with_statements
+from celery_health.page.problem_blocks import Advice
 from tests.api.conftest import FOUND, PREFIX, Celery
 from tests.doctor.pasting import code
 

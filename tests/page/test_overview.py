@@ -14,11 +14,12 @@ from django.test import Client, override_settings
 from celery_health.conf import get_settings
 from celery_health.health import judge
 from celery_health.page import overview
-from celery_health.page.blocks import Code, Figure, Figures, Page, Problems, Table, Text
+from celery_health.page.blocks import Code, Figure, Figures, Page, Table, Text
 from celery_health.page.brief import Brief
 from celery_health.page.counts import Counts
 from celery_health.page.frame import frame
 from celery_health.page.links import Links
+from celery_health.page.problem_blocks import Problems
 from celery_health.page.rendering import render_content
 from celery_health.records import (
     AppFacts,

@@ -9,8 +9,9 @@ import pytest
 
 from celery_health.conf import get_settings
 from celery_health.health import judge
-from celery_health.page.blocks import MOST_ON_OVERVIEW, Cell, Problem, Problems
+from celery_health.page.blocks import MOST_ON_OVERVIEW, Cell
 from celery_health.page.links import Links
+from celery_health.page.problem_blocks import Problem, Problems
 from celery_health.page.problems import about, advice, found_by, tone_of_checks, troubles
 from celery_health.records import BrokerState, CheckResult, CheckStatus, Snapshot, StoreState
 from celery_health.testing import make_queue, make_snapshot, make_worker
