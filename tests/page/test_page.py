@@ -303,6 +303,12 @@ def test_page__allows_no_script_but_its_own(staff: Client, celery: Celery) -> No
     assert "<title>not updated · healthy at " in page
 
 
+def test_page__without_a_script_is_reloaded(staff: Client, celery: Celery) -> None:
+    page = body(staff)
+
+    assert '<noscript><meta http-equiv="refresh" content="30">' in page
+
+
 def test_page__its_files_need_no_login(client_of: Callable[[str], Client], broken_database: None) -> None:
     addresses = {urljoin(PREFIX, Links().file(version(), name)) for name in files()}
     answers = [Client().get(address) for address in addresses]
