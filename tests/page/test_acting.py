@@ -334,7 +334,7 @@ def test_acting__broker_that_hangs_is_waited_for_once(
     make_app: Callable[[str], Celery],
     settings: Any,
 ) -> None:
-    settings.CELERY_HEALTH = {**settings.CELERY_HEALTH, "DEADLINE": 1}
+    settings.CELERY_HEALTH = {**settings.CELERY_HEALTH, "DEADLINE": 2}
     post.letter("celery")
     url = str(post.app.conf.broker_url)
     between = proxy(urlsplit(url).port or 0)
