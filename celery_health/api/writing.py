@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, ClassVar, Final
 
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
@@ -14,6 +15,7 @@ from rest_framework.request import Request
 from celery_health.api.base import MonitoringView
 from celery_health.api.bodies import BadBody, FormBody, JSONBody, WritingRequest, read_body
 from celery_health.api.query import NO, YES, BadParameter
+from celery_health.exceptions import ConfigurationError
 from celery_health.text.printable import printable
 
 #: What browsers send by themselves once somebody has logged in: no proof that the caller meant it.
@@ -60,7 +62,10 @@ class Writing(MonitoringView):
         super().initial(request, *args, **kwargs)
         scheme = request.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")[0].lower()
         if scheme in _AMBIENT_SCHEMES or not self.takes_tokens:
-            SessionAuthentication().enforce_csrf(request)
+            try:
+                SessionAuthentication().enforce_csrf(request)
+            except ImproperlyConfigured as error:
+                raise ConfigurationError(f"CSRF cannot be checked. {error}") from None
 
     def who(self) -> str:
         """Return who asks, for the audit log."""

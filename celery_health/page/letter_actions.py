@@ -252,7 +252,10 @@ def _not_found(done: Requeued) -> str:
         return f"The letter was not found in the time (DEADLINE) among the dead letters of queue '{queue}'."
     if not done.complete:
         return f"It is not among those letters of queue '{queue}' that RabbitMQ shows: the first thousand."
-    return f"No dead letter of queue '{queue}' has that id any more: it was sent again or purged."
+    return (
+        f"No dead letter of queue '{queue}' has that id, or none has it any more: it was sent again or "
+        "purged, or newer ones took its place (max_length)."
+    )
 
 
 def _went(done: Requeued) -> Iterator[tuple[str, str]]:

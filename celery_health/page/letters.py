@@ -165,7 +165,7 @@ def page_of(asked: Asked, found: Newest, report: HealthReport, links: Links, *, 
                 title="Letters",
                 count=found.taken if found.is_all else None,
                 cards=cards(found.letters, now, links),
-                empty=_none(asked, found),
+                empty=_none(asked, found, report),
                 note=" ".join(_notes(asked, found)),
             ),
             _elsewhere(asked, report, links) if asked.chosen and not found.letters else None,
@@ -298,8 +298,12 @@ def absolute(asked: Asked) -> dict[str, str]:
     return {**asked.chosen, "since": at}
 
 
-def _none(asked: Asked, found: Newest) -> str:
+def _none(asked: Asked, found: Newest, report: HealthReport) -> str:
     if not found.size:
+        snapshot = report.snapshot
+        known = {*(queue.name for queue in snapshot.queues), *(snapshot.dead_letters or {})}
+        if found.queue not in known:
+            return "None: nothing is kept here, and no queue of this name is known."
         return "None: nothing is kept here. What was sent again or purged is gone from this list."
     if asked.chosen:
         return "None of those looked at is such a letter."

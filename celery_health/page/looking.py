@@ -38,7 +38,7 @@ def look_up(typed: str, snapshot: Snapshot, deadline: Deadline, *, with_letters:
         return found
     if not with_letters:
         unread.append("Dead letters were not looked through: you may not read them.")
-        return find(typed, snapshot, tasks=tasks, suffix=suffix, letters=(), unread=unread)
+        return find(typed, snapshot, tasks=tasks, suffix=suffix, may_read=False, unread=unread)
     # One more than is shown, so that it is known whether there are more.
     looked = search_letters(cleaned(typed), queues, deadline, most=MOST_HITS + 1)
     return find(

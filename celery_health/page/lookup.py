@@ -107,6 +107,7 @@ def find(
     tasks: Iterable[str] = (),
     suffix: str = ".dead",
     letters: Sequence[DeadLetter] | None = None,
+    may_read: bool = True,
     unread: Iterable[str] = (),
 ) -> Found:
     """Return what begins with `query`, whatever its case: exact names first, at most `MOST_HITS`.
@@ -117,6 +118,7 @@ def find(
         tasks: names besides those that the snapshot has.
         suffix: what the name of a queue of dead letters ends with.
         letters: those whose ids begin so; None where nobody looked.
+        may_read: whoever asks may see letters; else `unread` says that.
         unread: what else was not looked at, and why: whole sentences.
     """
     text = cleaned(query)
@@ -138,7 +140,7 @@ def find(
         hits=tuple(hits[:MOST_HITS]),
         more=max(0, len(hits) - MOST_HITS),
         searched=_searched(snapshot, counts, letters is not None),
-        unsearched=tuple(_unsearched(snapshot, letters is not None, unread)),
+        unsearched=tuple(_unsearched(snapshot, letters is not None or not may_read, unread)),
     )
 
 

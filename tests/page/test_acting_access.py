@@ -170,6 +170,19 @@ def test_csrf__works_however_the_project_keeps_its_token(
     assert size() == 0
 
 
+def test_csrf__kept_in_a_session_that_nobody_makes_is_said(post: Post, db: None, settings: Any) -> None:
+    anyone = "rest_framework.permissions.AllowAny"
+    settings.MIDDLEWARE, settings.CSRF_USE_SESSIONS, settings.DEBUG = [], True, True
+    settings.CELERY_HEALTH = {
+        **settings.CELERY_HEALTH, "PERMISSIONS": dict.fromkeys(("page", "read", "write"), anyone),
+    }  # fmt: skip
+    task_id = post.letter("celery")
+
+    for path, target in ((PURGE, {}), (LETTERS, {"id": task_id})):
+        page = asked(Client(), path, queue="celery", **target)
+        assert (page.status, "</html>" in page.page) == (500, True)
+
+
 def test_csrf__where_anyone_may(post: Post, db: None, settings: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr("celery_health.page.letter.why_unconsumed", lambda snapshot, queue: None)
     anyone = "rest_framework.permissions.AllowAny"

@@ -24,7 +24,7 @@ from celery_health.page.letter_blocks import Cards
 from celery_health.page.letters import LETTERS_PER_PAGE, SWITCH_ON, Asked
 from celery_health.page.links import ROOT_OF_PAGES, Links
 from celery_health.records import LettersLack
-from celery_health.testing import make_snapshot
+from celery_health.testing import make_queue, make_snapshot
 from tests.api.conftest import PREFIX, Celery
 from tests.dead_letters.conftest import BOOM, Post
 from tests.page.asking import text
@@ -196,6 +196,20 @@ def test_letters__none_such_here_leads_to_the_other_queues() -> None:
     assert [each for each in page.blocks if each.id == "elsewhere"] == []
 
 
+def test_letters__of_a_queue_that_nobody_knows() -> None:
+    none = Newest(
+        queue="typo", letters=(), groups=(), size=0, looked_at=0, taken=0, complete=True, marked=False
+    )
+    for known, said in (
+        (["typo"], "What was sent again or purged is gone from this list."),
+        ([], "no queue of this name is known."),
+    ):
+        report = judge(make_snapshot(queues=[make_queue(name) for name in known]), get_settings())
+        page = letters.page_of(Asked(queue="typo", where=Filter()), none, report, LINKS, may_write=True)
+        (found,) = (each for each in page.blocks if isinstance(each, Cards))
+        assert said in found.empty
+
+
 def test_letters__behind_what_rabbitmq_shows_are_newer_ones() -> None:
     shown = Newest(
         queue="a", letters=(), groups=(), size=1500, looked_at=1000, taken=1000, complete=False, marked=True
@@ -264,7 +278,7 @@ def test_letters__where_a_look_marks_them_nobody_looks_unasked(post: Post, super
 def test_letters__of_a_queue_without_any(post: Post, superuser: Client) -> None:
     page = body(superuser, queue="other/queue?&")
 
-    assert "None: nothing is kept here." in text(page)
+    assert "None: nothing is kept here" in text(page)
     assert "Purge" not in page
 
 

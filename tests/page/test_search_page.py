@@ -116,6 +116,8 @@ def test_search__shows_letters_to_those_who_may_read_them(
 
     assert box.asked == []
     assert "you may not read them" in page and "PaymentError" not in page
+    assert "and of dead letters" not in page
+    assert page.count("Dead letters were not looked through") == 1
     assert client_of("superuser").get(SEARCH, {"q": LETTER}).status_code == 302
 
 
