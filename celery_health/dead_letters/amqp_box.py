@@ -1,15 +1,18 @@
 """Dead letters on RabbitMQ: a durable classic queue per queue, declared by whoever writes the first letter.
 
 AMQP can show a message only by taking it. What is looked at is taken without acknowledgement, and comes back
-to its place when the connection closes, also when this process is killed; meanwhile another look shows less.
+to its place when the look is over, also when this process is killed; meanwhile another look shows less.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
+from weakref import WeakValueDictionary
 
 from amqp import Message, NotFound
 from amqp.exceptions import AMQPError, MessageNacked
@@ -36,8 +39,16 @@ REACH_BYTES: Final = 64 * 1024 * 1024
 MISSING_MEMORY_SECONDS: Final = 60.0
 #: How long a polite farewell to the broker may take.
 CLOSE_SECONDS: Final = 0.25
+#: How long a look waits until what it has put back is there.
+PUT_BACK_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 0.005
 #: No call of ours takes longer, however late its own deadline is.
 LONGEST_SECONDS: Final = 60.0
+
+#: What of its time a call waits for others of this process that look at the same letters.
+_SHARE_OF_WAIT: Final = 1 / 3
+#: Queue of dead letters → held by who looks at it in this process.
+_LOOKS: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
 
 #: What a connection may raise.
 _FAILURES: Final = (AMQPError, MessageNacked, OSError, DeadlineExceeded)
@@ -99,17 +110,19 @@ class AmqpBox(Box):
         sent: Callable[[bool], None] = lambda _: None,
     ) -> Walk:
         """Show the first letters of `queue`; see the base class and `REACH_LETTERS`."""
-        with self._connected(deadline) as connection:
-            dead = self.dead(queue)
+        dead = self.dead(queue)
+        with _alone(dead, deadline()), self._connected(deadline) as connection:
             try:
-                size = int(_channel(connection).queue_declare(dead, passive=True).message_count)
+                size = _ready(_channel(connection), dead)
             except NotFound:
                 return Walk(size=0, shown=0, complete=True)
             taking, sending = _channel(connection), _channel(connection)
-            shown = held = held_bytes = 0
+            shown = went = held_bytes = 0
+            reached = everything = True
             while shown < size:
-                if held >= REACH_LETTERS or held_bytes > REACH_BYTES:
-                    return Walk(size=size, shown=shown, complete=False)
+                if shown - went >= REACH_LETTERS or held_bytes > REACH_BYTES:
+                    reached = False
+                    break
                 connection.allow(deadline())
                 message = taking.basic_get(dead)
                 if message is None:
@@ -118,21 +131,44 @@ class AmqpBox(Box):
                 shown += 1
                 said = visit(stored)
                 if isinstance(said, Stop):
-                    return Walk(size=size, shown=shown, complete=True)
+                    everything = False
+                    break
                 if said is None:
-                    held += 1
                     held_bytes += stored.size_bytes
                     continue
                 connection.allow(deadline())
                 _send(sending, stored, said)
                 taking.basic_ack(stored.token)
+                went += 1
                 # Acknowledgements are not confirmed: the next answer shows that this one has arrived.
                 sent(True)
-            return Walk(size=size, shown=shown, complete=True)
+            until = deadline()
+            until = until.within(min(PUT_BACK_SECONDS, until.remaining() / 2))
+            left = _put_back(connection, taking, dead, shown - went, until)
+        disturbed = reached and everything and shown < size
+        return Walk(
+            size=size, shown=shown, complete=reached and not disturbed, disturbed=disturbed, left=left
+        )
+
+    def walk_back(
+        self,
+        queue: str,
+        visit: Callable[[Stored], Stop | None],
+        deadline: Callable[[], Deadline],
+        skip: int = 0,
+    ) -> Walk:
+        """Show the first letters of `queue`, the newest of them first, and count those there afterwards."""
+        walk = super().walk_back(queue, visit, deadline, skip)
+        if walk.left is None or walk.left <= walk.size:
+            return walk
+        # Others that looked when it began have put theirs back since, or some have come.
+        return replace(walk, size=walk.left, complete=False, disturbed=walk.complete or walk.disturbed)
 
     def purge(self, queue: str, deadline: Deadline) -> int:
         """Remove all letters of `queue`, and return how many there were; those being looked at stay."""
-        return self._link.run(lambda connection: _purge(connection, self.dead(queue)), deadline)
+        dead = self.dead(queue)
+        with _alone(dead, deadline):
+            return self._link.run(lambda connection: _purge(connection, dead), deadline)
 
     def close(self) -> None:
         """Close the connections that are open."""
@@ -157,6 +193,41 @@ class AmqpBox(Box):
             raise BrokerError(describe_error(error, secrets_of(connection))) from None
         finally:
             discard(connection)
+
+
+@contextmanager
+def _alone(dead: str, deadline: Deadline) -> Iterator[None]:
+    """Keep out the other looks of this process, which would see fewer letters each; go on when it is late."""
+    lock = _LOOKS.setdefault(dead, threading.Lock())
+    is_alone = lock.acquire(timeout=deadline.remaining() * _SHARE_OF_WAIT)
+    try:
+        yield
+    finally:
+        if is_alone:
+            lock.release()
+
+
+def _put_back(
+    connection: BoundedConnection, taking: Any, dead: str, held: int, until: Deadline
+) -> int | None:
+    """Put back the `held` letters that were looked at, and return how many there are then; None if unknown.
+
+    The end of the connection does so too, but some time after it is closed.
+    """
+    with suppress(*_FAILURES):
+        connection.allow(until)
+        there = _ready(taking, dead) + held
+        taking.basic_recover(requeue=True)
+        # That is not confirmed in order: a count may overtake it.
+        while _ready(taking, dead) < there and until.remaining() > _POLL_SECONDS:
+            time.sleep(_POLL_SECONDS)
+        return there
+    return None
+
+
+def _ready(channel: Any, dead: str) -> int:
+    """Return how many letters there are that nobody looks at."""
+    return int(channel.queue_declare(dead, passive=True).message_count)
 
 
 def _unread(reading: BrokerReading) -> BrokerError:

@@ -13,6 +13,14 @@ from celery_health.text.printable import printable
 FIRST_ONLY: Final = (
     "RabbitMQ shows only the first {shown} of {size} letters. Requeue or purge to see those behind."
 )
+#: What it cannot do while two look.
+HELD_BY_OTHERS: Final = (
+    "RabbitMQ showed {shown} of {size} letters: somebody else may be looking at the others, or they came "
+    "meanwhile. Look again in a moment."
+)
+REACHED_BY_OTHERS: Final = (
+    "RabbitMQ did not show every letter: somebody else may be looking at the others. Call again in a moment."
+)
 CALL_AGAIN: Final = (
     "RabbitMQ lets one call reach only the first letters of a queue: those behind were not looked at."
 )
@@ -43,7 +51,10 @@ def page_body(page: Page) -> dict[str, Any]:
 
 def page_notes(page: Page) -> tuple[str, ...]:
     """Return what to know of a page that does not show everything there is."""
-    return () if page.complete else (FIRST_ONLY.format(shown=page.looked_at, size=page.size),)
+    if page.complete:
+        return ()
+    said = HELD_BY_OTHERS if page.disturbed else FIRST_ONLY
+    return (said.format(shown=page.looked_at, size=page.size),)
 
 
 def letter_row(letter: DeadLetter) -> dict[str, Any]:
@@ -92,7 +103,8 @@ def requeued_body(done: Requeued) -> dict[str, Any]:
 
 def requeued_notes(done: Requeued) -> tuple[str, ...]:
     """Return why a requeue has not come to the end."""
-    return (*([TIME_IS_UP] if done.timed_out else []), *([] if done.complete else [CALL_AGAIN]))
+    reach = REACHED_BY_OTHERS if done.disturbed else CALL_AGAIN
+    return (*([TIME_IS_UP] if done.timed_out else []), *([] if done.complete else [reach]))
 
 
 def moment(seconds: float | None) -> str | None:

@@ -79,6 +79,11 @@ class Walk:
     shown: int
     complete: bool
     """False when there were letters that this kind of broker cannot show."""
+    disturbed: bool = False
+    """There were letters that could not be shown, since somebody else took them, or looks at them. It is not
+    `complete` then."""
+    left: int | None = None
+    """Letters in the box when it ended, also those that came or were put back meanwhile; None if unknown."""
 
 
 class Box(ABC):

@@ -107,6 +107,7 @@ def entries(queue: str, *, limit: int = DEFAULT_LIMIT, offset: int = 0, where: F
         looked_at=looked_at,
         more=more,
         complete=walk.complete,
+        disturbed=walk.disturbed,
     )
 
 
@@ -134,7 +135,8 @@ def entry(queue: str, letter_id: str) -> DeadLetter:
         walk = box.walk(queue, visit, lambda: deadline)
     if found:
         return found[0]
-    how_far = "" if walk.complete else f" among the first {walk.shown} of {walk.size}: RabbitMQ shows no more"
+    why = "somebody else may be looking at the others" if walk.disturbed else "RabbitMQ shows no more"
+    how_far = "" if walk.complete else f" among the first {walk.shown} of {walk.size}: {why}"
     raise LetterNotFoundError(f"No dead letter of queue '{queue}' has the id {letter_id!r}{how_far}.")
 
 

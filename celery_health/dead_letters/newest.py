@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -11,12 +12,15 @@ from celery_health.dead_letters.letters import base_of, opened
 from celery_health.dead_letters.reading import names, read_brief, read_letter
 from celery_health.dead_letters.records import Brief, DeadLetter, Filter, Group, Newest, Seen
 from celery_health.deadline import Deadline
-from celery_health.exceptions import LetterNotFoundError
+from celery_health.exceptions import BrokerError, DeadlineExceeded, LetterNotFoundError, UnsupportedError
 
 #: Letters looked at, where nobody asks for more: some 50 ms.
 MOST_LOOKED: Final = 1000
 #: Kinds that are told apart; what is of another is not counted.
 MOST_GROUPS: Final = 1000
+#: How long the looks of others are waited for: a thousand letters take some 0.3 s.
+MOMENT_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 0.1
 
 
 @dataclass(kw_only=True)
@@ -66,7 +70,29 @@ def seen(queue: str, deadline: Deadline) -> Seen:
         if not box.looking_marks:
             box.walk_back(queue, visit, lambda: deadline)
         size = box.sizes([queue], deadline).get(queue)
-    return Seen(size=size, newest_id=found[0] if found else None)
+        marked = box.looking_marks
+    return Seen(size=size, newest_id=found[0] if found else None, marked=marked)
+
+
+def size_in_a_moment(queue: str, kept: int, deadline: Deadline) -> int | None:
+    """Return how many letters `queue` has once others have looked: those they look at are not counted before.
+
+    It waits `MOMENT_SECONDS` at most, until there are more than `kept`. None where a look hides no letters,
+    and where they could not be counted.
+    """
+    try:
+        with opened() as (box, _):
+            if not box.looking_marks:
+                return None
+            queue = base_of(box, queue)
+            until = Deadline.after(min(MOMENT_SECONDS, deadline.remaining() / 2))
+            while True:
+                size = box.sizes([queue], deadline).get(queue)
+                if size is None or size > kept or until.remaining() <= _POLL_SECONDS:
+                    return size
+                time.sleep(_POLL_SECONDS)
+    except (BrokerError, DeadlineExceeded, UnsupportedError):
+        return None
 
 
 def find(queue: str, letter_id: str, deadline: Deadline) -> DeadLetter:
@@ -103,7 +129,8 @@ def find(queue: str, letter_id: str, deadline: Deadline) -> DeadLetter:
     if late_at is not None:
         where = f" among the newest {late_at:,d} of {walk.size:,d}; the time was up (DEADLINE)"
     elif not walk.complete:
-        where = f" among the first {walk.shown:,d} of {walk.size:,d}; RabbitMQ shows no more"
+        why = "somebody else may be looking at the others" if walk.disturbed else "RabbitMQ shows no more"
+        where = f" among the first {walk.shown:,d} of {walk.size:,d}; {why}"
     raise LetterNotFoundError(f"No dead letter of queue '{queue}' has the id {letter_id!r}{where}.")
 
 
@@ -175,4 +202,5 @@ def newest(
         taken=taken,
         complete=walk.complete,
         marked=box.looking_marks,
+        disturbed=walk.disturbed,
     )

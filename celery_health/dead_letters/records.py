@@ -113,6 +113,8 @@ class Seen:
     """None when it cannot be said."""
     newest_id: str | None
     """None without any, and where a look would mark them."""
+    marked: bool
+    """A look takes them: those that somebody else looks at are not counted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,6 +169,8 @@ class Page:
     """There are letters behind the last one looked at; whether the filter takes them is not known."""
     complete: bool
     """False on RabbitMQ when the queue holds more than can be shown: only the first are."""
+    disturbed: bool = False
+    """Those that are not shown were taken by somebody else, or are being looked at."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -200,6 +204,8 @@ class Newest:
     """False on RabbitMQ when the queue holds more than can be shown: only the oldest are."""
     marked: bool
     """The look has marked them as redelivered."""
+    disturbed: bool = False
+    """Those that were not looked at were taken by somebody else, or are being looked at."""
 
     @property
     def is_all(self) -> bool:
@@ -240,3 +246,5 @@ class Requeued:
     dry_run: bool
     timed_out: bool = False
     """The time ended it: there may be letters behind those looked at."""
+    disturbed: bool = False
+    """Not all were reached, since somebody else took them, or looks at them."""

@@ -87,7 +87,7 @@ class Resending:
             remaining = box.sizes([self.queue], deadline()).get(self.queue)
         except BrokerError:
             remaining = None
-        done = self._result(remaining=remaining, complete=walk.complete)
+        done = self._result(remaining=remaining, complete=walk.complete, disturbed=walk.disturbed)
         if self._interrupted:
             raise RequeueStopped(done)
         return done
@@ -166,7 +166,7 @@ class Resending:
         else:
             self._gone += 1
 
-    def _result(self, *, remaining: int | None, complete: bool) -> Requeued:
+    def _result(self, *, remaining: int | None, complete: bool, disturbed: bool = False) -> Requeued:
         return Requeued(
             queue=self.queue,
             requeued=self._requeued,
@@ -180,4 +180,5 @@ class Resending:
             timed_out=self._timed_out,
             not_found=tuple(sorted((self.wanted or frozenset()) - self._found)),
             dry_run=self.dry_run,
+            disturbed=disturbed,
         )

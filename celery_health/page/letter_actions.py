@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import ClassVar, Final
 
 from celery_health.api.dead_letters import filter_of
@@ -10,7 +11,7 @@ from celery_health.api.query import BadParameter
 from celery_health.conf import get_settings
 from celery_health.dead_letters import acting, letters
 from celery_health.dead_letters.destination import why_unconsumed
-from celery_health.dead_letters.newest import seen
+from celery_health.dead_letters.newest import seen, size_in_a_moment
 from celery_health.dead_letters.records import Filter, Requeued, Seen
 from celery_health.dead_letters.resending import RequeueInterruptedError
 from celery_health.deadline import Deadline
@@ -38,6 +39,8 @@ _FORCE: Final = (
     "without it."
 )
 _THOSE_TO_COME: Final = "Those that come until you press go with them: which they are is not known here."
+#: Of RabbitMQ, which cannot say more.
+_OTHERS_LOOK: Final = "Those that somebody else looks at in that moment are not counted, and stay."
 #: Of the time of an answer, for the dry run: what is left is for the page.
 _SHARE_OF_DRY_RUN: Final = 0.5
 
@@ -94,6 +97,9 @@ class SendAgain(Action):
         if ids and not done.requeued and done.expired:
             raise Refused("Nothing was sent: it has expired, and a worker would throw it away. Force it.")
         more = done.timed_out or not done.complete
+        if self.confirmation(target) is not None and not done.timed_out and done.complete:
+            done = _counted_again(done)
+            more = done.disturbed
         again = more and bool(done.requeued) and done.remaining != 0
         return Outcome(lines=(*_went(done), *_left(done, again)), again=again)
 
@@ -121,9 +127,10 @@ class Purge(Action):
         known = seen(target["queue"], deadline)
         size = known.size
         title = f"Purge the dead letters of {printable(target['queue'], 120)}"
+        others = [_OTHERS_LOOK] if known.marked else []
         if size == 0:
             says = f"Queue '{queue}' has no dead letters: there is nothing to purge."
-            return Question(title=title, says=(says,), button="")
+            return Question(title=title, says=(says, *others), button="")
         count = "All dead letters" if size is None else f"All {plural(size, 'dead letter')}"
         return Question(
             title=title,
@@ -131,6 +138,7 @@ class Purge(Action):
                 f"{count} of queue '{queue}' would be removed for good: what their tasks were called with "
                 "is lost then.",
                 *([] if known.newest_id else [_THOSE_TO_COME]),
+                *others,
             ),
             button=f"Purge {number(size)}" if size is not None else "Purge",
             tone="bad",
@@ -155,10 +163,10 @@ class Purge(Action):
             line = f"It is not known whether they were purged: {mask(error)}"
             return Outcome(lines=(("bad", line),))
         if not count:
-            return Outcome(lines=(("warn", "Nothing was purged: there were none any more."),))
-        return Outcome(
-            lines=(("good", f"{plural(count, 'dead letter')} of queue '{printable(queue)}' purged."),)
-        )
+            gone = ("warn", "Nothing was purged: there were none any more.")
+            return Outcome(lines=(gone, *_came_back(queue, deadline)))
+        purged = ("good", f"{plural(count, 'dead letter')} of queue '{printable(queue)}' purged.")
+        return Outcome(lines=(purged, *_came_back(queue, deadline)))
 
     def ways(self, target: Target, links: Links) -> tuple[Button, ...]:
         """Return the ways to the letters and to the queue."""
@@ -180,7 +188,8 @@ def _refuse_others(known: Seen, fields: Mapping[str, str]) -> None:
     is_number = size.isascii() and size.isdigit() and len(size) < 10
     if is_number and known.size is not None and known.size > int(size):
         more = plural(known.size - int(size), "dead letter")
-        raise Refused(f"Nothing was purged. {more} came since you were asked: look again.")
+        or_back = "" if not known.marked else ", or came back from the look of somebody else"
+        raise Refused(f"Nothing was purged. {more} came since you were asked{or_back}: look again.")
     if newest_id and known.newest_id not in (None, newest_id):
         raise Refused("Nothing was purged. Other dead letters have come since you were asked: look again.")
 
@@ -219,6 +228,8 @@ def _would(would: Requeued, ids: list[str] | None) -> Iterator[str]:
         )
     if would.timed_out:
         yield f"The time (DEADLINE) was enough for {number(would.looked_at)} of {number(would.remaining)}."
+    elif would.disturbed:
+        yield "RabbitMQ did not show all: somebody else may be looking at the others, which may go, too."
     elif not would.complete:
         yield "RabbitMQ shows only the first thousand letters of a queue: those behind may go, too."
 
@@ -250,6 +261,11 @@ def _not_found(done: Requeued) -> str:
     queue = printable(done.queue)
     if done.timed_out:
         return f"The letter was not found in the time (DEADLINE) among the dead letters of queue '{queue}'."
+    if done.disturbed:
+        return (
+            f"It is not among those dead letters of queue '{queue}' that RabbitMQ showed: somebody else may "
+            "be looking at it. Try again in a moment."
+        )
     if not done.complete:
         return f"It is not among those letters of queue '{queue}' that RabbitMQ shows: the first thousand."
     return (
@@ -267,11 +283,37 @@ def _went(done: Requeued) -> Iterator[tuple[str, str]]:
         yield "warn", line
 
 
+def _counted_again(done: Requeued) -> Requeued:
+    """Return what was done, with what is left once the looks of others are over."""
+    kept = done.expired + done.unsendable
+    size = size_in_a_moment(done.queue, kept, Deadline.after(get_settings().deadline))
+    if size is None:
+        return done
+    return replace(done, remaining=size, disturbed=size > kept)
+
+
+def _came_back(queue: str, deadline: Deadline) -> Iterator[tuple[str, str]]:
+    """Yield what is there again after a purge, with its tone."""
+    size = size_in_a_moment(queue, 0, deadline)
+    if size:
+        yield (
+            "warn",
+            f"{plural(size, 'dead letter')} {'is' if size == 1 else 'are'} there again: somebody else was "
+            "looking at them, or they came since. Purge again.",
+        )
+
+
 def _left(done: Requeued, again: bool) -> Iterator[tuple[str, str]]:
     """Yield what is left, with its tone."""
     left = number(done.remaining)
     if done.timed_out:
         yield "warn", f"The time (DEADLINE) was up: {left} left{', press again' if again else ''}."
+    elif done.disturbed:
+        yield (
+            "warn",
+            f"Somebody else was looking at letters meanwhile, or some came since: {left} left"
+            f"{', press again' if again else ''}.",
+        )
     elif not done.complete:
         yield "warn", f"RabbitMQ shows a thousand at once: {left} left{', press again' if again else ''}."
     elif done.remaining is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from celery_health.dead_letters.body import FIRST_ONLY
+from celery_health.dead_letters.body import FIRST_ONLY, HELD_BY_OTHERS
 from celery_health.dead_letters.records import Cause, Filter, Group, Newest
 from celery_health.page.blocks import (
     MOST_ROWS,
@@ -54,6 +54,11 @@ _SINCE: Final = (
     ("7d", "the last week"),
 )
 _ANY: Final = "any"
+#: Of RabbitMQ, which cannot say more.
+OTHERS_LOOK: Final = (
+    "What somebody else looks at in that moment is neither shown nor counted: load the page again where some "
+    "are missing."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -238,7 +243,8 @@ def _of_kind(group: Group, groups: Iterable[Group], asked: Asked, links: Links) 
 
 def _how_far(found: Newest) -> str:
     if not found.complete:
-        return FIRST_ONLY.format(shown=number(found.looked_at), size=number(found.size))
+        said = HELD_BY_OTHERS if found.disturbed else FIRST_ONLY
+        return said.format(shown=number(found.looked_at), size=number(found.size))
     return f"Of the newest {number(found.looked_at)} of {number(found.size)} letters."
 
 
@@ -280,9 +286,11 @@ def _spans(chosen: str | None) -> tuple[tuple[str, str, bool], ...]:
 
 
 def _actions(asked: Asked, found: Newest, links: Links) -> Actions:
-    purge = Button(f"Purge all {number(found.size)}", links.purging(asked.queue), "bad")
+    # While others look, nobody knows how many there are.
+    size = "" if found.disturbed else f" {number(found.size)}"
+    purge = Button(f"Purge all{size}", links.purging(asked.queue), "bad")
     if not asked.chosen:
-        send = Button(f"Send all {number(found.size)} again", links.sending(asked.queue))
+        send = Button(f"Send all{size} again", links.sending(asked.queue))
         return Actions(id="actions", buttons=(send, purge))
     count = f"these {number(found.taken)}" if found.is_all else "all such letters"
     chosen = Button(f"Send {count} again", links.sending(asked.queue, **absolute(asked)))
@@ -304,7 +312,8 @@ def _none(asked: Asked, found: Newest, report: HealthReport) -> str:
         known = {*(queue.name for queue in snapshot.queues), *(snapshot.dead_letters or {})}
         if found.queue not in known:
             return "None: nothing is kept here, and no queue of this name is known."
-        return "None: nothing is kept here. What was sent again or purged is gone from this list."
+        hidden = f" {OTHERS_LOOK}" if found.marked else ""
+        return f"None: nothing is kept here. What was sent again or purged is gone from this list.{hidden}"
     if asked.chosen:
         return "None of those looked at is such a letter."
     return "There are no letters so far back." if found.complete else "None of those shown stands here."
@@ -314,7 +323,7 @@ def _notes(asked: Asked, found: Newest) -> Iterable[str]:
     if found.marked and found.size:
         yield (
             "RabbitMQ shows a letter only by taking it, and puts it back marked as redelivered: "
-            "this page looks when you load it, and not by itself."
+            f"this page looks when you load it, and not by itself. {OTHERS_LOOK}"
         )
     if not found.complete or (asked.chosen and not found.is_all):
         yield _how_far(found)

@@ -81,6 +81,27 @@ class Post:
             broker.close()
 
 
+class OtherLook:
+    """Somebody else's look at the letters of a queue: on RabbitMQ it takes them, and acknowledges none."""
+
+    def __init__(self, app: Celery, queue: str) -> None:
+        self._connection = app.connection_for_read()
+        self._channel: Any = self._connection.default_channel
+        self._dead = f"{queue}.dead"
+
+    def take(self, count: int) -> None:
+        """Hold the next `count` letters."""
+        for _ in range(count):
+            assert self._channel.basic_get(self._dead) is not None
+
+    def end(self) -> None:
+        """Put them back; they are there when this returns."""
+        if self._connection.connected:
+            self._channel.basic_recover(requeue=True)
+            self._channel.queue_declare(self._dead, passive=True)
+            self._connection.close()
+
+
 def make_current(app: Celery) -> None:
     """Make `app` the one that celery_health finds in this thread."""
     _state._tls.current_app = app  # type: ignore[attr-defined]
@@ -107,6 +128,13 @@ def post(current_app: Celery) -> Iterator[Post]:
     post = Post(current_app)
     yield post
     post.box.close()
+
+
+@pytest.fixture
+def other_look(post: Post) -> Iterator[OtherLook]:
+    look = OtherLook(post.app, "celery")
+    yield look
+    look.end()
 
 
 @pytest.fixture

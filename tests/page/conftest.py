@@ -14,11 +14,21 @@ from django.test import Client
 
 from tests.api.conftest import _fresh_log, broken_database, celery, client_of, staff
 from tests.conftest import skip_loudly
-from tests.dead_letters.conftest import current_app, post, recorded
+from tests.dead_letters.conftest import current_app, other_look, post, recorded
 from tests.page.axe import axe_violations, find_axe
 from tests.page.browser import find_browser, look_with, open_browser, run_scripts
 
-__all__ = ["_fresh_log", "broken_database", "celery", "client_of", "current_app", "post", "recorded", "staff"]
+__all__ = [
+    "_fresh_log",
+    "broken_database",
+    "celery",
+    "client_of",
+    "current_app",
+    "other_look",
+    "post",
+    "recorded",
+    "staff",
+]
 
 
 @pytest.fixture(scope="module")
