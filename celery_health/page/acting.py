@@ -24,7 +24,8 @@ from celery_health.page.base import PageView
 from celery_health.page.blocks import Cell, Page, Text, joined
 from celery_health.page.csrf import keep, token_of
 from celery_health.page.form_blocks import Actions, Form
-from celery_health.page.letter_actions import Purge, SendAgain
+from celery_health.page.letter_actions import SendAgain
+from celery_health.page.letter_purge import Purge
 from celery_health.page.links import Links
 from celery_health.records import HealthReport
 from celery_health.text.masking import mask

@@ -1,6 +1,6 @@
 """An action that a page offers: what it asks, what it does, and what became of it.
 
-Another one is a class as those of `letter_actions`, and its place in `acting.ACTIONS`: the page that asks,
+Another one is a class as that of `letter_purge`, and its place in `acting.ACTIONS`: the page that asks,
 the confirmation, CSRF, who may, and the result that a reload does not do again are the same for all.
 """
 

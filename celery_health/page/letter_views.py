@@ -10,7 +10,7 @@ from celery_health.conf import get_settings
 from celery_health.dead_letters.newest import MOST_LOOKED, find, newest
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, DeadlineExceeded, LetterNotFoundError, UnsupportedError
-from celery_health.page import letter, letters
+from celery_health.page import letter, letter_queues, letters
 from celery_health.page.base import PageView
 from celery_health.page.blocks import Page
 from celery_health.page.csrf import keep, token_of
@@ -36,7 +36,7 @@ class DeadLettersPage(PageView):
         """Return the letters."""
         queue, letter_id = query.single("queue"), query.single("id")
         if queue is None:
-            return letters.page(report, links)
+            return letter_queues.page(report, links)
         broker = report.snapshot.broker
         if broker.reachable is False:
             # The reading has waited for it: a second wait would end at once, and blame this process.

@@ -1,9 +1,9 @@
-"""Dead letters: how many, which, why. Pure."""
+"""The dead letters of one queue: which, why, and what one can do. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -11,9 +11,7 @@ from celery_health.dead_letters.body import FIRST_ONLY, HELD_BY_OTHERS
 from celery_health.dead_letters.records import Cause, Filter, Group, Newest
 from celery_health.page.blocks import (
     MOST_ROWS,
-    Block,
     Cell,
-    Code,
     Column,
     Page,
     Row,
@@ -26,8 +24,8 @@ from celery_health.page.blocks import (
 from celery_health.page.form_blocks import Actions, Button
 from celery_health.page.letter_blocks import CAUSES, Cards, Choice, Choices, cards, json_of, when
 from celery_health.page.links import Links
-from celery_health.page.problems import about, worst_of
-from celery_health.records import HealthReport, LettersLack
+from celery_health.page.problems import about
+from celery_health.records import HealthReport
 from celery_health.text.formats import number, plural
 from celery_health.text.printable import printable
 
@@ -37,11 +35,6 @@ LETTERS_PER_PAGE: Final = 50
 MOST_KINDS: Final = 20
 #: Other queues to look in that are named.
 MOST_ELSEWHERE: Final = 10
-#: What there is to paste.
-SWITCH_ON: Final = """\
-CELERY_HEALTH = {
-    "DEAD_LETTERS": {"enabled": True},
-}"""
 WHO_ACTS: Final = (
     "Sending again and purging are for those who have the permission “write”: superusers, unless "
     'PERMISSIONS["write"] says otherwise.'
@@ -87,66 +80,6 @@ class Asked:
     def offset(self) -> int:
         """Return how many letters come before the page."""
         return (self.number - 1) * LETTERS_PER_PAGE
-
-
-def page(report: HealthReport, links: Links) -> Page:
-    """Return the queues with dead letters, or why there are none."""
-    snapshot = report.snapshot
-    if snapshot.dead_letters is not None:
-        blocks: tuple[Block, ...] = (
-            replace(sizes(report, links), title="Queues with dead letters", json=""),
-        )
-    elif snapshot.dead_letters_lack is LettersLack.OFF:
-        blocks = _off()
-    else:
-        blocks = (Text(id="lack", lines=(Cell(_lack(snapshot.dead_letters_lack), "warn"),)),)
-    return Page(title="Dead letters", blocks=blocks, json=links.json("dead-letters"))
-
-
-def sizes(report: HealthReport, links: Links, *, most: int = MOST_ROWS) -> Table:
-    """Return one row per queue with dead letters: those not known, then those with most."""
-    faults = worst_of(report.checks, "letters")
-    letters = (report.snapshot.dead_letters or {}).items()
-    found = sorted(letters, key=lambda item: (item[1] is not None, -(item[1] or 0), item[0]))
-    rows = (
-        Row(
-            (name(queue, href=links.letters(queue)), Cell(number(count), "warn" if count is None else "")),
-            faults.get(queue, ""),
-        )
-        for queue, count in found
-    )
-    return table(
-        "dead-letters",
-        "Dead letters",
-        (Column("Queue"), Column("Letters", True)),
-        rows,
-        "None: no task has failed for good.",
-        most=most,
-        total=len(found),
-        json=links.json("dead-letters"),
-    )
-
-
-def _off() -> tuple[Block, ...]:
-    said = (
-        "Dead letters are off in these settings (DEAD_LETTERS): what failed for good is not kept.",
-        "Switch them on in Django's settings, or add the second line to the CELERY_HEALTH that is there, and "
-        "start the workers again:",
-    )
-    after = (
-        "After that a message that failed for good is kept in the broker, beside its queue, with its "
-        "exception. Here you see why it failed, and send it again."
-    )
-    return (
-        Text(id="off", lines=tuple(Cell(line, "quiet") for line in said)),
-        Code(id="switch-on", text=SWITCH_ON, note=after),
-    )
-
-
-def _lack(lack: LettersLack | None) -> str:
-    if lack is LettersLack.UNSUPPORTED:
-        return "This transport cannot keep dead letters: Redis and RabbitMQ can."
-    return "Dead letters were not counted; why is not known. The overview says what is known of the broker."
 
 
 def page_of(asked: Asked, found: Newest, report: HealthReport, links: Links, *, may_write: bool) -> Page:

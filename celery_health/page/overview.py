@@ -24,7 +24,7 @@ from celery_health.page.blocks import (
 from celery_health.page.brief import Brief, Folded
 from celery_health.page.counts import Counts
 from celery_health.page.figures import figures
-from celery_health.page.letters import sizes
+from celery_health.page.letter_queues import sizes
 from celery_health.page.links import Links
 from celery_health.page.lost import held_by_the_gone
 from celery_health.page.problems import passed, troubles

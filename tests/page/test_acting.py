@@ -235,7 +235,7 @@ def test_requeue__broker_that_goes_in_the_middle(
 def test_acting__broker_that_is_away(post: Post, superuser: Client, consumed: None, monkeypatch: Any) -> None:
     """Away between two questions: what asks it is made to fail."""
     from celery_health.exceptions import BrokerError
-    from celery_health.page import letter_actions
+    from celery_health.page import letter_actions, letter_purge
 
     post.letter("celery")
     questions = [asked(superuser, path, queue="celery") for path in (REQUEUE, PURGE)]
@@ -244,7 +244,7 @@ def test_acting__broker_that_is_away(post: Post, superuser: Client, consumed: No
         raise BrokerError("redis://:hunter22@db <refused>")
 
     monkeypatch.setattr(letter_actions.letters, "requeue", fail)
-    monkeypatch.setattr(letter_actions, "seen", fail)
+    monkeypatch.setattr(letter_purge, "seen", fail)
     for question in questions:
         answered = question.press(confirm="celery")
         assert answered.status == 503

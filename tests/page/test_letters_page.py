@@ -21,7 +21,8 @@ from celery_health.health import judge
 from celery_health.page import letter_views, letters
 from celery_health.page.blocks import Text
 from celery_health.page.letter_blocks import Cards
-from celery_health.page.letters import LETTERS_PER_PAGE, SWITCH_ON, Asked
+from celery_health.page.letter_queues import SWITCH_ON
+from celery_health.page.letters import LETTERS_PER_PAGE, Asked
 from celery_health.page.links import ROOT_OF_PAGES, Links
 from celery_health.records import LettersLack
 from celery_health.testing import make_queue, make_snapshot

@@ -14,12 +14,12 @@ from celery_health.conf import get_settings
 from celery_health.health import judge
 from celery_health.page import one_entry, schedule
 from celery_health.page.beats import meaning
-from celery_health.page.blocks import Code, Facts, Figures, Page, Table, Text
+from celery_health.page.blocks import Code, Facts, Figures, Page, Text
 from celery_health.page.links import ROOT_OF_PAGES, Links
-from celery_health.page.rendering import render
 from celery_health.records import AppFacts, Beat, BeatState, HealthReport, StoreState
 from celery_health.testing import make_beat, make_entry, make_snapshot
 from tests.api.conftest import PREFIX, Celery
+from tests.page.reading_pages import table_of, text_of, texts
 
 LINKS = Links(ROOT_OF_PAGES)
 SCHEDULE = f"{PREFIX}page/schedule/"
@@ -40,14 +40,6 @@ def entry_page(name: str, *beats: Beat, **snapshot: Any) -> Page:
     return one_entry.page_of(name, report_of(*beats, **snapshot), LINKS, get_settings())
 
 
-def table_of(page: Page, table_id: str) -> Table:
-    return next(block for block in page.blocks if isinstance(block, Table) and block.id == table_id)
-
-
-def texts(table: Table) -> list[list[str]]:
-    return [[cell.text for cell in row.cells] for row in table.rows]
-
-
 def facts(page: Page, facts_id: str = "facts") -> dict[str, tuple[str, str]]:
     block = next(block for block in page.blocks if isinstance(block, Facts) and block.id == facts_id)
     return {label: (cell.text, cell.detail) for label, cell in block.pairs}
@@ -60,11 +52,6 @@ def figures(page: Page) -> dict[str, tuple[str, str, str]]:
 
 def said(page: Page) -> list[str]:
     return [cell.text for block in page.blocks if isinstance(block, Text) for cell in block.lines]
-
-
-def text_of(page: Page) -> str:
-    """Return all of a page as HTML, without the frame."""
-    return "\n".join(render(block.template, block=block) for block in page.blocks)
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ from celery_health.records import (
 from celery_health.testing import make_beat, make_entry, make_queue, make_snapshot
 from celery_health.testing import make_worker as make_any_worker
 from tests.api.conftest import PREFIX, Celery
+from tests.page.reading_pages import texts
 from tests.page.test_page import HOSTILE, RAW, rows
 from tests.reading.test_hour import Scene, scene
 
@@ -74,10 +75,6 @@ def at(**minutes: int) -> tuple[int, ...]:
 def hour_of(tasks: Mapping[str, TaskHour] | None = None, **changes: Any) -> Hour:
     taken_at = datetime(2026, 1, 28, 10, 30, 7, tzinfo=UTC)
     return Hour(**{"taken_at": taken_at, "minutes": 60, "tasks": tasks or {}, **changes})
-
-
-def texts(table: Table) -> list[list[str]]:
-    return [[cell.text for cell in row.cells] for row in table.rows]
 
 
 def block(page: Page, id: str) -> Any:

@@ -13,9 +13,8 @@ from django.test import Client, override_settings
 from celery_health.conf import get_settings
 from celery_health.health import judge
 from celery_health.page import one_worker, workers
-from celery_health.page.blocks import Facts, Figures, Page, Table, Text
+from celery_health.page.blocks import Facts, Figures, Page, Text
 from celery_health.page.links import ROOT_OF_PAGES, Links
-from celery_health.page.rendering import render
 from celery_health.page.worker_words import meaning
 from celery_health.records import (
     BrokerState,
@@ -32,6 +31,7 @@ from celery_health.records import (
 )
 from celery_health.testing import make_queue, make_snapshot, make_worker
 from tests.api.conftest import PREFIX, Celery
+from tests.page.reading_pages import table_of, text_of, texts
 
 LINKS = Links(ROOT_OF_PAGES)
 WORKERS = f"{PREFIX}page/workers/"
@@ -56,19 +56,6 @@ def figures(page: Page) -> dict[str, tuple[str, str]]:
 def facts(page: Page) -> dict[str, tuple[str, str]]:
     block = next(block for block in page.blocks if isinstance(block, Facts) and block.id == "facts")
     return {label: (cell.text, cell.detail) for label, cell in block.pairs}
-
-
-def table_of(page: Page, table_id: str) -> Table:
-    return next(block for block in page.blocks if isinstance(block, Table) and block.id == table_id)
-
-
-def texts(table: Table) -> list[list[str]]:
-    return [[cell.text for cell in row.cells] for row in table.rows]
-
-
-def text_of(page: Page) -> str:
-    """Return all of a page as HTML, without the frame."""
-    return "\n".join(render(block.template, block=block) for block in page.blocks)
 
 
 @pytest.mark.parametrize(
