@@ -329,6 +329,7 @@ def _with_button(shown: Asked) -> Asked | None:
     return shown if '<form class="action"' in shown.page else None
 
 
+@pytest.mark.slow
 def test_acting__broker_that_hangs_is_waited_for_once(
     post: Post,
     superuser: Client,

@@ -91,7 +91,7 @@ def test_record__shows_what_the_worker_holds(ledger: Ledger, truth_worker: Calla
     assert abs(active["time_start"] - time.time()) < 40
     assert active["args"] == "['succeed', 60]"
     assert reserved["task_id"] == waiting
-    assert scheduled["task_id"] == "later ? " + "x" * 244 + "..." and scheduled["eta"].startswith("20")
+    assert scheduled["task_id"] == "later ? " + "x" * 489 + "..." and scheduled["eta"].startswith("20")
     assert scheduled["kwargs"] == "{'token': '**'}"
     # What is judged stands in the record, and nothing of what only people read.
     record = ledger.record(worker.hostname)
