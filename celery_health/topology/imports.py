@@ -38,11 +38,13 @@ _imported: weakref.WeakSet[Celery] = weakref.WeakSet()
 _begun: weakref.WeakSet[Celery] = weakref.WeakSet()
 _lock = threading.RLock()
 #: The URLs that were imported; None before.
-_urls: str | None = None
-#: Why the URLs, or what other checks import, could not be imported; None where it could, or was not tried.
-_urls_error: str | None = None
+_urls: object = None
+#: Which URLs could not be imported, and why; None where they could, or were not tried.
+_urls_error: tuple[object, str] | None = None
+#: Other system checks that have run.
+_checks_ran: set[object] = set()
+#: Why one of them raised when they ran last; None when none did.
 _checks_error: str | None = None
-_checks_ran = False
 
 
 def import_tasks(app: Celery, *, with_urls: bool = False) -> None:
@@ -81,22 +83,24 @@ def import_tasks(app: Celery, *, with_urls: bool = False) -> None:
 def import_as_checks_do() -> None:
     """Import what the system checks of the project import, by running those of others, once per process.
 
-    What they find is theirs to say. It may take seconds: for when something is missing that they may bring.
+    One that raises is run again at the next call: what it needs may be there by then. What they find is
+    theirs to say. It may take seconds: for when something is missing that they may bring.
     """
-    global _checks_ran, _checks_error
+    global _checks_error
     with _lock, importing():
-        if _checks_ran:
-            return
+        failed = None
         for check in registry.get_checks(include_deployment_checks=False):
-            if _module_of(check).partition(".")[0] == __package__.partition(".")[0]:
+            if check in _checks_ran or _module_of(check).partition(".")[0] == __package__.partition(".")[0]:
                 continue
             try:
                 # As Celery calls them: no database is named, so that none is asked.
                 with importing_project():
                     check(app_configs=None, databases=None)
             except Exception as error:  # a worker would not start
-                _checks_error = describe_error(error)
-        _checks_ran = True
+                failed = describe_error(error)
+            else:
+                _checks_ran.add(check)
+        _checks_error = failed
 
 
 def unrun_checks(ownership: Ownership, packages: Iterable[str]) -> list[str]:
@@ -104,7 +108,7 @@ def unrun_checks(ownership: Ownership, packages: Iterable[str]) -> list[str]:
 
     They are the project's, and those of `packages`: a check of anybody else's knows nothing of their tasks.
     """
-    modules = set() if _checks_ran else {*map(_module_of, registry.get_checks())}
+    modules = {_module_of(check) for check in registry.get_checks() if check not in _checks_ran}
     tops = {package.partition(".")[0] for package in packages}
     return sorted(
         module
@@ -120,17 +124,19 @@ def _module_of(check: Any) -> str:
 
 def unimportable() -> str | None:
     """Return why some of what workers import cannot be imported here; None when all could be."""
-    error = _urls_error or _checks_error
+    error, what = _checks_error, "a system check raises"
+    # A thread that came late may have tried URLs that are the project's no more.
+    if _urls_error is not None and _urls_error[0] == getattr(settings, "ROOT_URLCONF", None):
+        error, what = _urls_error[1], "the project's URLs cannot be imported"
     if error is None:
         return None
-    what = "the project's URLs cannot be imported" if _urls_error else "a system check raises"
     return (
         f"tasks that are only imported by Django's system checks: {what} ({error}). A worker that runs the "
         "checks ends at its start for that"
     )
 
 
-def _import_urls(urls: str) -> None:
+def _import_urls(urls: Any) -> None:
     """Import the URLs and all that they include, as ``check_url_config`` and its like do."""
     global _urls, _urls_error
     from django.urls import get_resolver
@@ -142,7 +148,7 @@ def _import_urls(urls: str) -> None:
             for status in (400, 403, 404, 500):
                 resolver.resolve_error_handler(status)
     except Exception as error:  # the project's views, and all that they import
-        _urls_error = describe_error(error)
+        _urls_error = (urls, describe_error(error))
     else:
         _urls, _urls_error = urls, None
 

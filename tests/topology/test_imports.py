@@ -12,9 +12,17 @@ from typing import Any
 
 import pytest
 from celery import Celery, Task, _state
+from django.core.checks.registry import registry
 
 from celery_health.monitoring import MonitoredTask
-from celery_health.topology import TopologyCache, import_tasks, imports, read_topology, unimportable
+from celery_health.topology import (
+    TopologyCache,
+    import_as_checks_do,
+    import_tasks,
+    imports,
+    read_topology,
+    unimportable,
+)
 from tests.support import eventually
 
 # Celery 5.7 calls the attribute old; real projects use it all the same.
@@ -216,3 +224,42 @@ def test_import_tasks__urls_that_fail_are_said_and_raise_nothing(
         importlib.invalidate_caches()
         import_tasks(app, with_urls=True)
     assert unimportable() is None
+
+
+def test_unimportable__says_nothing_of_urls_that_are_the_projects_no_more(
+    apps: tuple[Any, Any], urls: str, tmp_path: Path, settings: Any
+) -> None:
+    """Others may set them for a while, and a thread that began then may come to them too late."""
+    app, _ = apps
+    import_tasks(app, with_urls=True)
+    (tmp_path / "urls_of_nobody.py").write_text("import no_such_module_at_all\n")
+    settings.ROOT_URLCONF = "urls_of_nobody"
+    import_tasks(app, with_urls=True)
+    assert unimportable() is not None
+
+    settings.ROOT_URLCONF = urls
+    import_tasks(app, with_urls=True)
+    assert unimportable() is None
+
+
+def test_import_as_checks_do__runs_again_what_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def others(**options: Any) -> list[Any]:
+        calls.append("others")
+        return []
+
+    def asks(**options: Any) -> list[Any]:
+        calls.append("asks")
+        if calls.count("asks") == 1:
+            raise OSError("the licence server is down")
+        return []
+
+    monkeypatch.setattr(imports, "_checks_ran", set())
+    monkeypatch.setattr(registry, "get_checks", lambda **options: [others, asks])
+    import_as_checks_do()
+    assert "the licence server is down" in str(unimportable())
+    import_as_checks_do()
+    assert unimportable() is None
+    import_as_checks_do()
+    assert calls == ["others", "asks", "asks"]
