@@ -13,6 +13,18 @@ Kind = Literal["worker", "beat", "producer"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OwnStart:
+    """What a worker says of its own start."""
+
+    age_seconds: float
+    """How long ago it was."""
+    is_ready: bool = False
+    """It has taken messages, or could have."""
+    is_told: bool = False
+    """It was told to stop: that it ends is no fault."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Publication:
     """What one process tells the store in one go.
 
@@ -47,6 +59,8 @@ class Publication:
     """Fingerprint of the task names a worker registers, and the names; sent with each record."""
     consumed: tuple[str, ...] = ()
     """The queues that are being consumed at this moment."""
+    start: OwnStart | None = None
+    """Of a worker, with its record: told again each time, and written when it changed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +99,32 @@ class StoredRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StoredStart:
+    """One start of a worker's process."""
+
+    writer: str
+    """How `Publication.writer` begins."""
+    stamp: int
+    """Microseconds by the store's clock."""
+    is_ready: bool
+    is_told: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredStarts:
+    """The starts under one name."""
+
+    starts: tuple[StoredStart, ...]
+    """The youngest of the last hour, at most `celery_health.store.keys.MAX_STARTS`, the oldest first."""
+    vain_count: int
+    """How many in a row, the last one included, never became ready: of any age."""
+    vain_since: int
+    """When the first of these began, in microseconds by the store's clock; 0 for none."""
+    told_at: int
+    """When one that was not ready last reported, likewise."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StoreReading:
     """One reading of the store."""
 
@@ -106,6 +146,8 @@ class StoreReading:
     """Minute (unix seconds // 60 by the store's clock) to (task name, outcome) to how many."""
     totals: Mapping[str, int] | None = None
     """Field to total; None when they were not asked for."""
+    starts: Mapping[str, StoredStarts] = field(default_factory=dict)
+    """Name of a worker to its starts, where there were two within an hour, or the last is not ready."""
     skipped: Mapping[str, int] = field(default_factory=dict)
     """Key to how many of its entries are not as celery_health writes them, and were left out."""
     problems: tuple[str, ...] = ()

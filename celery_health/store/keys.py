@@ -26,6 +26,11 @@ MAX_PROCESSES: Final = 100
 #: Processes of all names, some 10 MB with their records: of pods each has a name of its own.
 MAX_ALL_PROCESSES: Final = 4_000
 
+#: What is known of the starts of workers, by name; of one name the youngest.
+STARTS_SECONDS: Final = 3600
+MAX_STARTS: Final = 20
+MAX_STARTED_NAMES: Final = 4_000
+
 #: Beats are kept until others replace them; more than these have not run side by side.
 MAX_BEATS: Final = 20
 #: Fields of the totals, some 10 MB; what comes in above is counted as "other".
@@ -86,6 +91,11 @@ class Keys:
     def pruned(self) -> str:
         """A text: how far what is to be removed has been looked for in the hashes of processes."""
         return f"{self.prefix}pruned"
+
+    @property
+    def starts(self) -> str:
+        """A hash: host name of a worker to when its processes started, and what became of them."""
+        return f"{self.prefix}starts"
 
     @property
     def beats(self) -> str:

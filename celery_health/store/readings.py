@@ -73,6 +73,8 @@ class Reply:
     totals: str | None
     totals_later: bool
     """They are wanted, and still to be fetched."""
+    starts: tuple[str, dict[str, str]] | None = None
+    """When those of workers last changed, and all of them by name; None when that is what the caller has."""
     skipped: Skipped = field(default_factory=Skipped)
     """What the script has left out."""
 
@@ -83,7 +85,7 @@ class Reply:
         Raises:
             ValueError: it is not what the script returns.
         """
-        seconds, micros, epoch, version, *texts, ring, totals, left_out = raw
+        seconds, micros, epoch, version, *texts, ring, totals, left_out, starts = raw
         # Bytes that are no text stay apart from each other; `clean_name` makes them fit to show.
         names = [_names(texts[place]) for place in (0, 2, 6)]
         values = [_lines(texts[place].decode("utf-8", "replace")) for place in (1, 3, 7, 9, 10, 11)]
@@ -115,6 +117,7 @@ class Reply:
             later_minutes=_lines(texts[13].decode()),
             totals=totals.decode("utf-8", "replace") if isinstance(totals, bytes) else None,
             totals_later=totals == 1,
+            starts=_starts(starts),
             skipped=skipped,
         )
 
@@ -274,6 +277,13 @@ def count_of(state: bytes | None) -> int | None:
         return 0
     number = int(state) if state.isdigit() and len(state) <= len(str(_MAX_COUNT)) else None
     return number if number is not None and number <= _MAX_COUNT else None
+
+
+def _starts(found: list[bytes] | None) -> tuple[str, dict[str, str]] | None:
+    if not found:
+        return None
+    changed, names, values = found
+    return changed.decode(), dict(zip(_names(names), _lines(values.decode()), strict=True))
 
 
 def _names(text: bytes) -> list[str]:

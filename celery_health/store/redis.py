@@ -29,7 +29,7 @@ from celery_health.store.minutes import read_minutes
 from celery_health.store.pace import Pace
 from celery_health.store.readings import LINE_FEED, Reply, Skipped, left_out, other_type, pairs, ring_of
 from celery_health.store.refusals import QUESTIONS, refusal
-from celery_health.store.remembered import Processes, Stamped
+from celery_health.store.remembered import Processes, Stamped, Starts
 from celery_health.store.rows import read_rows
 from celery_health.store.scripts import PUBLISH, READ, RESET_IF_BEHIND
 from celery_health.text.masking import describe_error
@@ -66,6 +66,7 @@ class RedisStore(Store):
         self._processes = Processes()
         self._old_workers = Stamped()
         self._beats = Stamped()
+        self._starts = Starts()
         self._registered: dict[str, tuple[str, ...]] = {}
         self._careful_until = float("-inf")
 
@@ -74,7 +75,7 @@ class RedisStore(Store):
         keys = self.keys
         names = (
             keys.totals, keys.sequence(publication.writer), keys.beats, keys.registered, keys.consumed,
-            keys.processes, keys.records, keys.workers, keys.rows, keys.pruned,
+            keys.processes, keys.records, keys.workers, keys.rows, keys.pruned, keys.starts,
         )  # fmt: skip
         allowed, started = Deadline.after(self._pace.publish_seconds), monotonic()
         try:
@@ -123,13 +124,14 @@ class RedisStore(Store):
         keys = self.keys
         names = (
             keys.totals, keys.workers, keys.beats, keys.registered, keys.consumed,
-            keys.processes, keys.records,
+            keys.processes, keys.records, keys.starts,
         )  # fmt: skip
         minutes = max(0, min(ring_minutes, limits.MAX_RING_MINUTES))
         state = (keys.ring, minutes, int(totals), int(careful), self._processes.since)
         most = (parts.MAX_RECORDS, parts.RECORD_BYTES, parts.MAX_FIELDS)
         for _ in range(2):
-            reply = Reply.of(self._run(READ, names, (*state, *most, *self._registered), deadline))
+            known = (self._starts.changed, *self._registered)
+            reply = Reply.of(self._run(READ, names, (*state, *most, *known), deadline))
             with suppress(parts.StartedOver):
                 return parts.completed(self._run, keys, reply, deadline, careful=careful)
         raise StoreError(f"The store at {self.url} started all totals again while they were read. Ask again.")
@@ -225,6 +227,7 @@ class RedisStore(Store):
             consumed=reply.ages(reply.consumed or {}, limits.CONSUMED_SECONDS, keys.consumed),
             ring=ring,
             totals=counted,
+            starts=self._starts.stored(reply),
             skipped=reply.skipped.entries,
             problems=self._problems(reply),
         )
@@ -288,7 +291,18 @@ def _arguments(publication: Publication) -> tuple[str | bytes | int, ...]:
         given.append("")
     # Readers take the queues apart at line feeds: one in a name would have each of them looked at, for good.
     consumed = (_text(queue.replace("\n", LINE_FEED)) for queue in own.consumed)
-    return (*given, len(own.consumed), *consumed)
+    return (*given, len(own.consumed), *consumed, *_start(own))
+
+
+def _start(own: Publication) -> tuple[str | bytes | int, ...]:
+    start = own.start
+    if start is None or own.kind != "worker" or own.name is None:
+        return ("",)
+    state = int(start.is_ready) + 2 * int(start.is_told)
+    # The script takes an age that is over the end of the hour for too old, whatever it is.
+    age = int(min(max(0.0, start.age_seconds), 2 * limits.STARTS_SECONDS) * 1e6)
+    bounds = (limits.STARTS_SECONDS, limits.MAX_STARTS, limits.MAX_STARTED_NAMES)
+    return (state, _text(own.name), own.writer, age, *bounds)
 
 
 def _json(value: object) -> str:

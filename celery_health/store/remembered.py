@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
-from celery_health.store.base import StoredRecord
+from celery_health.store.base import StoredRecord, StoredStart, StoredStarts
 from celery_health.store.readings import Reply, clean_name, record_of
+
+#: Writer, stamp and state: see starts.lua.
+_START: Final = re.compile(r" ([0-9a-f]+):([0-9]{1,16}):([0-3])(?![^ ])")
 
 #: Stamp and record; None for a record that cannot be read, or is not there.
 _Known = tuple[str, Mapping[str, Any] | None]
@@ -64,6 +69,35 @@ class Processes:
                 )
             )
         return records
+
+
+class Starts:
+    """The starts that the last reading found: they come only when they changed."""
+
+    def __init__(self) -> None:
+        self.changed = ""
+        """When they last did, by the store's own word."""
+        self._known: Mapping[str, StoredStarts] = MappingProxyType({})
+
+    def stored(self, reply: Reply) -> Mapping[str, StoredStarts]:
+        """Return name → starts."""
+        if reply.starts is not None:
+            self.changed, texts = reply.starts
+            self._known = MappingProxyType({clean_name(n): _starts_of(text) for n, text in texts.items()})
+        return self._known
+
+
+def _starts_of(text: str) -> StoredStarts:
+    told, since, count, *_ = text.split(" ", 3)
+    return StoredStarts(
+        starts=tuple(
+            StoredStart(writer=writer, stamp=int(stamp), is_ready=state in "13", is_told=state in "23")
+            for writer, stamp, state in _START.findall(text)
+        ),
+        vain_count=int(count),
+        vain_since=int(since),
+        told_at=int(told),
+    )
 
 
 class Stamped:

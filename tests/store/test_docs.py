@@ -24,6 +24,7 @@ def test_docs__list_every_key():
         keys.rows,
         keys.pruned,
         keys.workers,
+        keys.starts,
         keys.beats,
         keys.registered,
         keys.consumed,
@@ -48,6 +49,10 @@ def test_docs__state_the_life_spans():
         "records": "as its process",
         "pruned": f"{limits.WORKER_SECONDS // day} day after one came",
         "workers": f"{limits.WORKER_SECONDS // day} day after the last record",
+        "starts": (
+            f"{limits.STARTS_SECONDS // 3600} hour after the last start, or the last report of one that is "
+            f"not ready; of at most {limits.MAX_STARTED_NAMES:,} names"
+        ),
         "beats": f"until replaced: the {limits.MAX_BEATS} youngest stay",
         "registered": f"{limits.REGISTERED_SECONDS // day} day after a worker last named it",
         "consumed": f"{limits.CONSUMED_SECONDS // day} days",
@@ -64,6 +69,7 @@ def test_docs__name_the_commands_and_the_bounds():
     rule = re.search(r"^ACL SETUSER .*$", PAGE, re.MULTILINE)
     assert rule is not None
     assert re.findall(r"\+(\w+)", rule[0]) == list(COMMANDS)
+    assert f"(the {limits.MAX_STARTS} youngest)" in PAGE
     assert f"{limits.MAX_FIELDS:,} fields" in PAGE
     assert f"{limits.MAX_RING_FIELDS:,}" in PAGE
     assert f"its exceptions\n{limits.MAX_RING_EXCEPTIONS:,}" in PAGE

@@ -1,7 +1,7 @@
 -- Applies one publication exactly once, however often it arrives, and notices a store that rolled back.
 --
 -- KEYS  1 totals  2 sequence of the writer  3 beats  4 registered  5 consumed  6 processes  7 records
---       8 workers, where earlier versions kept records  9 rows  10 pruned
+--       8 workers, where earlier versions kept records  9 rows  10 pruned  11 starts
 -- ARGV  limits, writer's state, then counted lists; `take` below reads them in order.
 -- Returns epoch, 1 when this call found the store rolled back, the time, the labels that overflowed, and
 -- the keys that hold something else than we wrote: what belongs there was left out.
@@ -416,6 +416,15 @@ if amount_of_consumed > 0 then
   if has_added then
     prune(KEYS[5], function(age) return age > consumed_seconds * 1000000 end)
   end
+end
+
+local state_of_start = take()
+if state_of_start ~= '' then
+  local name, writer, age = take(), take(), number()
+  local seconds, most, most_names = number(), number(), number()
+  tell_start(
+    attempt, KEYS[11], name, writer, tonumber(state_of_start), age, now, seconds, most, most_names
+  )
 end
 
 local overflowed, unwritten = {}, {}

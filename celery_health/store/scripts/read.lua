@@ -3,10 +3,10 @@
 -- JSON; records, stamps and fields hold no line feed.
 --
 -- KEYS  1 totals  2 workers, where earlier versions kept records  3 beats  4 registered  5 consumed
---       6 processes  7 records
+--       6 processes  7 records  8 starts
 -- ARGV  1 ring key  2 minutes of the ring  3 "1" for the totals  4 "1" to look at each count, should one be
 --       none  5 stamp from which on records are wanted  6 records, 7 bytes of them and 8 counts at most
---       9... fingerprints that the caller knows
+--       9 when the starts that the caller knows last changed  10... fingerprints that it knows
 -- Writes nothing, so that it runs on a full server and on a replica.
 
 -- Key to how many of its entries are not as we write them: they are left out, and blind nothing else.
@@ -110,7 +110,7 @@ end
 local processes, states, places, records, later = changed_records(attempt('HGETALL', KEYS[6]), tonumber(ARGV[5]))
 
 local known = {}
-for index = 9, #ARGV do
+for index = 10, #ARGV do
   known[ARGV[index]] = true
 end
 local fingerprints, lists = {}, {}
@@ -147,6 +147,34 @@ if ARGV[3] == '1' then
   totals = counts(KEYS[1]) or 1
 end
 
+-- Those that say more than that a worker started and is ready; false where nothing changed.
+local function changed_starts(known)
+  local changed = redis.pcall('HGET', KEYS[8], '')
+  if type(changed) == 'table' then
+    skip(KEYS[8], 'type')
+    changed = false
+  end
+  changed = string.match(changed or '', '^%d+') or ''
+  if changed == known then
+    return false
+  end
+  local all, names, values = attempt('HGETALL', KEYS[8]), {}, {}
+  for index = 1, #all, 2 do
+    local since, _, starts = string.match(all[index + 1], '^%d+ (%d+) (%d+)([%x: ]*)$')
+    if all[index] ~= '' and since then
+      if since ~= '0' or string.find(starts, ' ', 2, true) then
+        names[#names + 1] = all[index]
+        values[#values + 1] = all[index + 1]
+      end
+    elseif all[index] ~= '' then
+      skip(KEYS[8])
+    end
+  end
+  return { changed, cjson.encode(names), table.concat(values, '\n') }
+end
+
+local starts = changed_starts(ARGV[9])
+
 local left_out = {}
 for key, count in pairs(skipped) do
   left_out[#left_out + 1] = key
@@ -160,4 +188,5 @@ return {
   processes, states, places, records,
   table.concat(fingerprints, '\n'), table.concat(lists, '\n'),
   later, table.concat(later_minutes, '\n'), ring, totals, left_out,
+  starts,
 }
