@@ -86,6 +86,12 @@ REJECTED: Final = _counter("rejected", _TASK, "Messages rejected, by the task or
 REVOKED: Final = _counter("revoked", _TASK, "Tasks revoked or expired.")
 IGNORED: Final = _counter("ignored", _TASK, "Task runs that asked to be ignored (celery.exceptions.Ignore).")
 SENT: Final = _counter("sent", _TASK, "Tasks sent by processes outside worker pools, best effort.")
+PUBLISH_FAILED: Final = _counter(
+    "publish_failed", ("name", "exception"), "Tasks that were to be sent and were not, best effort."
+)
+RESULT_FAILED: Final = _counter(
+    "result_failed", ("name", "exception"), "Results that the backend did not take, as far as workers hear."
+)
 UNKNOWN: Final = _counter("unknown", ("name",), "Messages whose task name the worker does not register.")
 RUNTIME: Final = _durations("runtime", "Seconds that task runs took, failed ones included.")
 QUEUE_WAIT: Final = _durations(
@@ -103,7 +109,7 @@ FAMILIES: Final = MappingProxyType(
         family.name: family
         for family in (
             RECEIVED, STARTED, SUCCEEDED, FAILED, RETRIED, REJECTED, REVOKED, IGNORED, SENT,
-            UNKNOWN, RUNTIME, QUEUE_WAIT, DEAD_LETTERED, DEAD_LETTERS_DROPPED,
+            PUBLISH_FAILED, RESULT_FAILED, UNKNOWN, RUNTIME, QUEUE_WAIT, DEAD_LETTERED, DEAD_LETTERS_DROPPED,
             LABEL_OVERFLOW, INTERNAL_ERRORS,
         )
     }

@@ -1,8 +1,8 @@
-"""Where tasks are sent from: the publish stamp in every process, and the count of what was sent.
+"""Where tasks are sent from: the publish stamp in every process, and the count of what was and was not sent.
 
-The stamp costs a header and no I/O. The count is kept by every process outside a worker's pool, best effort:
-a daemon thread, started by the first task that a process sends, flushes it. A web server that forks after it
-has loaded the project gets one in each of its processes, and none that outlives a fork.
+The stamp costs a header and no I/O. The counts are kept by every process outside a worker's pool, best
+effort: a daemon thread, started by the first task that a process sends, flushes them. A web server that forks
+after it has loaded the project gets one in each of its processes, and none that outlives a fork.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+from collections.abc import Callable
+from functools import wraps
 from time import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,6 +40,75 @@ def connect() -> None:
     """Have every task stamped and counted that this process sends, and those that it forks."""
     before_task_publish.connect(_stamp, weak=False, dispatch_uid="celery_health.stamp")
     after_task_publish.connect(_count, weak=False, dispatch_uid="celery_health.sent")
+    _watch_senders()
+
+
+def _watch_senders() -> None:
+    """Have each app's function that publishes tasks watched: Celery has no signal for one that fails.
+
+    Its maker is wrapped, in the class, so that it holds for every app, whenever it is made, whatever its own
+    class of AMQP adds; nothing of an app is touched, and so configured, too early.
+    """
+    from celery.app.amqp import AMQP
+
+    make: Any = AMQP._create_task_sender  # type: ignore[attr-defined]
+    if getattr(make, "celery_health", False):
+        return
+
+    @wraps(make)
+    def _create_task_sender(self: Any) -> Any:
+        return _watched(make(self))
+
+    _create_task_sender.celery_health = True  # type: ignore[attr-defined]
+    AMQP._create_task_sender = _create_task_sender  # type: ignore[attr-defined]
+
+
+def _watched(send: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``send_task_message`` of an app, which notes publications that fail or hang."""
+    troubles = process.TROUBLES
+
+    @wraps(send)
+    def send_task_message(producer: Any, name: str, message: Any, *args: Any, **kwargs: Any) -> Any:
+        if _sender.is_silent():
+            return send(producer, name, message, *args, **kwargs)
+        call = troubles.begin(name)
+        heard = None
+        try:
+            heard = _listen(producer, None)
+            _sender.keep_flushing()
+        except Exception as error:
+            process.FAULTS.caught("producers.begin", error)
+        try:
+            sent = send(producer, name, message, *args, **kwargs)
+        except BaseException as error:
+            _note(str(name), error)
+            raise
+        finally:
+            troubles.end(call)
+        try:
+            _listen(producer, heard)  # it may have been opened only now
+        except Exception as error:
+            process.FAULTS.caught("producers.listen", error)
+        return sent
+
+    return send_task_message
+
+
+def _listen(producer: Any, heard: object) -> object:
+    """Hear what RabbitMQ says on the producer's connection, if it is open and not `heard`; return it."""
+    opened = getattr(producer.connection, "_connection", None)
+    if opened is not heard and opened is not None:
+        process.TROUBLES.listen(opened)
+    return opened
+
+
+def _note(name: str, error: BaseException) -> None:
+    # A process or greenlet that is being ended was not refused; a time-out of gevent's is no Exception.
+    if isinstance(error, Exception) or "Timeout" in type(error).__name__:
+        try:
+            process.TROUBLES.failed(name, error)
+        except Exception as fault:
+            process.FAULTS.caught("producers.failed", fault)
 
 
 def _stamp(headers: Any = None, **kwargs: Any) -> None:
@@ -98,6 +169,7 @@ class _Sender:
                 name=None,
                 totals=process.TOTALS,
                 faults=process.FAULTS,
+                troubles=process.TROUBLES,
                 open_store=_open_store,
                 flush_interval=_flush_interval(),
             )

@@ -56,6 +56,7 @@ class BeatMonitor:
             faults=faults,
             open_store=lambda: open_store(self._app, settings),
             subject=self,
+            troubles=process.TROUBLES,
             flush_interval=settings.flush_interval,
             heartbeat_interval=settings.heartbeat_interval,
         )

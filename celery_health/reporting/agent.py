@@ -12,7 +12,7 @@ import os
 import random
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, Final, Protocol
 
@@ -23,6 +23,7 @@ from celery_health.reporting.faults import Faults
 from celery_health.reporting.native import Bell, allocate_lock, start_daemon
 from celery_health.reporting.overflows import Overflows
 from celery_health.reporting.totals import Batch, Totals
+from celery_health.reporting.troubles import Troubles
 from celery_health.store.base import Kind, Publication, Store
 
 logger = logging.getLogger("celery_health")
@@ -51,6 +52,8 @@ class Report:
     """What belongs to the record and only people read: the tasks of a worker, one by one."""
     registered: tuple[str, tuple[str, ...]] | None = None
     consumed: tuple[str, ...] = ()
+    trouble: Mapping[str, Any] | None = None
+    """What the process could not write: see `celery_health.reporting.troubles`."""
 
 
 class Subject(Protocol):
@@ -94,6 +97,7 @@ class Agent:
         faults: Faults,
         open_store: Callable[[], Store | None],
         subject: Subject | None = None,
+        troubles: Troubles | None = None,
         flush_interval: float = 1.0,
         heartbeat_interval: float = 5.0,
     ) -> None:
@@ -103,6 +107,7 @@ class Agent:
         self._faults = faults
         self._open_store = open_store
         self._subject = subject
+        self._troubles = troubles
         self._flush_interval = flush_interval
         self._heartbeat_interval = heartbeat_interval
         # Seeded by the system, and apart from the random module that tasks may seed.
@@ -204,12 +209,17 @@ class Agent:
         self._collect()
         now = monotonic()
         wanted = self._is_report_due(now)
-        if not wanted and self._line.in_flight is None and self._line.pending.empty:
+        trouble = None if self._troubles is None else self._troubles.due(now)
+        if not wanted and trouble is None and self._line.in_flight is None and self._line.pending.empty:
             return
         if now < self._next_attempt and not self._stopping:
             return
         report = self._make_report() if wanted else Report()
-        if self._publish(report) and wanted:
+        if not self._publish(replace(report, trouble=trouble)):
+            return
+        if trouble is not None and self._troubles is not None:
+            self._troubles.told(trouble, now)
+        if wanted:
             spread = self._random.uniform(1 - JITTER, 1 + JITTER)
             self._next_report = now + self._heartbeat_interval * spread
 
@@ -276,6 +286,7 @@ class Agent:
                 rows=report.rows,
                 registered=report.registered,
                 consumed=report.consumed,
+                trouble=report.trouble,
             ),
             deadline,
         )

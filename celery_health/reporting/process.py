@@ -7,10 +7,13 @@ from typing import Final
 
 from celery_health.reporting.faults import Faults
 from celery_health.reporting.totals import Totals
+from celery_health.reporting.troubles import Troubles
 
 #: Everything that this process counts; its agent drains it. Empty again after a fork.
 TOTALS: Final = Totals()
 FAULTS: Final = Faults(TOTALS)
+#: What this process could not write. Empty again after a fork.
+TROUBLES: Final = Troubles(TOTALS)
 
 _promised = 0
 

@@ -94,6 +94,22 @@ class Totals:
             name = self._admission.admit("name", name, table="unknown")
             self._unknown[name] = self._unknown.get(name, 0) + 1
 
+    def unsent(self, name: str, exception: str, *, is_refused: bool) -> None:
+        """Count a task that was to be sent, and was not; `is_refused`: by its broker."""
+        self._rare(counters.PUBLISH_FAILED, name, exception, "refused" if is_refused else None)
+
+    def unstored(self, name: str, exception: str) -> None:
+        """Count a result that could not be stored."""
+        self._rare(counters.RESULT_FAILED, name, exception, "unstored")
+
+    def _rare(self, family: Family, name: str, exception: str, outcome: str | None) -> None:
+        with self._admission.lock:
+            name = self._admission.admit("name", name)
+            self._add(encode(family, (name, self._admission.admit("exception", exception))), 1)
+            if outcome is not None:
+                key = f"{name}{SEPARATOR}{outcome}"
+                self._ring[key] = self._ring.get(key, 0) + 1
+
     def labelled(self, family: Family, series: TaskSeries, labels: str, *more: str) -> None:
         """Count a fact of a task under labels of its own instead of in its series.
 

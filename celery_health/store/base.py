@@ -61,6 +61,8 @@ class Publication:
     """The queues that are being consumed at this moment."""
     start: OwnStart | None = None
     """Of a worker, with its record: told again each time, and written when it changed."""
+    trouble: Mapping[str, Any] | None = None
+    """What this process could not write, as JSON can hold it; empty once it can, None to leave it as is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,6 +150,8 @@ class StoreReading:
     """Field to total; None when they were not asked for."""
     starts: Mapping[str, StoredStarts] = field(default_factory=dict)
     """Name of a worker to its starts, where there were two within an hour, or the last is not ready."""
+    troubles: tuple[StoredRecord, ...] = ()
+    """What processes could not write lately, one each; the name is the writer's."""
     skipped: Mapping[str, int] = field(default_factory=dict)
     """Key to how many of its entries are not as celery_health writes them, and were left out."""
     problems: tuple[str, ...] = ()

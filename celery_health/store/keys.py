@@ -30,6 +30,9 @@ MAX_ALL_PROCESSES: Final = 4_000
 STARTS_SECONDS: Final = 3600
 MAX_STARTS: Final = 20
 MAX_STARTED_NAMES: Final = 4_000
+#: What a process could not write is told for this long, of so many processes: a kilobyte each.
+TROUBLE_SECONDS: Final = 3600
+MAX_TROUBLES: Final = 200
 
 #: Beats are kept until others replace them; more than these have not run side by side.
 MAX_BEATS: Final = 20
@@ -111,6 +114,11 @@ class Keys:
     def consumed(self) -> str:
         """A hash: queue to stamp."""
         return f"{self.prefix}consumed"
+
+    @property
+    def troubles(self) -> str:
+        """A hash: writer to a stamp and what it could not write."""
+        return f"{self.prefix}troubles"
 
     @property
     def ring(self) -> str:

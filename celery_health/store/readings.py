@@ -20,6 +20,8 @@ MAX_NAME_LENGTH: Final = 500
 #: What Lua's numbers, and so the scripts, hold exactly.
 _MAX_COUNT: Final = 2**53 - 1
 
+#: Parts of the reply before those that came later, each behind the others.
+_PARTS: Final = 21
 
 #: Stands for a line feed in the names of queues, which are taken apart at line feeds.
 LINE_FEED: Final = "\x1c"
@@ -75,6 +77,8 @@ class Reply:
     """They are wanted, and still to be fetched."""
     starts: tuple[str, dict[str, str]] | None = None
     """When those of workers last changed, and all of them by name; None when that is what the caller has."""
+    troubles: list[tuple[str, str]] = field(default_factory=list)
+    """Writer and stamped record of what it could not write."""
     skipped: Skipped = field(default_factory=Skipped)
     """What the script has left out."""
 
@@ -85,7 +89,8 @@ class Reply:
         Raises:
             ValueError: it is not what the script returns.
         """
-        seconds, micros, epoch, version, *texts, ring, totals, left_out, starts = raw
+        seconds, micros, epoch, version, *texts, ring, totals, left_out = raw[:_PARTS]
+        starts, trouble_names, trouble_values = raw[_PARTS : _PARTS + 3]
         # Bytes that are no text stay apart from each other; `clean_name` makes them fit to show.
         names = [_names(texts[place]) for place in (0, 2, 6)]
         values = [_lines(texts[place].decode("utf-8", "replace")) for place in (1, 3, 7, 9, 10, 11)]
@@ -118,6 +123,9 @@ class Reply:
             totals=totals.decode("utf-8", "replace") if isinstance(totals, bytes) else None,
             totals_later=totals == 1,
             starts=_starts(starts),
+            troubles=list(
+                zip(_names(trouble_names), _lines(trouble_values.decode("utf-8", "replace")), strict=True)
+            ),
             skipped=skipped,
         )
 

@@ -67,6 +67,7 @@ class RedisStore(Store):
         self._old_workers = Stamped()
         self._beats = Stamped()
         self._starts = Starts()
+        self._troubles = Stamped()
         self._registered: dict[str, tuple[str, ...]] = {}
         self._careful_until = float("-inf")
 
@@ -82,7 +83,7 @@ class RedisStore(Store):
             epoch, reset, now, overflowed, unwritten = self._run(
                 PUBLISH,
                 names,
-                (keys.ring, keys.exceptions, *_LIMITS, *_arguments(publication)),
+                (keys.ring, keys.exceptions, *_LIMITS, *_arguments(publication, keys)),
                 allowed if deadline is None else allowed.within(deadline.remaining()),
                 self._pace.step_seconds,
             )
@@ -124,7 +125,7 @@ class RedisStore(Store):
         keys = self.keys
         names = (
             keys.totals, keys.workers, keys.beats, keys.registered, keys.consumed,
-            keys.processes, keys.records, keys.starts,
+            keys.processes, keys.records, keys.starts, keys.troubles,
         )  # fmt: skip
         minutes = max(0, min(ring_minutes, limits.MAX_RING_MINUTES))
         state = (keys.ring, minutes, int(totals), int(careful), self._processes.since)
@@ -228,6 +229,7 @@ class RedisStore(Store):
             ring=ring,
             totals=counted,
             starts=self._starts.stored(reply),
+            troubles=tuple(self._troubles.stored(reply.troubles, reply, keys.troubles)),
             skipped=reply.skipped.entries,
             problems=self._problems(reply),
         )
@@ -264,7 +266,7 @@ def _sorted(records: Iterable[StoredRecord]) -> tuple[StoredRecord, ...]:
     return tuple(sorted(records, key=lambda record: record.name))
 
 
-def _arguments(publication: Publication) -> tuple[str | bytes | int, ...]:
+def _arguments(publication: Publication, keys: Keys) -> tuple[str | bytes | int, ...]:
     """Return what publish.lua takes, in its order, after the limits."""
     own = publication
     is_brief = own.kind == "producer"
@@ -291,7 +293,7 @@ def _arguments(publication: Publication) -> tuple[str | bytes | int, ...]:
         given.append("")
     # Readers take the queues apart at line feeds: one in a name would have each of them looked at, for good.
     consumed = (_text(queue.replace("\n", LINE_FEED)) for queue in own.consumed)
-    return (*given, len(own.consumed), *consumed, *_start(own))
+    return (*given, len(own.consumed), *consumed, *_start(own), *_trouble(own, keys))
 
 
 def _start(own: Publication) -> tuple[str | bytes | int, ...]:
@@ -303,6 +305,14 @@ def _start(own: Publication) -> tuple[str | bytes | int, ...]:
     age = int(min(max(0.0, start.age_seconds), 2 * limits.STARTS_SECONDS) * 1e6)
     bounds = (limits.STARTS_SECONDS, limits.MAX_STARTS, limits.MAX_STARTED_NAMES)
     return (state, _text(own.name), own.writer, age, *bounds)
+
+
+def _trouble(own: Publication, keys: Keys) -> tuple[str | bytes | int, ...]:
+    """Return what troubles.lua takes: nothing to say, all is over, or what is amiss."""
+    if own.trouble is None:
+        return ("",)
+    told = _json(own.trouble) if own.trouble else "-"
+    return (told, keys.troubles, own.writer, limits.TROUBLE_SECONDS, limits.MAX_TROUBLES)
 
 
 def _json(value: object) -> str:

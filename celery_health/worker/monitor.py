@@ -24,6 +24,7 @@ from celery_health.store.opening import open_store
 from celery_health.worker import control, fingerprints
 from celery_health.worker.clocks import Clocks
 from celery_health.worker.composer import Composer
+from celery_health.worker.hearing import hear
 from celery_health.worker.held import split
 from celery_health.worker.labels.rules import LabelRules
 from celery_health.worker.letters import DeadLetters
@@ -33,6 +34,7 @@ from celery_health.worker.presence import Presence
 from celery_health.worker.queues import QueueNames
 from celery_health.worker.recorder import Identity, Recorder
 from celery_health.worker.requests import MonitoredRequest, Recording
+from celery_health.worker.results import watch_results
 
 #: A consumer that should read, and has not for this long, does not count as consuming.
 CONSUMING_SECONDS: Final = 30.0
@@ -54,8 +56,16 @@ class WorkerMonitor:
             self._app, settings=settings, hostname=worker.hostname, totals=totals, faults=faults
         )
         self._composer = Composer(
-            Recording(totals=totals, queues=self._queues, faults=faults, letters=self._letters), labels
+            Recording(
+                totals=totals,
+                queues=self._queues,
+                faults=faults,
+                letters=self._letters,
+                troubles=process.TROUBLES,
+            ),
+            labels,
         )
+        watch_results(process.TROUBLES, faults)
         self._recorder = Recorder(
             Identity(
                 hostname=worker.hostname,
@@ -78,6 +88,7 @@ class WorkerMonitor:
             faults=faults,
             open_store=lambda: open_store(self._app, settings),
             subject=self,
+            troubles=process.TROUBLES,
             flush_interval=settings.flush_interval,
             heartbeat_interval=settings.heartbeat_interval,
         )
@@ -110,6 +121,7 @@ class WorkerMonitor:
         self._queues.attach(consumer)
         self._clocks.attach(consumer)
         self._recorder.attach()
+        hear(consumer, process.TROUBLES)
         self.watch_children(consumer)
         # Last: it speaks to the broker, and may find the connection broken.
         self._presence.attach(consumer)

@@ -24,6 +24,8 @@ from celery_health.headers import PUBLISHED_AT_HEADER
 from celery_health.reporting.faults import Faults
 from celery_health.reporting.series import TaskSeries
 from celery_health.reporting.totals import Totals
+from celery_health.reporting.troubles import Troubles
+from celery_health.worker import results
 from celery_health.worker.labelled import LabelledSeries
 from celery_health.worker.queues import QueueNames
 
@@ -55,6 +57,8 @@ class Recording:
     faults: Faults
     letters: DeadLetters | None = None
     """What keeps messages that failed for good."""
+    troubles: Troubles | None = None
+    """What remembers results that could not be stored."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,6 +147,8 @@ class MonitoredRequest(_Request):
                 return super().on_failure(exc_info, *args, **kwargs)
         finally:
             self._health_fail(exc_info)
+            if not kwargs.get("return_ok"):
+                self._health_store_error(exc_info)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Record a hard limit where `on_failure` is not called for it: under gevent."""
@@ -227,6 +233,14 @@ class MonitoredRequest(_Request):
             self._health_end(outcome, _class_name(error), exc_info)
         except Exception as error:
             self.health.faults.caught("requests.failed", error)
+
+    def _health_store_error(self, exc_info: Any) -> None:
+        """Note that not the task failed, but the backend that was to keep its result."""
+        try:
+            if self.health.troubles is not None and results.is_unstored(exc_info.tb):
+                results.note(self.health.troubles, self.name or "", exc_info.exception)
+        except Exception as error:
+            self.health.faults.caught("requests.result", error)
 
     def _health_classify(self, error: BaseException) -> Outcome:
         for kinds, outcome in _BY_EXCEPTION:

@@ -426,6 +426,7 @@ if state_of_start ~= '' then
     attempt, KEYS[11], name, writer, tonumber(state_of_start), age, now, seconds, most, most_names
   )
 end
+tell_trouble(take, number, now, attempt)
 
 local overflowed, unwritten = {}, {}
 for label in pairs(overflows) do
