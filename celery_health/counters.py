@@ -84,6 +84,8 @@ FAILED: Final = _counter("failed", (*_TASK, "exception"), "Task runs that failed
 RETRIED: Final = _counter("retried", _TASK, "Task runs that asked for a retry.")
 REJECTED: Final = _counter("rejected", _TASK, "Messages rejected, by the task or as unreadable.")
 REVOKED: Final = _counter("revoked", _TASK, "Tasks revoked or expired.")
+EXPIRED: Final = _counter("expired", _TASK, "Tasks that had expired before they began.")
+KILLED: Final = _counter("killed", _TASK, "Task runs whose process was killed under them (WorkerLostError).")
 IGNORED: Final = _counter("ignored", _TASK, "Task runs that asked to be ignored (celery.exceptions.Ignore).")
 SENT: Final = _counter("sent", _TASK, "Tasks sent by processes outside worker pools, best effort.")
 PUBLISH_FAILED: Final = _counter(
@@ -108,8 +110,9 @@ FAMILIES: Final = MappingProxyType(
     {
         family.name: family
         for family in (
-            RECEIVED, STARTED, SUCCEEDED, FAILED, RETRIED, REJECTED, REVOKED, IGNORED, SENT,
-            PUBLISH_FAILED, RESULT_FAILED, UNKNOWN, RUNTIME, QUEUE_WAIT, DEAD_LETTERED, DEAD_LETTERS_DROPPED,
+            RECEIVED, STARTED, SUCCEEDED, FAILED, RETRIED, REJECTED, REVOKED, EXPIRED, KILLED, IGNORED,
+            SENT, PUBLISH_FAILED, RESULT_FAILED, UNKNOWN, RUNTIME, QUEUE_WAIT, DEAD_LETTERED,
+            DEAD_LETTERS_DROPPED,
             LABEL_OVERFLOW, INTERNAL_ERRORS,
         )
     }

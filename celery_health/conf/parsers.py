@@ -51,9 +51,17 @@ def _recent(value: Any, where: str) -> float:
     return given
 
 
+def _streak_memory(value: Any, where: str) -> float:
+    if (given := seconds(value, where)) > 7 * 86400:
+        raise wrong(where, value, "at most 7 days: the store remembers no longer")
+    return given
+
+
 def _limit_parser(name: str) -> Parser:
     if name == "recent_seconds":
         return _recent
+    if name == "streak_memory_seconds":
+        return _streak_memory
     if name == "failure_ratio":
         return ratio
     return seconds if name.endswith("_seconds") else number

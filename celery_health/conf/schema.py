@@ -39,9 +39,15 @@ class Limits:
     age_seconds: float = 600
     """Age of the oldest ready message."""
     failure_ratio: float = 0.5
-    """Share of a task's runs that failed for good, from 0 to 1."""
+    """Share of a task's runs that ended badly, from 0 to 1."""
     failure_floor: float = 10
     """Runs of a task below which its failure ratio says nothing."""
+    failure_streak: float = 5
+    """Runs of a task in a row that ended badly, whenever they were."""
+    streak_memory_seconds: float = 86400
+    """How long such a row is remembered after its last run, and an hour more; at most a week."""
+    autoretry_attempts: float = 50
+    """Retries by ``autoretry_for`` without a success, or attempts of one run without a limit of retries."""
     recent_seconds: float = 600
     """What "lately" means to tasks.unknown and tasks.failing; at most an hour."""
     stuck_factor: float = 3
@@ -77,7 +83,8 @@ CHECK_IDS: Final = (
 #: Limits that make sense for one queue, and for one task.
 QUEUE_LIMITS: Final = ("depth", "age_seconds", "unconsumed_seconds", "stalled_seconds", "dead_letters")
 TASK_LIMITS: Final = (
-    "failure_ratio", "failure_floor", "stuck_factor", "stuck_samples", "stuck_floor_seconds",
+    "failure_ratio", "failure_floor", "failure_streak", "streak_memory_seconds", "autoretry_attempts",
+    "stuck_factor", "stuck_samples", "stuck_floor_seconds",
 )  # fmt: skip
 SEVERITIES: Final = ("fail", "warn", "off")
 HEALTH_DETAILS: Final = ("always", "staff")

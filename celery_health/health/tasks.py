@@ -1,8 +1,7 @@
-"""Whether tasks do what they are for: known by their name, ending well, and ending at all."""
+"""Whether tasks are known by their name, and end at all."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
@@ -12,49 +11,32 @@ from celery_health.health.needs import Need, outcomes_are_kept, tasks_are_sent, 
 from celery_health.records import CheckResult, CheckStatus, RunningTask, Snapshot, TaskOutcomes
 
 
-class _RecentCheck(Check):
-    """A check of the outcomes of the last ``recent_seconds``."""
-
-    needs: ClassVar[Sequence[Need]] = (tasks_are_sent, outcomes_are_kept)
-    well: ClassVar[str]
-    """What it says when nothing is wrong."""
-
-    def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
-        """Yield one result per task in trouble, else one for all."""
-        assert snapshot.recent is not None, "needs outcomes_are_kept"
-        results = [
-            result
-            for name, outcomes in sorted(snapshot.recent.items())
-            for result in self._judge(name, outcomes, snapshot, settings)
-        ]
-        yield from results or [self.result(CheckStatus.PASS, self.well)]
-
-    @abstractmethod
-    def _judge(
-        self, name: str, outcomes: TaskOutcomes, snapshot: Snapshot, settings: Settings
-    ) -> Iterable[CheckResult]:
-        """Yield what is wrong with one task."""
-
-
-class TasksUnknown(_RecentCheck):
+class TasksUnknown(Check):
     """Warn when a worker lately received, and discarded, a task under a name that it does not register."""
 
     id: ClassVar[str] = "tasks.unknown"
-    well: ClassVar[str] = "Workers knew every task that they received."
+    needs: ClassVar[Sequence[Need]] = (tasks_are_sent, outcomes_are_kept)
 
-    def _judge(
-        self, name: str, outcomes: TaskOutcomes, snapshot: Snapshot, settings: Settings
-    ) -> Iterable[CheckResult]:
-        if outcomes.unknown:
-            yield self.result(
-                CheckStatus.WARN,
-                f"A worker received '{name}', which it does not register, and discarded it.",
-                subject=name,
-                observed=outcomes.unknown,
-                limit=0,
-                unit="tasks",
-                recommendation=f"{_why_unknown(name, snapshot)}: python manage.py celery_health doctor",
-            )
+    def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
+        """Yield one result per name, else one for all."""
+        assert snapshot.recent is not None, "needs outcomes_are_kept"
+        found = [
+            self._unknown(name, outcomes, snapshot)
+            for name, outcomes in sorted(snapshot.recent.items())
+            if outcomes.unknown
+        ]
+        yield from found or [self.result(CheckStatus.PASS, "Workers knew every task that they received.")]
+
+    def _unknown(self, name: str, outcomes: TaskOutcomes, snapshot: Snapshot) -> CheckResult:
+        return self.result(
+            CheckStatus.WARN,
+            f"A worker received '{name}', which it does not register, and discarded it.",
+            subject=name,
+            observed=outcomes.unknown,
+            limit=0,
+            unit="tasks",
+            recommendation=f"{_why_unknown(name, snapshot)}: python manage.py celery_health doctor",
+        )
 
 
 def _why_unknown(name: str, snapshot: Snapshot) -> str:
@@ -70,30 +52,6 @@ def _why_unknown(name: str, snapshot: Snapshot) -> str:
         f"'{name}' is sent, and discarded as unregistered. Send it under the name that workers register, or "
         "deploy the code that defines it"
     )
-
-
-class TasksFailing(_RecentCheck):
-    """Warn when most runs of a task lately failed for good."""
-
-    id: ClassVar[str] = "tasks.failing"
-    well: ClassVar[str] = "No task fails more often than it may."
-
-    def _judge(
-        self, name: str, outcomes: TaskOutcomes, snapshot: Snapshot, settings: Settings
-    ) -> Iterable[CheckResult]:
-        runs = outcomes.succeeded + outcomes.failed
-        ratio = settings.limit("failure_ratio", task=name)
-        if runs and runs >= settings.limit("failure_floor", task=name) and outcomes.failed / runs > ratio:
-            failed = f"Task '{name}' failed in {outcomes.failed} of its last {runs} runs."
-            yield self.result(
-                CheckStatus.WARN,
-                failed,
-                subject=name,
-                observed=round(outcomes.failed / runs, 3),
-                limit=ratio,
-                unit="ratio",
-                recommendation=f"{failed} Read the worker's log for its exception.",
-            )
 
 
 class TasksStuck(Check):

@@ -13,10 +13,11 @@ from celery_health.health.base import Check
 from celery_health.health.beat import BeatAlive, BeatOnTime
 from celery_health.health.broker import BrokerReachable
 from celery_health.health.consumers import QueuesConsumed, QueuesStalled
+from celery_health.health.failing import TasksFailing
 from celery_health.health.pools import WorkersPool
 from celery_health.health.queues import QueuesAge, QueuesDepth
 from celery_health.health.stores import DeadLettersSize, StoreReachable
-from celery_health.health.tasks import TasksFailing, TasksStuck, TasksUnknown
+from celery_health.health.tasks import TasksStuck, TasksUnknown
 from celery_health.health.workers import WorkersAlive, WorkersConsuming
 from celery_health.reading import get_reading
 from celery_health.records import CheckResult, CheckStatus, HealthReport, Snapshot, Status

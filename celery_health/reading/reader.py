@@ -240,6 +240,7 @@ class Reader:
                 ignored=self.settings.ignored_queues,
             ),
             recent=recorded.recent,
+            streaks=recorded.streaks,
             observed=lines.recorded.observed(workers, deadline),
             beats=recorded.beats,
             schedule_exists=schedule_exists(self.app, is_imported=imported is not None),

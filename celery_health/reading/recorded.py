@@ -6,7 +6,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -19,7 +19,7 @@ from celery_health.reading.built_workers import BuiltWorkers
 from celery_health.reading.processes import shown
 from celery_health.reading.task_rows import processes_of
 from celery_health.reading.task_totals import TaskTotals, totals_by_task
-from celery_health.records import Beat, ObservedRuntime, StoreState, TaskOutcomes, Worker
+from celery_health.records import Beat, ObservedRuntime, StoreState, TaskOutcomes, TaskStreak, Worker
 from celery_health.store import MinutesReading, RowsReading, open_store, skipped
 from celery_health.store.base import Store, StoredRecord, StoreReading
 from celery_health.text.masking import describe_error
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from celery import Celery
 
 T = TypeVar("T")
+
+#: Of the ring, as `TaskOutcomes` calls them.
+_OUTCOMES: Final = tuple(one.name for one in fields(TaskOutcomes))
 
 #: How often the totals are read for queue names.
 SENT_REFRESH_SECONDS: Final = 15.0
@@ -53,6 +56,7 @@ class Recorded:
     """Queue → seconds since somebody consumed it; None when the store says nothing."""
     store_age_seconds: float | None = None
     recent: Mapping[str, TaskOutcomes] | None = None
+    streaks: Mapping[str, TaskStreak] = field(default_factory=dict)
     reading: StoreReading | None = None
     notes: tuple[str, ...] = ()
     """What of the store could not be read, and what to do."""
@@ -130,6 +134,7 @@ class RecordedWorkers:
             consumed=reading.consumed,
             store_age_seconds=max(0.0, reading.server_time - reading.epoch / 1e6) if reading.epoch else None,
             recent=_outcomes(reading.ring.values()),
+            streaks=reading.streaks,
             reading=reading,
             notes=tuple(dict.fromkeys([*reading.problems, *self._totals_problems, *notes.texts])),
         )
@@ -256,12 +261,8 @@ def _outcomes(minutes: Iterable[Mapping[tuple[str, str], int]]) -> Mapping[str, 
     for minute in minutes:
         for (name, outcome), count in minute.items():
             sums[name][outcome] += count
+    # An outcome of a later version is none that this one knows.
     return {
-        name: TaskOutcomes(
-            succeeded=counts["succeeded"],
-            failed=counts["failed"],
-            retried=counts["retried"],
-            unknown=counts["unknown"],
-        )
+        name: TaskOutcomes(**{outcome: counts[outcome] for outcome in _OUTCOMES if outcome in counts})
         for name, counts in sums.items()
     }

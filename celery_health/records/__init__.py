@@ -19,6 +19,7 @@ from celery_health.records.snapshot import (
     StoreState,
     TaskOutcomes,
 )
+from celery_health.records.streaks import Streak, TaskStreak
 from celery_health.records.verdict import CheckResult, CheckStatus, HealthReport, Status
 from celery_health.records.workers import (
     Hold,
@@ -55,8 +56,10 @@ __all__ = [
     "Source",
     "Status",
     "StoreState",
+    "Streak",
     "TaskHour",
     "TaskOutcomes",
+    "TaskStreak",
     "Worker",
     "WorkerState",
 ]

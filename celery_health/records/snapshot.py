@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from celery_health.records.beats import Beat
 from celery_health.records.queues import QueueState, SharedQueue
+from celery_health.records.streaks import TaskStreak
 from celery_health.records.workers import RunningTask, Source, Worker, WorkerState
 
 
@@ -99,6 +100,33 @@ class TaskOutcomes:
     retried: int = 0
     unknown: int = 0
     """Received by a worker that does not register the name, and discarded."""
+    rejected: int = 0
+    """Rejected for good: by the task, or as what cannot be read."""
+    expired: int = 0
+    """Expired before they began; who revokes a task says so, and no fault is in that."""
+    redelivered: int = 0
+    """Killed with their process, and their messages delivered again."""
+    killed: int = 0
+    """The same and those of `failed` that were killed for good."""
+    expected: int = 0
+    """Of `failed`, those with an exception that the task declares (``throws``)."""
+    ignored: int = 0
+    """Asked to be ignored."""
+
+    @property
+    def ended(self) -> int:
+        """Return how many runs ended, well or badly; a retry is no end."""
+        return self.succeeded + self.failed + self.rejected + self.expired + self.redelivered + self.ignored
+
+    @property
+    def ended_badly(self) -> int:
+        """Return how many of them did not do what they are for, and nobody said that they may."""
+        return max(0, self.failed - self.expected) + self.rejected + self.expired + self.redelivered
+
+    @property
+    def failed_otherwise(self) -> int:
+        """Return how many failed for good with an exception that the task does not declare."""
+        return max(0, self.failed - self.expected - max(0, self.killed - self.redelivered))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,6 +159,8 @@ class Snapshot:
     """Those that workers consume which are known not to be ours; by name."""
     recent: Mapping[str, TaskOutcomes] | None = None
     """Task name → outcomes of the last ``recent_seconds``; None without a store."""
+    streaks: Mapping[str, TaskStreak] = field(default_factory=dict)
+    """Task name → how its last runs ended, of those that did not end well; none without a store."""
     observed: Mapping[str, ObservedRuntime] = field(default_factory=dict)
     """Task name → observed runtimes, of those that a rule needs them of."""
     beats: tuple[Beat, ...] = ()

@@ -287,6 +287,7 @@ class Agent:
                 registered=report.registered,
                 consumed=report.consumed,
                 trouble=report.trouble,
+                streaks=batch.streaks,
             ),
             deadline,
         )

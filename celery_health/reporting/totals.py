@@ -15,6 +15,7 @@ from typing import Final
 
 from celery_health import counters
 from celery_health.counters import CUSTOM, OTHER, SEPARATOR, Family, custom_labels, encode
+from celery_health.records import Streak
 from celery_health.reporting.admission import Admission
 from celery_health.reporting.series import TaskSeries
 
@@ -24,7 +25,12 @@ MAX_SERIES: Final = 2000
 MAX_LABELLED: Final = 5_000
 
 #: The outcomes that the ring of minutes keeps, as in its keys.
-RING_OUTCOMES: Final = ("succeeded", "failed", "retried", "unknown", "sent")
+#: "killed" and "expected" are told again of what "failed" or "redelivered" has; readers that do not know an
+#: outcome leave it out.
+RING_OUTCOMES: Final = (
+    "succeeded", "failed", "retried", "unknown", "sent",
+    "rejected", "expired", "redelivered", "killed", "expected", "ignored",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,15 +41,21 @@ class Batch:
     """Field of the totals (see `counters.encode`) to what it grew by; never 0."""
     ring: Mapping[str, int] = field(default_factory=dict)
     """``name\\x1foutcome`` (see `RING_OUTCOMES`) to how many."""
+    streaks: Mapping[str, Streak] = field(default_factory=dict)
+    """Task name to how its last runs ended, in a row."""
 
     @property
     def empty(self) -> bool:
-        """Say whether nothing was added."""
+        """Say whether nothing was added: there is no streak without a count."""
         return not self.fields and not self.ring
 
-    def merge(self, other: Batch) -> Batch:
+    def merge(self, later: Batch) -> Batch:
         """Return both together, as one batch."""
-        return Batch(fields=_added(self.fields, other.fields), ring=_added(self.ring, other.ring))
+        return Batch(
+            fields=_added(self.fields, later.fields),
+            ring=_added(self.ring, later.ring),
+            streaks=_joined(self.streaks, later.streaks),
+        )
 
 
 def _added(one: Mapping[str, int], other: Mapping[str, int]) -> Mapping[str, int]:
@@ -53,6 +65,16 @@ def _added(one: Mapping[str, int], other: Mapping[str, int]) -> Mapping[str, int
     for key, amount in other.items():
         total[key] = total.get(key, 0) + amount
     return total
+
+
+def _joined(one: Mapping[str, Streak], later: Mapping[str, Streak]) -> Mapping[str, Streak]:
+    if not one or not later:
+        return one or later
+    streaks = dict(one)
+    for name, streak in later.items():
+        known = streaks.get(name)
+        streaks[name] = streak if known is None else known.then(streak)
+    return streaks
 
 
 class Totals:
@@ -162,8 +184,9 @@ class Totals:
         """Return what was added since the last drain; what is added meanwhile is in this one or the next."""
         fields: dict[str, int] = {}
         ring: dict[str, int] = {}
+        streaks: dict[str, Streak] = {}
         for series in tuple(self._series.values()):
-            series.unload(fields, ring)
+            series.unload(fields, ring, streaks)
         with self._admission.lock:
             counts, self._counts = self._counts, {}
             refused = self._admission.drain()
@@ -176,7 +199,7 @@ class Totals:
             ring[f"{name}{SEPARATOR}unknown"] = amount
         for key, amount in labelled.items():
             ring[key] = ring.get(key, 0) + amount
-        return Batch(fields=fields, ring=ring)
+        return Batch(fields=fields, ring=ring, streaks=streaks)
 
     def _add(self, field: str, amount: int) -> None:
         self._counts[field] = self._counts.get(field, 0) + amount

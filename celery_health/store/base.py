@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from celery_health.deadline import Deadline
+from celery_health.records import Streak, TaskStreak
 
 Kind = Literal["worker", "beat", "producer"]
 
@@ -63,6 +64,8 @@ class Publication:
     """Of a worker, with its record: told again each time, and written when it changed."""
     trouble: Mapping[str, Any] | None = None
     """What this process could not write, as JSON can hold it; empty once it can, None to leave it as is."""
+    streaks: Mapping[str, Streak] = field(default_factory=dict)
+    """Task name to how its last runs ended, in a row."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,6 +149,8 @@ class StoreReading:
     """Queue to seconds since somebody last consumed it."""
     ring: Mapping[int, Mapping[tuple[str, str], int]] = field(default_factory=dict)
     """Minute (unix seconds // 60 by the store's clock) to (task name, outcome) to how many."""
+    streaks: Mapping[str, TaskStreak] = field(default_factory=dict)
+    """Task name to how its last runs ended, of those that did not end well."""
     totals: Mapping[str, int] | None = None
     """Field to total; None when they were not asked for."""
     starts: Mapping[str, StoredStarts] = field(default_factory=dict)

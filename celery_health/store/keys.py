@@ -48,6 +48,12 @@ MAX_EXCEPTIONS: Final = 200
 MAX_RING_FIELDS: Final = 10_000
 #: The same of its exceptions: more than ever fail at once.
 MAX_RING_EXCEPTIONS: Final = 2_000
+#: Tasks whose last runs did not end well, in a row; over it those go that last did so the longest ago.
+MAX_STREAKS: Final = 1_000
+#: Of silence of one task.
+STREAK_SECONDS: Final = 8 * 86400
+#: A run that is to be tried again is late by this at most; later it has ended, or tells of itself again.
+ATTEMPTS_SECONDS: Final = 3600
 #: Minutes that can be read, the present one included.
 MAX_RING_MINUTES: Final = 61
 
@@ -129,6 +135,11 @@ class Keys:
     def exceptions(self) -> str:
         """The same: task name and exception of runs that failed for good to how many."""
         return f"{self.prefix}exceptions:"
+
+    @property
+    def streaks(self) -> str:
+        """A hash: task name to how its last runs ended, of those that did not end well."""
+        return f"{self.prefix}streaks"
 
     def sequence(self, writer: str) -> str:
         """Return the key of a text: the epoch and the sequence last applied from this writer."""

@@ -79,6 +79,8 @@ class Reply:
     """When those of workers last changed, and all of them by name; None when that is what the caller has."""
     troubles: list[tuple[str, str]] = field(default_factory=list)
     """Writer and stamped record of what it could not write."""
+    streaks: list[tuple[str, str]] = field(default_factory=list)
+    """Task name and entry."""
     skipped: Skipped = field(default_factory=Skipped)
     """What the script has left out."""
 
@@ -90,7 +92,7 @@ class Reply:
             ValueError: it is not what the script returns.
         """
         seconds, micros, epoch, version, *texts, ring, totals, left_out = raw[:_PARTS]
-        starts, trouble_names, trouble_values = raw[_PARTS : _PARTS + 3]
+        starts, streaks, trouble_names, trouble_values = raw[_PARTS : _PARTS + 4]
         # Bytes that are no text stay apart from each other; `clean_name` makes them fit to show.
         names = [_names(texts[place]) for place in (0, 2, 6)]
         values = [_lines(texts[place].decode("utf-8", "replace")) for place in (1, 3, 7, 9, 10, 11)]
@@ -126,6 +128,7 @@ class Reply:
             troubles=list(
                 zip(_names(trouble_names), _lines(trouble_values.decode("utf-8", "replace")), strict=True)
             ),
+            streaks=list(zip(_names(streaks[0]), _lines(streaks[1].decode("utf-8", "replace")), strict=True)),
             skipped=skipped,
         )
 

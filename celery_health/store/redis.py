@@ -14,7 +14,7 @@ from celery_health.connections.scripts import Script
 from celery_health.deadline import Deadline
 from celery_health.exceptions import LateStoreError, StoreError
 from celery_health.store import keys as limits
-from celery_health.store import parts, skipped
+from celery_health.store import parts, skipped, streaks
 from celery_health.store.base import (
     Acknowledgement,
     MinutesReading,
@@ -125,7 +125,7 @@ class RedisStore(Store):
         keys = self.keys
         names = (
             keys.totals, keys.workers, keys.beats, keys.registered, keys.consumed,
-            keys.processes, keys.records, keys.starts, keys.troubles,
+            keys.processes, keys.records, keys.starts, keys.streaks, keys.troubles,
         )  # fmt: skip
         minutes = max(0, min(ring_minutes, limits.MAX_RING_MINUTES))
         state = (keys.ring, minutes, int(totals), int(careful), self._processes.since)
@@ -217,6 +217,7 @@ class RedisStore(Store):
         workers = self._processes.stored(reply, keys.records)
         workers += self._old_workers.stored(reply.old_workers, reply, keys.workers)
         beats = self._beats.stored(reply.beats, reply, keys.beats)
+        found = streaks.taken(reply.streaks, reply.now, reply.skipped, keys.streaks)
         self._count_skipped(reply.skipped)
         return StoreReading(
             server_time=reply.now / 1e6,
@@ -227,6 +228,7 @@ class RedisStore(Store):
             registered=MappingProxyType(self._registered),
             consumed=reply.ages(reply.consumed or {}, limits.CONSUMED_SECONDS, keys.consumed),
             ring=ring,
+            streaks=found,
             totals=counted,
             starts=self._starts.stored(reply),
             troubles=tuple(self._troubles.stored(reply.troubles, reply, keys.troubles)),
@@ -293,7 +295,8 @@ def _arguments(publication: Publication, keys: Keys) -> tuple[str | bytes | int,
         given.append("")
     # Readers take the queues apart at line feeds: one in a name would have each of them looked at, for good.
     consumed = (_text(queue.replace("\n", LINE_FEED)) for queue in own.consumed)
-    return (*given, len(own.consumed), *consumed, *_start(own), *_trouble(own, keys))
+    own_streaks = streaks.arguments(own.streaks, keys.streaks)
+    return (*given, len(own.consumed), *consumed, *_start(own), *own_streaks, *_trouble(own, keys))
 
 
 def _start(own: Publication) -> tuple[str | bytes | int, ...]:

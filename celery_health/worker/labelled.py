@@ -30,6 +30,7 @@ class LabelledSeries:
     def succeeded(self) -> None:
         """Count a run that returned."""
         self._totals.labelled(counters.SUCCEEDED, self._series, self._labels)
+        self._series.proved()
 
     def failed(self, exception: str) -> None:
         """Count a run that failed for good; `exception` is the name of the class."""
@@ -58,3 +59,45 @@ class LabelledSeries:
     def queue_wait(self, seconds: float) -> None:
         """Add how long a message waited."""
         self._series.queue_wait(seconds)
+
+    # What is told apart of ends has no labels either.
+
+    def expired(self) -> None:
+        """Count a task that had expired before it began."""
+        self._series.expired()
+
+    def killed(self) -> None:
+        """Count a run whose process was killed under it."""
+        self._series.killed()
+
+    def redelivered(self) -> None:
+        """Count a run that was killed, and whose message will be delivered again."""
+        self._series.redelivered()
+
+    def turned_down(self) -> None:
+        """Count a message that was rejected for good."""
+        self._series.turned_down()
+
+    def expected(self) -> None:
+        """Count a run that failed with an exception that its task declares."""
+        self._series.expected()
+
+    def ignored(self) -> None:
+        """Count a run that asked to be ignored."""
+        self._series.ignored()
+
+    def proved(self) -> None:
+        """Note a run that ended well."""
+        self._series.proved()
+
+    def broke(self, by: str) -> None:
+        """Note a run that ended badly."""
+        self._series.broke(by)
+
+    def retried_in_vain(self, by: str) -> None:
+        """Note a run that was a retry by autoretry, and is retried again by it."""
+        self._series.retried_in_vain(by)
+
+    def retries_without_end(self, attempts: int, again_in_seconds: float, by: str) -> None:
+        """Note a run that autoretry has tried so often, and tries again without a limit."""
+        self._series.retries_without_end(attempts, again_in_seconds, by)

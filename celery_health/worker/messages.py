@@ -78,7 +78,9 @@ def watch_refusals(consumer: Any, recording: Recording) -> None:
         # Only a name that is registered becomes a label: the others are whatever somebody sent.
         name = _name_in(message)
         name = name if name in consumer.strategies else ""
-        recording.totals.series(name, recording.queues.of(message)).rejected()
+        series = recording.totals.series(name, recording.queues.of(message))
+        series.rejected()
+        series.turned_down()
 
     def kept(cause: Cause, message: Any, error: object) -> None:
         if recording.letters is not None:

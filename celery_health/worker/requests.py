@@ -15,9 +15,7 @@ from functools import wraps
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from billiard.einfo import ExceptionWithTraceback  # type: ignore[attr-defined]
 from celery.exceptions import Ignore, Reject, Retry, Terminated, TimeLimitExceeded
-from celery.utils.serialization import UnpickleableExceptionWrapper
 
 from celery_health.counters import IGNORED
 from celery_health.headers import PUBLISHED_AT_HEADER
@@ -25,7 +23,7 @@ from celery_health.reporting.faults import Faults
 from celery_health.reporting.series import TaskSeries
 from celery_health.reporting.totals import Totals
 from celery_health.reporting.troubles import Troubles
-from celery_health.worker import results
+from celery_health.worker import ends, results
 from celery_health.worker.labelled import LabelledSeries
 from celery_health.worker.queues import QueueNames
 
@@ -96,6 +94,7 @@ class MonitoredRequest(_Request):
     health_is_poison = False
     """It went back too often, and does not again."""
     _health_failing = False
+    _health_is_expired = False
     _health_was_stored = False
     _health_was_resent = False
 
@@ -171,7 +170,8 @@ class MonitoredRequest(_Request):
 
     def _announce_revoked(self, *args: Any, **kwargs: Any) -> Any:
         # Before Celery's own, which talks to the result backend: under gevent the killed greenlet would
-        # come back in between, looking like a success.
+        # come back in between, looking like a success. Called as (reason, terminated, signum, expired).
+        self._health_is_expired = bool(args[3] if len(args) > 3 else kwargs.get("expired"))
         self._health_end(Outcome.REVOKED)
         return super()._announce_revoked(*args, **kwargs)  # type: ignore[misc]
 
@@ -208,8 +208,8 @@ class MonitoredRequest(_Request):
             if result.__class__ is not tuple:
                 # apply_target() of the pools without processes: something that is no Exception was raised,
                 # such as SystemExit. It arrives inside a WorkerLostError; prefork names the thing itself.
-                error = _unwrap(result.exception)
-                self._health_end(Outcome.FAILED, _class_name(error.__context__ or error), result)
+                error = ends.unwrapped(result.exception)
+                self._health_end(Outcome.FAILED, ends.class_name(error.__context__ or error), result)
                 return
             failed, _, runtime = result
             if failed:
@@ -228,9 +228,9 @@ class MonitoredRequest(_Request):
 
     def _health_fail(self, exc_info: Any) -> None:
         try:
-            error = _unwrap(exc_info.exception)
+            error = ends.unwrapped(exc_info.exception)
             outcome = self._health_classify(error)
-            self._health_end(outcome, _class_name(error), exc_info)
+            self._health_end(outcome, ends.class_name(error), exc_info)
         except Exception as error:
             self.health.faults.caught("requests.failed", error)
 
@@ -270,11 +270,25 @@ class MonitoredRequest(_Request):
                 getattr(series, outcome.value)()
             if self.health_accepted_at is not None:
                 series.runtime(monotonic() - self.health_accepted_at)
+            self._health_tell(outcome, exception, failure)
         except Exception as error:
             self.health.faults.caught("requests.ended", error)
         letters = self.health.letters
         if letters is not None and outcome in _DEADLY:
             letters.ended(self, exception, failure)
+
+    def _health_tell(self, outcome: Outcome, exception: str, failure: Any) -> None:
+        """Say what the outcome alone does not."""
+        if outcome is Outcome.FAILED:
+            ends.failed(self, exception, failure)
+        elif outcome is Outcome.REJECTED:
+            ends.rejected(self, failure)
+        elif outcome is Outcome.RETRIED:
+            ends.retried(self, failure)
+        elif outcome is Outcome.IGNORED:
+            ends.ignored(self, failure)
+        elif self._health_is_expired:
+            ends.expired(self)
 
 
 _DEADLY: Final = (Outcome.FAILED, Outcome.REJECTED)
@@ -284,17 +298,6 @@ _BY_EXCEPTION: Final[tuple[tuple[type[BaseException], Outcome], ...]] = (
     (Reject, Outcome.REJECTED),
     (Terminated, Outcome.REVOKED),
 )
-
-
-def _unwrap(error: Any) -> Any:
-    return error.exc if isinstance(error, ExceptionWithTraceback) else error
-
-
-def _class_name(error: Any) -> str:
-    error = _unwrap(error)
-    if isinstance(error, UnpickleableExceptionWrapper):  # the original could not leave the child
-        return str(error.exc_cls_name)
-    return type(error).__name__
 
 
 def _recording(on_success: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,8 +10,9 @@ import pytest
 
 from celery_health.conf import Settings
 from celery_health.health.base import Check
+from celery_health.health.failing import TasksFailing
 from celery_health.health.needs import Lack, tasks_are_sent
-from celery_health.health.tasks import TasksFailing, TasksUnknown
+from celery_health.health.tasks import TasksUnknown
 from celery_health.health.verdict import CHECKS
 from celery_health.records import (
     AppFacts,

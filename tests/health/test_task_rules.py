@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from celery_health.conf import DeadLetterSettings, Settings
+from celery_health.health.failing import TasksFailing
 from celery_health.health.stores import DeadLettersSize, StoreReachable
-from celery_health.health.tasks import TasksFailing, TasksStuck, TasksUnknown
+from celery_health.health.tasks import TasksStuck, TasksUnknown
 from celery_health.records import LettersLack, ObservedRuntime, RunningTask, StoreState, TaskOutcomes
 from celery_health.testing import make_snapshot, make_worker
 

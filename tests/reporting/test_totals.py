@@ -14,6 +14,7 @@ from celery_health.beat import entries
 from celery_health.counters import decode, encode
 from celery_health.dead_letters import envelope
 from celery_health.reading import fields as read_fields
+from celery_health.records import Streak
 from celery_health.reporting import admission
 from celery_health.reporting import totals as module
 from celery_health.reporting.series import TaskSeries
@@ -86,6 +87,92 @@ def test_totals__the_ring_sums_over_queues_and_exceptions(totals):
         "pay\x1fsent": 2,
         "pya\x1funknown": 1,
     }
+
+
+def test_totals__what_the_ring_tells_apart_changes_no_outcome(totals):
+    """Readers that do not know these outcomes find all others as they were."""
+    series = totals.series("pay", "celery")
+    for fact in ("expired", "killed", "redelivered", "turned_down", "expected", "ignored"):
+        getattr(series, fact)()
+    batch = totals.drain()
+    assert batch.ring == {
+        f"pay\x1f{outcome}": 1
+        for outcome in ("expired", "killed", "redelivered", "rejected", "expected", "ignored")
+    }
+    task = ("pay", "celery")
+    assert batch.fields == {counter(counters.EXPIRED, *task): 1, counter(counters.KILLED, *task): 1}
+
+
+STREAKS = [
+    # A letter a run: w well, p well without a count, f failed, x failed otherwise, r retried in vain.
+    ("w", Streak(ended_well=True)),
+    ("ff", Streak(failures=2, failed_by="ValueError")),
+    ("fx", Streak(failures=2, failed_by="KeyError")),
+    ("ffwf", Streak(ended_well=True, failures=1, failed_by="ValueError")),
+    ("ffw", Streak(ended_well=True)),
+    ("wff", Streak(ended_well=True, failures=2, failed_by="ValueError")),
+    ("fwfwwff", Streak(ended_well=True, failures=2, failed_by="ValueError")),
+    ("ffp", Streak(ended_well=True)),
+    ("fpwf", Streak(ended_well=True, failures=1, failed_by="ValueError")),
+    # Retries in vain are a row of their own; a failure for good is no success.
+    ("rrfr", Streak(failures=1, failed_by="ValueError", retries=3, retried_by="OSError")),
+    ("rrw", Streak(ended_well=True)),
+    ("rwr", Streak(ended_well=True, retries=1, retried_by="OSError")),
+]
+
+
+def end(series, letters):
+    for letter in letters:
+        match letter:
+            case "w":
+                series.succeeded()
+            case "p":
+                series.proved()
+            case "f":
+                series.broke("ValueError")
+            case "x":
+                series.broke("KeyError")
+            case "r":
+                series.retried_in_vain("OSError")
+
+
+@pytest.mark.parametrize(("letters", "streak"), STREAKS)
+def test_streak__knows_the_order_of_the_runs(totals, letters, streak):
+    end(totals.series("pay", "celery"), letters)
+    assert totals.drain().streaks == {"pay": streak}
+    assert totals.drain().streaks == {}
+
+
+@pytest.mark.parametrize(("letters", "streak"), STREAKS)
+def test_streak__is_the_same_however_it_is_drained_and_merged(totals, letters, streak):
+    series, whole = totals.series("pay", "celery"), Batch()
+    for letter in letters:
+        end(series, letter)
+        whole = whole.merge(totals.drain())
+    assert whole.streaks == {"pay": streak}
+
+
+def test_streak__of_two_queues_never_counts_one_too_many(totals):
+    end(totals.series("pay", "a"), "ff")
+    end(totals.series("pay", "b"), "fwf")
+    end(totals.series("other", "b"), "ff")  # several tasks under one name: no row of any
+    assert totals.drain().streaks == {"pay": Streak(ended_well=True, failures=1, failed_by="ValueError")}
+    end(totals.series("pay", "a"), "ff")
+    end(totals.series("pay", "b"), "f")
+    assert totals.drain().streaks == {"pay": Streak(failures=3, failed_by="ValueError")}
+
+
+def test_streak__the_run_with_the_most_attempts_is_told(totals):
+    series = totals.series("pay", "celery")
+    for attempts in (7, 60, 8):
+        series.retried()
+        series.retries_without_end(attempts, float(attempts), "OSError")
+    end(series, "w")
+    told = Streak(ended_well=True, attempts=60, again_in_seconds=60.0, retried_by="OSError")
+    assert totals.drain().streaks == {"pay": told}
+    series.retried()
+    series.retries_without_end(9, 1.0, "OSError")
+    assert Batch(streaks={"pay": told}).merge(totals.drain()).streaks["pay"].attempts == 60
 
 
 @pytest.mark.parametrize(
@@ -253,6 +340,41 @@ def test_totals__exact_under_eight_threads_and_drains_in_between(totals, frantic
     }
 
 
+def test_streak__exact_under_eight_threads_and_drains_in_between(totals, frantic_switching):
+    rounds, writers = 4_000, 8
+    running = threading.Event()
+    running.set()
+    batches = []
+    series = totals.series("pay", "celery")
+    end(series, "fw")
+
+    def fail():
+        for _ in range(rounds):
+            series.failed("ValueError")
+            series.broke("ValueError")
+
+    def drain():
+        while running.is_set():
+            batches.append(totals.drain())
+
+    threads = [threading.Thread(target=fail) for _ in range(writers)]
+    drainer = threading.Thread(target=drain)
+    drainer.start()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    running.clear()
+    drainer.join()
+    whole = Batch()
+    for batch in [*batches, totals.drain()]:
+        whole = whole.merge(batch)
+    assert len(batches) > 10
+    assert whole.streaks == {
+        "pay": Streak(ended_well=True, failures=rounds * writers, failed_by="ValueError")
+    }
+
+
 @pytest.mark.parametrize(
     "method",
     [
@@ -266,6 +388,13 @@ def test_totals__exact_under_eight_threads_and_drains_in_between(totals, frantic
         "sent",
         "runtime",
         "queue_wait",
+        "expired",
+        "killed",
+        "redelivered",
+        "turned_down",
+        "expected",
+        "ignored",
+        "proved",
     ],
 )
 def test_series__nothing_can_come_between_load_and_store(method):
@@ -283,6 +412,19 @@ def test_series__nothing_can_come_between_load_and_store(method):
             assert not instruction.opname.startswith(("CALL", "PRECALL", "JUMP_BACKWARD", "RESUME"))
     assert additions == (2 if method in ("runtime", "queue_wait") else 1)
     assert not loaded
+
+
+@pytest.mark.parametrize("method", ["broke", "retried_in_vain"])
+def test_series__a_streak_is_one_straight_way_from_load_to_store(method):
+    loaded = stored = False
+    for instruction in dis.get_instructions(getattr(TaskSeries, method)):
+        if instruction.argval == "_cells":
+            assert not loaded, "a second load may find another list"
+            loaded = True
+        if loaded:
+            assert not instruction.opname.startswith(("CALL", "PRECALL", "JUMP_BACKWARD", "RESUME"))
+            stored = stored or instruction.opname == "STORE_SUBSCR"
+    assert stored
 
 
 def test_series__nothing_can_come_between_taking_and_replacing():

@@ -55,7 +55,8 @@ local function attempt(command, key, ...)
   error(result.err)
 end
 
--- What this writer has had applied under the present epoch. A sequence of an older one died with it.
+-- What this writer has had applied under the present epoch. A sequence of an older one died with it, but for
+-- streaks, which no new epoch ends: they are of one age with the sequence that stands beside them.
 local held, is_known = 0, false
 local last = attempt('GET', KEYS[2])
 local of_epoch, number_held = string.match(last or '', '^(%d+):(%d+)$')
@@ -426,6 +427,7 @@ if state_of_start ~= '' then
     attempt, KEYS[11], name, writer, tonumber(state_of_start), age, now, seconds, most, most_names
   )
 end
+tell_streaks(take, number, attempt, now, sequence > (tonumber(number_held) or 0))
 tell_trouble(take, number, now, attempt)
 
 local overflowed, unwritten = {}, {}

@@ -3,7 +3,7 @@
 -- JSON; records, stamps and fields hold no line feed.
 --
 -- KEYS  1 totals  2 workers, where earlier versions kept records  3 beats  4 registered  5 consumed
---       6 processes  7 records  8 starts  9 troubles
+--       6 processes  7 records  8 starts  9 streaks  10 troubles
 -- ARGV  1 ring key  2 minutes of the ring  3 "1" for the totals  4 "1" to look at each count, should one be
 --       none  5 stamp from which on records are wanted  6 records, 7 bytes of them and 8 counts at most
 --       9 when the starts that the caller knows last changed  10... fingerprints that it knows
@@ -174,7 +174,8 @@ local function changed_starts(known)
 end
 
 local starts = changed_starts(ARGV[9])
-local trouble_names, trouble_values = names_and_values(KEYS[9], '^%d+ - %S+ {')
+local trouble_names, trouble_values = names_and_values(KEYS[10], '^%d+ - %S+ {')
+local streak_names, streaks = names_and_values(KEYS[9], '^%d+ %d+ %d+ %d+ %d+ %d+ [^\31]*\31')
 
 local left_out = {}
 for key, count in pairs(skipped) do
@@ -190,5 +191,6 @@ return {
   table.concat(fingerprints, '\n'), table.concat(lists, '\n'),
   later, table.concat(later_minutes, '\n'), ring, totals, left_out,
   starts,
+  { streak_names, streaks },
   trouble_names, trouble_values,
 }
