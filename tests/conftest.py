@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
@@ -168,6 +169,26 @@ def _no_task_left() -> Iterator[None]:
         inside = [cell.cell_contents for cell in made.__closure__ or ()]
         if any("<locals>" in getattr(one, "__qualname__", "") for one in inside):
             _state._on_app_finalizers.discard(made)
+
+
+@pytest.fixture(autouse=True)
+def _no_app_left() -> Iterator[None]:
+    """Put back which app is the current one, and where modules are found: apps of tests change both."""
+    state: Any = _state
+    current, default, path = getattr(state._tls, "current_app", None), state.default_app, list(sys.path)
+    yield
+    state._tls.current_app, state.default_app = current, default
+    sys.path[:] = path
+
+
+@pytest.fixture(autouse=True)
+def _no_import_left(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Wait for what reads the project in a thread, before settings are put back: what it finds is kept."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        if thread.name in ("celery-health-imports", "celery-health-topology", "celery-health-doctor-static"):
+            thread.join(10)
 
 
 @pytest.fixture

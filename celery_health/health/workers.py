@@ -20,6 +20,7 @@ from celery_health.health.needs import (
 )
 from celery_health.records import CheckResult, CheckStatus, Snapshot, Worker, WorkerState
 from celery_health.text.commands import add_consumer_command, worker_command
+from celery_health.text.formats import plural
 
 NO_WORKERS = "No active Celery workers found"
 
@@ -69,6 +70,8 @@ class WorkersAlive(Check):
         if not snapshot.workers and not snapshot.inspection.complete:
             why = snapshot.inspection.error or "nobody was asked"
             return none(CheckStatus.UNKNOWN, f"The workers could not be asked: {why}")
+        if not snapshot.workers and (counted := _counted_by_the_broker(snapshot)):
+            return none(CheckStatus.UNKNOWN, f"No worker has answered in time, yet {counted}.")
         left = _seconds_since_left(snapshot, settings)
         if left is not None and left <= settings.limits.restart_grace_seconds:
             return none(
@@ -127,6 +130,18 @@ def _cannot_report(snapshot: Snapshot) -> str | None:
     if refusal is None or any(worker.state.is_live for worker in snapshot.workers):
         return None
     return f"Whether workers live is not known: the store takes no reports of theirs ({refusal})."
+
+
+def _counted_by_the_broker(snapshot: Snapshot) -> str | None:
+    """Return of which queue the broker counts a consumer whom nobody knows by name; None where of none."""
+    for queue in snapshot.queues:
+        unnamed = (queue.consumers or 0) - len(queue.consumer_names) - len(queue.foreign_consumers)
+        if queue.expected_by and unnamed > 0:
+            return (
+                f"the broker counts {plural(unnamed, 'consumer')} of queue '{queue.name}': a worker "
+                "that is busy in its main process, or a program that is none"
+            )
+    return None
 
 
 def _is_lost(worker: Worker) -> bool:

@@ -106,6 +106,11 @@ class KnownWorkers:
         """Return the names of our workers that ever answered."""
         return tuple(name for name, m in self._memory.items() if m.is_ours and m.answered_at is not None)
 
+    @property
+    def listening(self) -> tuple[str, ...]:
+        """Return the names that ever answered, and of which it is not proven that nobody listens there."""
+        return tuple(name for name, m in self._memory.items() if m.answered_at is not None and not m.is_gone)
+
     def due(
         self, names: Iterable[str], now: float, *, most_pause_seconds: float = MAX_SILENT_PAUSE_SECONDS
     ) -> list[str]:
@@ -199,12 +204,22 @@ class KnownWorkers:
     def note_listening(self, names: Collection[str], since: float) -> None:
         """Take in who answered at `since`: those of `names` that were silent before are asked again."""
         again = {
-            name: replace(m, silent_at=None, misses=0)
+            name: replace(m, silent_at=None, misses=0, absent_rounds=0)
             for name in names
             if (m := self._memory.get(name)) is not None and m.silent_at is not None and m.silent_at < since
         }
         if again:
             self._memory = {**self._memory, **again}
+
+    def note_gone(self, names: Collection[str], now: float) -> None:
+        """Take in that the mailboxes of `names` are gone from the broker."""
+        gone = {
+            name: replace(m, silent_at=now, absent_rounds=ROUNDS_OF_PROOF)
+            for name in names
+            if (m := self._memory.get(name)) is not None
+        }
+        if gone:
+            self._memory = {**self._memory, **gone}
 
     def _is_stale(self, memory: Memory, now: float) -> bool:
         moment = memory.last_moment()

@@ -205,16 +205,22 @@ class LiveWorkers:
         names, age = discovered
         with run.updating():
             self._known.note_listening(names, time.monotonic() - age)
-        present = self._present(names, broker, deadline)
-        if not broker.capabilities.supports_consumer_count or present or age < DISCOVERY_RETRY_SECONDS:
+        if not broker.capabilities.supports_consumer_count:
+            return names
+        # Who is busy in its main process answers no discovery, and has its mailbox all the same.
+        missed = [name for name in self._known.listening if name not in names]
+        present = self._present((*names, *missed), broker, deadline)
+        with run.updating():
+            self._known.note_gone([name for name in missed if name not in present], time.monotonic())
+        if present or age < DISCOVERY_RETRY_SECONDS:
             return present
         # All that were known are gone, but others may have come since: ask again before saying "nobody".
         self._discovery.forget()
         return self._present(self._discovery.get(deadline)[0], broker, deadline)
 
     def _present(self, names: tuple[str, ...], broker: Broker, deadline: Deadline) -> tuple[str, ...]:
-        """Return those of `names` whose mailbox still exists on the broker, where that can be asked."""
-        if not names or not broker.capabilities.supports_consumer_count:
+        """Return those of `names` whose mailbox still exists on the broker, which can be asked that."""
+        if not names:
             return names
         suffix = self._inspector.mailbox_suffix
         reading = broker.read([name + suffix for name in names], deadline)
@@ -265,8 +271,7 @@ class LiveWorkers:
     def _ask(
         self, run: Run, broker: Broker, names: Collection[str], topology: Topology, deadline: Deadline
     ) -> None:
-        # Where nobody counts who listens, asking again is the only way to hear of one that came back.
-        most = MAX_SILENT_PAUSE_SECONDS if broker.capabilities.supports_roster else DISCOVERY_SECONDS
+        most = self._most_pause(broker, names)
         due = self._known.due(names, time.monotonic(), most_pause_seconds=most)
         if not due:
             return
@@ -287,6 +292,14 @@ class LiveWorkers:
                 replies = replace(replies, builtin={**replies.builtin, **ours})
                 self._namesakes.add(replies.doubled, (), topology, time.monotonic())
             self._known.note_replies(replies, topology, time.monotonic())
+
+    def _most_pause(self, broker: Broker, names: Collection[str]) -> float:
+        """Return after how long one that did not answer is asked again, however often it did not."""
+        if broker.capabilities.supports_roster:
+            return MAX_SILENT_PAUSE_SECONDS
+        # Where nobody counts who listens, asking again is the only way to hear of one that came back.
+        is_alone = broker.capabilities.supports_consumer_count and not self._known.answering(names)
+        return DISCOVERY_RETRY_SECONDS if is_alone else DISCOVERY_SECONDS
 
     def _sighting(self, names: Collection[str], lost: Collection[str]) -> Sighting:
         silent = [one for one in self._known.silent(names) if one.hostname not in lost]

@@ -9,7 +9,15 @@ import pytest
 from celery_health.conf import Settings
 from celery_health.health.pools import WorkersPool
 from celery_health.health.workers import WorkersAlive, WorkersConsuming
-from celery_health.records import InspectionState, Snapshot, Source, StoreState, Worker, WorkerState
+from celery_health.records import (
+    InspectionState,
+    QueueState,
+    Snapshot,
+    Source,
+    StoreState,
+    Worker,
+    WorkerState,
+)
 from celery_health.testing import make_snapshot, make_worker
 
 
@@ -80,6 +88,29 @@ def test_workers_alive__records(
     snapshot = make_snapshot(workers=workers, inspection=inspection, live_worker_seen_seconds=seen)
 
     assert results(WorkersAlive(), snapshot) == expected
+
+
+@pytest.mark.parametrize(
+    ("queue", "expected"),
+    [
+        # One that is busy in its main process answers nobody: the broker counts it all the same.
+        ({"consumers": 2, "expected_by": ("task:a",)}, "unknown"),
+        ({"consumers": 2, "foreign_consumers": ("crm@host",), "expected_by": ("task:a",)}, "unknown"),
+        # Who it is, is known: no worker of ours.
+        ({"consumers": 1, "foreign_consumers": ("crm@host",), "expected_by": ("task:a",)}, "fail"),
+        # A queue of others.
+        ({"consumers": 1}, "fail"),
+        ({"consumers": 0, "expected_by": ("task:a",)}, "fail"),
+        ({"consumers": None, "expected_by": ("task:a",)}, "fail"),
+    ],
+)
+def test_workers_alive__whom_the_broker_counts(queue: dict[str, Any], expected: str) -> None:
+    snapshot = make_snapshot(workers=[], queues=[QueueState(name="a", **queue)], inspection=EMPTY)
+
+    (result,) = WorkersAlive().judge(snapshot, Settings())
+
+    assert result.status.value == expected
+    assert ("queue 'a'" in result.message) is (expected == "unknown")
 
 
 def test_workers_alive__says_what_proves_an_end_before_the_limit() -> None:

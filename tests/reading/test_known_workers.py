@@ -209,6 +209,23 @@ def test_known__who_answers_a_discovery_is_asked_again_at_once() -> None:
     assert workers.due(["a"], 40.0, most_pause_seconds=30.0) == ["a"]
 
 
+def test_known__one_whose_mailbox_is_gone_is_asked_when_it_answers_a_discovery_again() -> None:
+    workers = known(a=report(), b=report("crm"))
+    workers.note_replies(Replies(silent=("a",)), TOPOLOGY, 1.0)
+    assert workers.listening == ("a", "b")
+
+    workers.note_gone(("a", "never met"), 2.0)
+    assert workers.listening == ("b",)
+    assert states(workers, "a", now=2.0) == {"a": WorkerState.GONE}
+    # The answer that it gave before it went proves nothing.
+    workers.note_listening(("a",), 1.5)
+    assert workers.due(["a"], 60.0) == []
+
+    workers.note_listening(("a",), 3.0)
+    assert workers.listening == ("a", "b")
+    assert workers.due(["a"], 3.0) == ["a"]
+
+
 def test_known__a_silent_foreign_one_is_not_missing_among_ours() -> None:
     workers = known(b=report("crm"))
     workers.note_replies(Replies(silent=("b", "c")), TOPOLOGY, 31.0)

@@ -81,5 +81,9 @@ def test_rabbitmq__eta_tasks_fill_a_quorum_queues_prefetch(
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", WITHOUT_STORE)
-def test_rabbitmq__without_a_store(name: str, rabbit_url: str, redis_server: RedisServer) -> None:
+def test_rabbitmq__without_a_store(
+    name: str, rabbit_url: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each half minute everybody is asked who is there: often enough here to meet who is busy.
+    monkeypatch.setattr("celery_health.reading.live.DISCOVERY_SECONDS", 0.5)
     play(BY_NAME[name], System(redis=redis_server, is_soak=False, url=rabbit_url))
