@@ -23,15 +23,18 @@ class Streak:
     """The most that one run had, of those that autoretry retries without a limit; 0 for none."""
     again_in_seconds: float = 0.0
     """When that run is tried again."""
+    attempts_ended: int = 0
+    """The most that one run had which is tried no more, however it ended; 0 for none."""
 
     @property
     def says_something(self) -> bool:
         """Say whether the store has to hear of it."""
-        return bool(self.ended_well or self.failures or self.retries or self.attempts)
+        return any((self.ended_well, self.failures, self.retries, self.attempts, self.attempts_ended))
 
     def then(self, later: Streak) -> Streak:
         """Return both as one, `later` after this."""
-        most = self if self.attempts > later.attempts else later
+        is_over = later.attempts_ended >= self.attempts
+        most = self if self.attempts > later.attempts and not is_over else later
         streak = later
         if not later.ended_well:
             streak = replace(
@@ -42,7 +45,12 @@ class Streak:
                 retries=self.retries + later.retries,
                 retried_by=later.retried_by or self.retried_by,
             )
-        return replace(streak, attempts=most.attempts, again_in_seconds=most.again_in_seconds)
+        return replace(
+            streak,
+            attempts=most.attempts,
+            again_in_seconds=most.again_in_seconds,
+            attempts_ended=max(self.attempts_ended, later.attempts_ended),
+        )
 
     def beside(self, other: Streak) -> Streak:
         """Return both as one, of two queues in the same time: which came first is not known.

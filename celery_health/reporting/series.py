@@ -65,7 +65,8 @@ class TaskSeries:
     """
 
     __slots__ = (
-        "_admission", "_attempts", "_broken_by", "_cells", "_failures", "_retried_by", "name", "queue",
+        "_admission", "_attempts", "_attempts_ended", "_broken_by", "_cells", "_failures", "_retried_by",
+        "name", "queue",
     )  # fmt: skip
 
     def __init__(self, admission: Admission, name: str, queue: str) -> None:
@@ -77,6 +78,7 @@ class TaskSeries:
         self._broken_by = ""
         self._retried_by = ""
         self._attempts: tuple[int, float, str] | None = None
+        self._attempts_ended = 0
 
     def received(self) -> None:
         """Count a message that the worker took."""
@@ -191,6 +193,11 @@ class TaskSeries:
         if known is None or known[0] <= attempts:
             self._attempts = attempts, again_in_seconds, by
 
+    def retries_ended(self, attempts: int) -> None:
+        """Note a run that is tried no more, after so many attempts."""
+        if attempts > self._attempts_ended:
+            self._attempts_ended = attempts
+
     def _admit(self, exception: str) -> str:
         """Return the class to count under, known to this series from now on."""
         with self._admission.lock:
@@ -233,7 +240,8 @@ class TaskSeries:
         """Return how the runs ended that `cells` hold, in a row."""
         well = cells[_SUCCEEDED] + cells[_PROVED]
         attempts, self._attempts = self._attempts, None
-        most, again_in_seconds, by = attempts or (0, 0.0, "")
+        ended, self._attempts_ended = self._attempts_ended, 0
+        most, again_in_seconds, by = attempts if attempts and attempts[0] > ended else (0, 0.0, "")
         failures = cells[_STREAK] if cells[_STREAK_SEEN] == well else 0
         retries = cells[_RETRY_STREAK] if cells[_RETRY_STREAK_SEEN] == well else 0
         return Streak(
@@ -244,6 +252,7 @@ class TaskSeries:
             retried_by=by or (self._retried_by if retries else ""),
             attempts=most,
             again_in_seconds=again_in_seconds,
+            attempts_ended=ended,
         )
 
     def _take(self) -> tuple[list[int], dict[str, int]] | None:

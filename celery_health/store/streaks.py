@@ -21,6 +21,7 @@ def arguments(streaks: Mapping[str, Streak], key: str) -> tuple[str | int, ...]:
     for name, one in told:
         again = int(one.again_in_seconds * 1e6)
         given += (name, int(one.ended_well), one.failures, one.retries, one.attempts, again)
+        given.append(one.attempts_ended)
         given += (one.failed_by, one.retried_by)
     return tuple(given)
 

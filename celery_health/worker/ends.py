@@ -46,6 +46,8 @@ def failed(request: Any, exception: str, failure: Any) -> None:
     """Tell the series of a run that failed for good; `failure` is an ExceptionInfo, or None."""
     series = request._message.celery_health_origin.series
     error = None if failure is None else unwrapped(failure.exception)
+    if retries := request._request_dict.get("retries"):
+        series.retries_ended(int(retries) + 1)
     if exception == "Terminated" or is_ending():
         return  # given up by the worker at its end: no fault of the task
     if error is not None and _is_declared(request._task, error):

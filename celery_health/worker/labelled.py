@@ -101,3 +101,7 @@ class LabelledSeries:
     def retries_without_end(self, attempts: int, again_in_seconds: float, by: str) -> None:
         """Note a run that autoretry has tried so often, and tries again without a limit."""
         self._series.retries_without_end(attempts, again_in_seconds, by)
+
+    def retries_ended(self, attempts: int) -> None:
+        """Note a run that is tried no more."""
+        self._series.retries_ended(attempts)

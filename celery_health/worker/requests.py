@@ -223,6 +223,8 @@ class MonitoredRequest(_Request):
                 series = self._message.celery_health_origin.series
                 series.succeeded()
                 series.runtime(runtime)
+                if retries := self._request_dict.get("retries"):
+                    series.retries_ended(retries + 1)
         except Exception as error:
             self.health.faults.caught("requests.succeeded", error)
 

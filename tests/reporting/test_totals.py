@@ -175,6 +175,24 @@ def test_streak__the_run_with_the_most_attempts_is_told(totals):
     assert Batch(streaks={"pay": told}).merge(totals.drain()).streaks["pay"].attempts == 60
 
 
+def test_streak__attempts_end_with_the_run_that_had_them(totals):
+    series = totals.series("pay", "celery")
+
+    def tried(attempts, *ended):
+        series.retried()
+        series.retries_without_end(attempts, 0.0, "OSError")
+        for one in ended:
+            series.retries_ended(one)
+        return totals.drain()
+
+    told = tried(60, 3).streaks["pay"]
+    assert (told.attempts, told.attempts_ended) == (60, 3)
+    over = tried(60, 61).streaks["pay"]
+    assert (over.attempts, over.attempts_ended) == (0, 61)
+    assert (told.then(over).attempts, told.then(over).attempts_ended) == (0, 61)
+    assert over.then(told).attempts == 60
+
+
 @pytest.mark.parametrize(
     ("seconds", "cells"),
     [

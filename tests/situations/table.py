@@ -656,3 +656,7 @@ def only_another_apps_worker(system: System) -> Iterator[None]:
     yield
     system.worker()
     yield
+
+
+# Rows that stand in modules of their own.
+from tests.situations import ends  # noqa: E402, F401

@@ -146,6 +146,15 @@ def test_streaks__attempts_stay_while_the_run_is_to_be_tried_again(store):
     assert read(store).streaks["poll"].attempts == 60
 
 
+def test_streaks__attempts_end_with_the_run_that_had_them(store):
+    writer = Writer(store)
+    tell(writer, poll=Streak(attempts=60, again_in_seconds=30.0, retried_by="OSError"))
+    tell(writer, poll=Streak(ended_well=True, attempts_ended=3))
+    assert read(store).streaks["poll"].attempts == 60
+    tell(writer, poll=Streak(ended_well=True, attempts_ended=61))
+    assert read(store).streaks == {}
+
+
 def test_streaks__attempts_of_a_run_that_is_long_overdue_are_forgotten(store):
     writer = Writer(store)
     tell(writer, poll=Streak(attempts=60, again_in_seconds=-limits.ATTEMPTS_SECONDS - 1.0))

@@ -71,7 +71,7 @@ local function tell_streaks(take, number, attempt, now, is_new)
   for place = 1, number() do
     told[place] = {
       name = take(), ended_well = take() == '1', failures = number(), retries = number(), attempts = number(),
-      again = number(), failed_by = take(), retried_by = take(),
+      again = number(), attempts_ended = number(), failed_by = take(), retried_by = take(),
     }
   end
   if not is_new then
@@ -95,6 +95,9 @@ local function tell_streaks(take, number, attempt, now, is_new)
       end_streak(streak)
     end
     forget_attempts(streak, now, attempts_seconds)
+    if news.attempts_ended >= streak.attempts then
+      streak.attempts, streak.due = 0, 0
+    end
     if news.failures > 0 then
       streak.failures, streak.failed_at = streak.failures + news.failures, now
       streak.failed_by = news.failed_by
