@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from celery import Celery
 
 
-def open_broker(app: Celery, deadline_seconds: float) -> Broker:
+def open_broker(app: Celery, deadline_seconds: float, *, long_seconds: float = 60.0) -> Broker:
     """Return the reader of the broker that `app` consumes from; nothing is opened before it is asked.
 
-    No call of it takes longer than `deadline_seconds`, however late its own deadline is.
+    No call of it takes longer than `deadline_seconds`, however late its own deadline is. Messages taken over
+    `long_seconds` ago and not acknowledged are looked at one by one, where it can be asked for them.
 
     Raises:
         ConfigurationError: kombu cannot make a connection of the app's broker URL.
@@ -34,7 +35,7 @@ def open_broker(app: Celery, deadline_seconds: float) -> Broker:
     if driver_type == "redis":
         from celery_health.brokers.redis import RedisBroker
 
-        return RedisBroker(app, deadline_seconds)
+        return RedisBroker(app, deadline_seconds, long_seconds)
     if driver_type == "amqp":
         from celery_health.brokers.amqp import AmqpBroker
 

@@ -63,6 +63,27 @@ class QueueReading:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class UnackedMessage:
+    """A message that somebody took, and nobody has acknowledged."""
+
+    tag: str
+    """Its delivery tag."""
+    queue: str | None
+    """The queue it was taken from; None when that cannot be told."""
+    taken_at: float
+    """When, unix seconds, by the clock of the host that took it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LongUnacked:
+    """The messages that were taken over so many seconds ago, and not acknowledged."""
+
+    total: int
+    messages: tuple[UnackedMessage, ...] = ()
+    """Those taken first; not all where there are many, or large ones."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BrokerReading:
     """One reading of the broker."""
 
@@ -76,6 +97,8 @@ class BrokerReading:
     latency_seconds: float | None = None
     late: str | None = None
     """Why this process itself was too late to know; nothing is said of the broker then."""
+    long_unacked: LongUnacked | None = None
+    """None where the broker does not list what is not acknowledged."""
 
     @property
     def is_lacking(self) -> bool:

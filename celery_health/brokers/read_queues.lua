@@ -3,9 +3,11 @@
 --
 -- ARGV: key prefix, name of the unacked hash, most unacked entries to look at (0: none), work allowed, number
 --       of key suffixes, number of queues whose heads are not wanted, number of queues, "1" for their
---       names in one text, each with a line feed behind it; then the suffixes (one per priority step), the
---       numbers of those queues, and the names of all queues.
--- Returns: { time, queues read, lengths, errors, heads, unacked count, unacked entries, unacked parts }
+--       names in one text, each with a line feed behind it, name of the unacked index, seconds after which an
+--       entry is old; then the suffixes (one per priority step), the numbers of those queues, and the names of
+--       all queues.
+-- Returns: { time, queues read, lengths, errors, heads, unacked count, unacked entries, unacked parts, old
+--            count, old entries }
 --   time     {seconds, microseconds}; empty when TIME is denied
 --   queues read: the first so many, at least one, where the work allowed was not enough for all
 --   lengths  queue number, messages over all steps, ... of those that are not empty; -1 when a step could not
@@ -15,6 +17,8 @@
 --            publish stamp, "1" if it names an ETA, ... ("" for what it has not)
 --   unacked count -1 when it could not be read; entries: the last bytes of each, when there are few enough;
 --            parts: tag, bytes, tag, bytes, ... instead, when they are too large for one call
+--   old count: entries that are old; -1 when that could not be read; old entries: of the oldest, tag, when it
+--            was taken, its last bytes, ...
 --
 -- Nobody else is served while a script runs, so it counts its work, a unit being some half a microsecond:
 -- a number of steps, not a time, for a clock may stand still in a script.
@@ -26,6 +30,8 @@ local WINDOW = 65536
 local ENTRY_END = 1024
 -- Larger unacked hashes are read in several calls.
 local UNACKED_BYTES = 262144
+-- Old entries that are looked at, and bytes of them.
+local OLD_ENTRIES, OLD_BYTES = 100, 131072
 
 local call, len, sub, find, match = redis.pcall, string.len, string.sub, string.find, string.match
 local spent = 0
@@ -33,14 +39,15 @@ local spent = 0
 local prefix, unacked_key, unacked_limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local allowed, steps, unwanted = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local queues, in_lines = tonumber(ARGV[7]), ARGV[8] == '1'
+local index_key, old_seconds = ARGV[9], tonumber(ARGV[10])
 local suffixes, skipped = {}, {}
 for step = 1, steps do
-  suffixes[step] = ARGV[8 + step]
+  suffixes[step] = ARGV[10 + step]
 end
 for i = 1, unwanted do
-  skipped[tonumber(ARGV[8 + steps + i])] = true
+  skipped[tonumber(ARGV[10 + steps + i])] = true
 end
-local first = 8 + steps + unwanted
+local first = 10 + steps + unwanted
 local next_line = in_lines and string.gmatch(ARGV[first + 1] or '', '([^\n]*)\n')
 
 local read, lengths, errors, heads = 0, {}, {}, {}
@@ -96,6 +103,30 @@ if unacked_limit > 0 then
   end
 end
 
+-- Those that were taken long ago: hardly ever any, and a bounded number of them.
+local old_count, old = unacked == 0 and 0 or -1, {}
+if unacked > 0 then
+  local clock = call('TIME')
+  local before = not clock.err and string.format('%.6f', clock[1] + clock[2] / 1000000 - old_seconds)
+  local count = before and call('ZCOUNT', index_key, '-inf', before)
+  if type(count) == 'number' then
+    old_count = count
+    local range = count > 0 and call('ZRANGEBYSCORE', index_key, '-inf', before, 'WITHSCORES', 'LIMIT', 0, OLD_ENTRIES)
+    local bytes = 0
+    for i = 1, range and not range.err and #range or 0, 2 do
+      local size = call('HSTRLEN', unacked_key, range[i])
+      bytes = bytes + (type(size) == 'number' and size or OLD_BYTES)
+      if bytes > OLD_BYTES then
+        break
+      end
+      local n, value = #old, call('HGET', unacked_key, range[i])
+      old[n + 1], old[n + 2] = range[i], range[i + 1]
+      old[n + 3] = type(value) == 'string' and sub(value, -ENTRY_END) or ''
+    end
+    spent = spent + ENTRY_WORK * #old / 3 + bytes / BYTES_PER_WORK
+  end
+end
+
 -- Most queues are empty, and a key that is not there is an empty list: one question for all steps.
 local asks_existence = steps > 1
 local step_keys = {}
@@ -142,4 +173,4 @@ local time = call('TIME')
 if time.err then
   time = {}
 end
-return { time, read, lengths, errors, heads, unacked, entries, parts }
+return { time, read, lengths, errors, heads, unacked, entries, parts, old_count, old }

@@ -32,6 +32,9 @@ T = TypeVar("T")
 BIG_MESSAGE_BYTES: Final = 128 * 1024
 BIG_MESSAGE_PAUSE_SECONDS: Final = 30.0
 
+#: Messages that were taken so long ago and are not acknowledged are looked at one by one.
+LONG_SECONDS: Final = 60.0
+
 #: A server that did not tell who is connected is not asked again for so long.
 CLIENTS_UNTOLD_SECONDS: Final = 60.0
 
@@ -50,13 +53,14 @@ class RedisBroker(Broker):
     )
     transport = "redis"
 
-    def __init__(self, app: Celery, deadline_seconds: float) -> None:
+    def __init__(self, app: Celery, deadline_seconds: float, long_seconds: float = LONG_SECONDS) -> None:
         source: Any = unconnected(app)
         self.url = masked_url(source)
         source.release()  # asking for the URL has made a transport
         self._source = source
         self._link = RedisLink(source, every_url=True)
         self._limit_seconds = deadline_seconds
+        self._long_seconds = long_seconds
         control: Any = app.control
         self._mailbox: str = control.mailbox.exchange.name
         self._mailbox_suffix = f".{self._mailbox}"
@@ -76,7 +80,7 @@ class RedisBroker(Broker):
         }
         skip = [number for number, name in enumerate(names, start=1) if name in self._remembered]
         try:
-            fetched = self._run(lambda redis: fetch(redis, names, skip), deadline)
+            fetched = self._run(lambda redis: fetch(redis, names, skip, self._long_seconds), deadline)
         except BrokerError as error:
             return unanswered(error, time.monotonic() - started)
         latency = time.monotonic() - started
@@ -85,6 +89,7 @@ class RedisBroker(Broker):
             queues=self._readings(names, fetched),
             server_time=_seconds(fetched.clock),
             latency_seconds=latency,
+            long_unacked=fetched.long_unacked,
         )
 
     def _readings(self, names: Sequence[str], fetched: Fetched) -> dict[str, QueueReading]:

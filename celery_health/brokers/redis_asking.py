@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 
 from redis.exceptions import NoPermissionError, ResponseError
 
-from celery_health.brokers.unacked import UnackedCount, count_unacked
+from celery_health.brokers.base import LongUnacked, UnackedMessage
+from celery_health.brokers.unacked import Bindings, UnackedCount, count_unacked, queue_of
 from celery_health.connections.redis import RedisLink
 from celery_health.connections.redis_keys import BoundQueue, RedisKeys
 from celery_health.connections.scripts import Script, load
@@ -80,6 +81,7 @@ class Fetched:
     errors: dict[int, str] = field(default_factory=dict)
     heads: dict[int, list[Head]] = field(default_factory=dict)
     unacked: UnackedCount | None = None
+    long_unacked: LongUnacked | None = None
 
     def add(self, queues: int, lengths: list[int], errors: list[Any], heads: list[Any]) -> None:
         """Take in what the script says of the queues that follow."""
@@ -99,10 +101,13 @@ class Fetched:
         self.queues += count
 
 
-def fetch(redis: Asked, queues: list[str], skip: list[int]) -> Fetched:
-    """Read `queues`; `skip` are the numbers, from 1, of those whose heads are not wanted."""
+def fetch(redis: Asked, queues: list[str], skip: list[int], long_seconds: float) -> Fetched:
+    """Read `queues`; `skip` are the numbers, from 1, of those whose heads are not wanted.
+
+    What was taken over `long_seconds` ago and is not acknowledged is looked at one by one.
+    """
     try:
-        return _fetch_by_script(redis, queues, skip)
+        return _fetch_by_script(redis, queues, skip, long_seconds)
     except NoPermissionError:
         return _fetch_without_script(redis, queues)
     except ResponseError as error:
@@ -111,10 +116,17 @@ def fetch(redis: Asked, queues: list[str], skip: list[int]) -> Fetched:
         raise
 
 
-def _fetch_by_script(redis: Asked, queues: list[str], skip: list[int]) -> Fetched:
+def _fetch_by_script(redis: Asked, queues: list[str], skip: list[int], long_seconds: float) -> Fetched:
     at_most = at_once = max(1, 2 * WORK_AT_ONCE // len(redis.keys.suffixes))
-    clock, read, lengths, errors, heads, *unacked = _run_script(redis, queues[:at_once], skip)
-    fetched = Fetched(clock=clock, unacked=_count_unacked(redis, *unacked))
+    clock, read, lengths, errors, heads, *unacked, long_count, long = _run_script(
+        redis, queues[:at_once], skip, long_seconds
+    )
+    bound = Bindings(lambda exchange: bindings(redis, exchange))
+    fetched = Fetched(
+        clock=clock,
+        unacked=_count_unacked(redis, bound, *unacked),
+        long_unacked=_long_unacked(bound, long_count, long),
+    )
     fetched.add(read, lengths, errors, heads)
     while (done := fetched.queues) < len(queues):
         # What is full takes more calls than what is empty: few names are sent that will not be looked at.
@@ -122,7 +134,9 @@ def _fetch_by_script(redis: Asked, queues: list[str], skip: list[int]) -> Fetche
         wanted = queues[done : done + at_once]
         unwanted = [number - done for number in skip if 0 < number - done <= at_once]
         try:
-            _, read, lengths, errors, heads, *_ = _run_script(redis, wanted, unwanted, unacked_entries=0)
+            _, read, lengths, errors, heads, *_ = _run_script(
+                redis, wanted, unwanted, long_seconds, unacked_entries=0
+            )
         except Exception:
             if not redis.deadline.expired:
                 raise
@@ -133,18 +147,25 @@ def _fetch_by_script(redis: Asked, queues: list[str], skip: list[int]) -> Fetche
 
 
 def _run_script(
-    redis: Asked, queues: list[str], skip: list[int], unacked_entries: int = MAX_UNACKED_ENTRIES
+    redis: Asked,
+    queues: list[str],
+    skip: list[int],
+    long_seconds: float,
+    unacked_entries: int = MAX_UNACKED_ENTRIES,
 ) -> Any:
     keys = redis.keys
     # One text of a thousand names is packed in a tenth of the time that a thousand texts take.
     lines = "".join([f"{name}\n" for name in queues])
     in_lines = lines.count("\n") == len(queues)
     counts = [unacked_entries, WORK_AT_ONCE, len(keys.suffixes), len(skip), len(queues), int(in_lines)]
-    arguments: list[str | int] = [keys.prefix, keys.unacked, *counts, *keys.suffixes, *skip]
+    index: list[str | int] = [keys.unacked_index, repr(long_seconds)]
+    arguments: list[str | int] = [keys.prefix, keys.unacked, *counts, *index, *keys.suffixes, *skip]
     return redis.run(_READ_QUEUES, [*arguments, *([lines] if in_lines else queues)])
 
 
-def _count_unacked(redis: Asked, unacked: int, entries: list[bytes], parts: list[Any]) -> UnackedCount | None:
+def _count_unacked(
+    redis: Asked, bound: Bindings, unacked: int, entries: list[bytes], parts: list[Any]
+) -> UnackedCount | None:
     """Count `entries`, or those that `parts` names; None if these are too large altogether."""
     tags, sizes = parts[::2], parts[1::2]
     too_large = sum(sizes) > MAX_UNACKED_BYTES or max(sizes, default=0) > MAX_UNACKED_ENTRY_BYTES
@@ -155,7 +176,18 @@ def _count_unacked(redis: Asked, unacked: int, entries: list[bytes], parts: list
             entries += redis.run(_READ_UNACKED, [_ENTRY_END, *some], [redis.keys.unacked])
     except ResponseError:  # this user may not
         return None
-    return count_unacked(map(_text, entries), lambda exchange: bindings(redis, exchange))
+    return count_unacked(map(_text, entries), bound)
+
+
+def _long_unacked(bound: Bindings, total: int, entries: list[bytes]) -> LongUnacked | None:
+    """Return what the script says of entries that are old; None where it could not look."""
+    if total < 0:
+        return None
+    messages = tuple(
+        UnackedMessage(tag=_text(tag), queue=queue_of(_text(end), bound), taken_at=float(taken_at))
+        for tag, taken_at, end in zip(entries[::3], entries[1::3], entries[2::3], strict=True)
+    )
+    return LongUnacked(total=total, messages=messages)
 
 
 def _in_parts(tags: Sequence[bytes], sizes: Sequence[int]) -> Iterator[list[bytes]]:

@@ -32,26 +32,39 @@ class UnackedCount:
         return None if queue in self.ambiguous else self.by_queue[queue]
 
 
-def count_unacked(entries: Iterable[str], bindings: Callable[[str], Sequence[BoundQueue]]) -> UnackedCount:
-    """Return how many of `entries` (their last 1 KiB each) came from which queue.
+class Bindings:
+    """What is bound to each exchange, asked once in a reading; never for the default exchange."""
 
-    `bindings` returns those of an exchange; it is asked once for each, and never for the default exchange.
-    """
+    def __init__(self, ask: Callable[[str], Sequence[BoundQueue]]) -> None:
+        self._ask = ask
+        self._known: dict[str, Sequence[BoundQueue]] = {}
+
+    def queues(self, exchange: str, routing_key: str) -> set[str]:
+        """Return the queues that a message so addressed reaches."""
+        if not exchange:
+            return {routing_key}
+        if exchange not in self._known:
+            self._known[exchange] = self._ask(exchange)
+        return {b.queue for b in self._known[exchange] if _takes(b, routing_key)}
+
+
+def count_unacked(entries: Iterable[str], bindings: Bindings) -> UnackedCount:
+    """Return how many of `entries` (their last 1 KiB each) came from which queue."""
     by_queue: Counter[str] = Counter()
     ambiguous: set[str] = set()
-    known: dict[str, Sequence[BoundQueue]] = {}
     for (exchange, routing_key), count in Counter(map(address_of, entries)).items():
-        if not exchange:
-            by_queue[routing_key] += count
-            continue
-        if exchange not in known:
-            known[exchange] = bindings(exchange)
-        queues = {b.queue for b in known[exchange] if _takes(b, routing_key)}
+        queues = bindings.queues(exchange, routing_key)
         if len(queues) == 1:
             by_queue[queues.pop()] += count
         else:
             ambiguous |= queues
     return UnackedCount(by_queue=by_queue, ambiguous=frozenset(ambiguous))
+
+
+def queue_of(entry: str, bindings: Bindings) -> str | None:
+    """Return the queue that an entry came from; None when it may be any of several, or cannot be told."""
+    queues = bindings.queues(*address_of(entry))
+    return next(iter(queues)) or None if len(queues) == 1 else None
 
 
 def address_of(entry: str) -> tuple[str, str]:

@@ -22,6 +22,8 @@ class Limits:
     """How long no worker may be there after all said goodbye."""
     lost_worker_memory_seconds: float = 600
     """How long a worker that vanished without a goodbye is reported."""
+    lost_seconds: float = 60
+    """How long ago a message that nobody holds must have been taken from its queue."""
     not_consuming_seconds: float = 60
     """How long a worker may read nothing from the broker while it is neither full, busy nor draining."""
     children_restarts_per_minute: float = 10
@@ -75,7 +77,7 @@ CHECK_IDS: Final = (
     "broker.reachable",
     "workers.alive", "workers.consuming", "workers.pool",
     "queues.consumed", "queues.stalled", "queues.depth", "queues.age",
-    "tasks.unknown", "tasks.failing", "tasks.stuck",
+    "tasks.unknown", "tasks.failing", "tasks.stuck", "tasks.lost",
     "beat.alive", "beat.on_time",
     "dead_letters.size",
     "store.reachable",

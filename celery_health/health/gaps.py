@@ -26,6 +26,7 @@ WATCHED: Final[Mapping[str, str]] = {
     "tasks.unknown": "unknown names",
     "tasks.failing": "failures",
     "tasks.stuck": "stuck tasks",
+    "tasks.lost": "lost tasks",
     "dead_letters.size": "dead letters",
 }
 #: What is lacking where a check that is `unsupported` explains others.

@@ -132,6 +132,20 @@ def outcomes_are_kept(snapshot: Snapshot) -> Lack | None:
     return _unread(snapshot, "Outcomes are not known")
 
 
+def losses_are_told(snapshot: Snapshot) -> Lack | None:
+    """Need the store in which workers say what they run and hold, and that it takes what they say."""
+    store = snapshot.store
+    if not store.configured:
+        return _unsupported("Without a store, workers do not say what they run and hold.", because=STORE)
+    if not store.reachable:
+        return _unread(snapshot, "What workers that vanished ran is not known")
+    if store.refuses_writes and not any(worker.state.is_live for worker in snapshot.workers):
+        return _unknown(
+            f"What is lost is not known: the store takes no reports ({store.refuses_writes}).", because=STORE
+        )
+    return None
+
+
 def beats_are_seen(snapshot: Snapshot) -> Lack | None:
     """Need the store to which beats report themselves."""
     if not snapshot.store.configured:

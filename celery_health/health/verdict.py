@@ -14,6 +14,7 @@ from celery_health.health.beat import BeatAlive, BeatOnTime
 from celery_health.health.broker import BrokerReachable
 from celery_health.health.consumers import QueuesConsumed, QueuesStalled
 from celery_health.health.failing import TasksFailing
+from celery_health.health.lost import TasksLost
 from celery_health.health.pools import WorkersPool
 from celery_health.health.queues import QueuesAge, QueuesDepth
 from celery_health.health.stores import DeadLettersSize, StoreReachable
@@ -38,6 +39,7 @@ CHECKS: Final[Sequence[Check]] = (
     TasksUnknown(),
     TasksFailing(),
     TasksStuck(),
+    TasksLost(),
     DeadLettersSize(),
 )
 

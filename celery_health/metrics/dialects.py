@@ -93,6 +93,7 @@ EXPORTER: Final = (
     _histogram("celery_task_queue_wait_time", _TASK, counters.QUEUE_WAIT.help, _of(counters.QUEUE_WAIT)),
     _gauge("celery_worker_up", _HOST, "1 while the worker lives; 0 for 30 minutes after it was lost."),
     _gauge("celery_worker_tasks_active", _HOST, "Tasks that the worker runs now."),
+    _gauge("celery_worker_tasks_lost", _HOST, "Tasks that the worker ran, at most, when it vanished."),
     _gauge(
         "celery_worker_last_heartbeat_timestamp_seconds", _HOST, "When the worker was last seen, Unix time."
     ),
@@ -103,6 +104,11 @@ EXPORTER: Final = (
     _gauge("celery_queue_tasks_active", _QUEUE, "Tasks from the queue that run now."),
     _gauge(
         "celery_queue_tasks_reserved", _QUEUE, "Tasks from the queue that workers took and did not start yet."
+    ),
+    _gauge(
+        "celery_queue_tasks_orphaned",
+        _QUEUE,
+        "Messages taken from the queue long ago, not acknowledged, and held by no worker.",
     ),
     _gauge(
         "celery_queue_oldest_message_age_seconds", _QUEUE, "Age of the oldest message waiting; 0 if none."

@@ -30,6 +30,7 @@ def facts_of(report: HealthReport | None, reading: StoreReading | None) -> Facts
     facts: Facts = {"celery_health_up": {(): 0.0 if report is None else 1.0}}
     if report is not None:
         facts |= _workers(report) | _queues(report.snapshot.queues, report.snapshot.workers)
+        facts |= _losses(report)
         facts["celery_health_status"] = {(status.value,): float(status is report.status) for status in Status}
         letters = report.snapshot.dead_letters or {}
         facts["celery_dead_letter_queue_size"] = {
@@ -65,6 +66,26 @@ def _workers(report: HealthReport) -> Facts:
     if live or not _is_unknown(report, "workers.alive"):
         facts["celery_workers"] = {(): float(live)}
     return facts
+
+
+def _losses(report: HealthReport) -> Facts:
+    """Return what is lost: 0 for whoever is there and lost nothing, where that is known."""
+    snapshot, losses = report.snapshot, report.snapshot.losses
+    facts: Facts = {"celery_worker_tasks_lost": {}, "celery_queue_tasks_orphaned": {}}
+    if not snapshot.store.reachable:
+        return facts
+    runs: Samples = {(worker.hostname,): 0.0 for worker in snapshot.workers if worker.state.is_live}
+    for lost in losses.runs:
+        runs[lost.hostname,] = runs.get((lost.hostname,), 0.0) + lost.count
+    orphans = facts["celery_queue_tasks_orphaned"]
+    if losses.are_orphans_known:
+        orphans |= {(queue.name,): 0.0 for queue in snapshot.queues}
+        for one in losses.orphans:
+            if one.count is not None:
+                orphans[one.queue or "",] = float(one.count)
+            else:
+                orphans.pop((one.queue or "",), None)
+    return facts | {"celery_worker_tasks_lost": runs}
 
 
 def _is_shown(worker: Worker) -> bool:

@@ -28,6 +28,11 @@ _KINDS: Final = {
     "beat": "entry",
     "dead_letters": "letters",
 }
+#: The same of a check that is about two kinds: they differ in what it counts.
+_LOST: Final[Mapping[tuple[str, str | None], str]] = {
+    ("tasks.lost", "runs"): "worker",
+    ("tasks.lost", "messages"): "queue",
+}
 KINDS: Final = tuple(dict.fromkeys(_KINDS.values()))
 #: Characters of what a button copies.
 _MOST_COPIED: Final = 4000
@@ -43,9 +48,9 @@ _FOLLOWS: Final = {
 }
 
 
-def kind_of(check_id: str) -> str:
-    """Return what a check is about: ``queue``, ``worker``, ``task``, ``entry``, ``letters``; else empty."""
-    return _KINDS.get(check_id.partition(".")[0], "")
+def kind_of(result: CheckResult) -> str:
+    """Return what a result is about: ``queue``, ``worker``, ``task``, ``entry``, ``letters``; else empty."""
+    return _LOST.get((result.id, result.unit)) or _KINDS.get(result.id.partition(".")[0], "")
 
 
 def tone_of(status: CheckStatus) -> str:
@@ -74,7 +79,7 @@ def address_of(result: CheckResult, links: Links) -> str:
         "entry": links.entry,
         "letters": links.letters,
     }
-    page = pages.get(kind_of(result.id))
+    page = pages.get(kind_of(result))
     return "" if page is None else page(result.subject)
 
 
@@ -173,7 +178,7 @@ def about(results: Iterable[CheckResult], kind: str, subject: str, links: Links)
     found = [
         result
         for result in results
-        if result.subject == subject and kind_of(result.id) == kind and result.status is not CheckStatus.PASS
+        if result.subject == subject and kind_of(result) == kind and result.status is not CheckStatus.PASS
     ]
     if not found:
         return None
@@ -205,7 +210,7 @@ def worst_of(results: Iterable[CheckResult], kind: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for result in results:
         tone = _TONES.get(result.status)
-        if tone and result.subject is not None and kind_of(result.id) == kind:
+        if tone and result.subject is not None and kind_of(result) == kind:
             found[result.subject] = "bad" if "bad" in (tone, found.get(result.subject)) else tone
     return found
 

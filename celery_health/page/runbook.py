@@ -29,6 +29,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "tasks.unknown": ("CeleryTaskUnknown",),
     "tasks.failing": ("CeleryTaskFailing", "CeleryTaskRetryStorm"),
     "tasks.stuck": ("tasks.stuck", "CeleryTaskSlow"),
+    "tasks.lost": ("CeleryTasksLost", "CeleryMessagesOrphaned"),
     "beat.alive": ("CeleryBeatDead",),
     "beat.on_time": ("CeleryScheduleOverdue",),
     "dead_letters.size": ("CeleryDeadLettersTooMany",),

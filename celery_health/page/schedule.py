@@ -43,7 +43,7 @@ def _wrong(report: HealthReport, links: Links) -> Problems | None:
     found = [
         check
         for check in report.checks
-        if kind_of(check.id) == "entry"
+        if kind_of(check) == "entry"
         and check.status in said
         and (check.id == _OF_BEATS or check.subject is None)
     ]

@@ -26,7 +26,7 @@ def tones_of(checks: Iterable[CheckResult], kind: str) -> dict[str, dict[str, st
     """Return subject → check id → ``bad`` or ``warn``, of the faults that the checks found."""
     found: dict[str, dict[str, str]] = {}
     for check in checks:
-        if check.subject is not None and check.status in FAULTS and kind_of(check.id) == kind:
+        if check.subject is not None and check.status in FAULTS and kind_of(check) == kind:
             of_it = found.setdefault(check.subject, {})
             of_it[check.id] = "bad" if "bad" in (tone_of(check.status), of_it.get(check.id)) else "warn"
     return found
@@ -41,9 +41,7 @@ def of_the_whole(checks: Iterable[CheckResult], kind: str, links: Links) -> Prob
     """Return what is wrong or not known of all things of a kind together; None for nothing."""
     said = (*FAULTS, CheckStatus.UNKNOWN)
     found = [
-        check
-        for check in checks
-        if check.subject is None and check.status in said and kind_of(check.id) == kind
+        check for check in checks if check.subject is None and check.status in said and kind_of(check) == kind
     ]
     return troubles(found, links) if found else None
 

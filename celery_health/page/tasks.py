@@ -144,7 +144,7 @@ def _faults_in_words(results: Iterable[CheckResult]) -> dict[str, str]:
     """Return task → the checks that found a fault of it."""
     found: dict[str, list[str]] = {}
     for result in results:
-        if result.subject is not None and kind_of(result.id) == "task" and tone_of(result.status) in _TONES:
+        if result.subject is not None and kind_of(result) == "task" and tone_of(result.status) in _TONES:
             found.setdefault(result.subject, []).append(result.id)
     return {task: ", ".join(dict.fromkeys(ids)) for task, ids in found.items()}
 

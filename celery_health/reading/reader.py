@@ -32,6 +32,7 @@ from celery_health.reading.flight import Run, SharedFlight
 from celery_health.reading.hour import HourMemory
 from celery_health.reading.lines import Lines
 from celery_health.reading.live import LiveWorkers, Sighting
+from celery_health.reading.lost import losses_of, returns_after
 from celery_health.reading.merging import merged, source_of
 from celery_health.reading.preparation import Preparation
 from celery_health.reading.queue_states import QueueSources, QueueStates
@@ -126,7 +127,9 @@ class Reader:
 
     def _open_lines(self) -> Lines:
         return Lines(
-            broker=open_broker(self.app, self.settings.deadline),
+            broker=open_broker(
+                self.app, self.settings.deadline, long_seconds=self.settings.limits.lost_seconds
+            ),
             recorded=RecordedWorkers(self.app, self.settings),
             box=self._letters.open(),
         )
@@ -247,6 +250,15 @@ class Reader:
             store_age_seconds=recorded.store_age_seconds,
             dead_letters=letters,
             dead_letters_lack=self._letters.lack(letters),
+            losses=losses_of(
+                recorded.reading.workers if recorded.reading else (),
+                sources.reading.long_unacked,
+                sources.consumers,
+                (queue.name for queue in queues),
+                self.settings.limits,
+                now=sources.wall_time,
+                returns_after=returns_after(self.app, broker.transport),
+            ),
             live_worker_seen_seconds=None if self._live_worker_at is None else now - self._live_worker_at,
             notes=(*recorded.notes, *notes_of(recorded, reading)),
             importing=importing,

@@ -46,6 +46,7 @@ def worker_from_report(
     own_names = names(report.get("registered"))
     active = rows(report.get("active"))
     read = report.get
+    unacked = of_type(dict, read("unacked")) or {}
     return Worker(
         hostname=hostname,
         state=state,
@@ -61,6 +62,8 @@ def worker_from_report(
         scheduled_count=of_type(int, read("scheduled_count")),
         processed=of_type(int, read("processed")),
         prefetch_count=of_type(int, read("prefetch_count")),
+        unacked_count=of_type(int, unacked.get("count")),
+        unacked_tags=of_type(str, unacked.get("tags")),
         config=of_type(str, read("config")),
         broker=of_type(str, read("broker")),
         connection_name=of_type(str, read("connection_name")),
@@ -172,9 +175,14 @@ def _running(hostname: str, row: Mapping[str, Any], age_seconds: float) -> Runni
         time_start=number(row.get("time_start")),
         runtime_seconds=plus(row.get("runtime_seconds"), age_seconds),
         limit_seconds=number(row.get("limit_seconds")),
+        is_acknowledged=_told(row.get("acknowledged")),
         args=of_type(str, row.get("args")),
         kwargs=of_type(str, row.get("kwargs")),
     )
+
+
+def _told(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 def _reserved(hostname: str, row: Mapping[str, Any], _age_seconds: float) -> ReservedTask:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from celery_health.records.beats import Beat, BeatState, ScheduleEntryState
 from celery_health.records.hour import HOUR_MINUTES, Hour, TaskHour
+from celery_health.records.lost import Losses, LostRun, LostRuns, Orphans
 from celery_health.records.queues import QueueState, SharedQueue, Sharer
 from celery_health.records.snapshot import (
     AppFacts,
@@ -44,7 +45,11 @@ __all__ = [
     "Hour",
     "InspectionState",
     "LettersLack",
+    "Losses",
+    "LostRun",
+    "LostRuns",
     "ObservedRuntime",
+    "Orphans",
     "QueueState",
     "ReservedTask",
     "RunningTask",

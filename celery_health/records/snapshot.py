@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from celery_health.records.beats import Beat
+from celery_health.records.lost import Losses
 from celery_health.records.queues import QueueState, SharedQueue
 from celery_health.records.streaks import TaskStreak
 from celery_health.records.workers import RunningTask, Source, Worker, WorkerState
@@ -173,6 +174,8 @@ class Snapshot:
     """Queue → letters in its dead letter queue; None without any numbers: `dead_letters_lack` says why."""
     dead_letters_lack: LettersLack | None = None
     """Why `dead_letters` is None; None when that is not known."""
+    losses: Losses = field(default_factory=Losses)
+    """What was lost with workers that vanished, and the messages that nobody holds."""
     live_worker_seen_seconds: float | None = None
     """Since this process last saw a live worker; None when it never did."""
     is_one_shot: bool = False

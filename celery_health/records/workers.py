@@ -61,6 +61,8 @@ class RunningTask:
     """Redacted text; None unless SHOW_ARGUMENTS."""
     kwargs: str | None = None
     """Redacted text; None unless SHOW_ARGUMENTS."""
+    is_acknowledged: bool | None = None
+    """Its message was acknowledged when it started, not when it ends (``acks_late``); None when unknown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,6 +147,10 @@ class Worker:
     scheduled_by_queue: Mapping[str, int] = field(default_factory=dict)
     processed: int | None = None
     """Tasks accepted since the worker started (``celery.worker.state.total_count``)."""
+    unacked_count: int | None = None
+    """Messages that it took and has not acknowledged; None where it does not say (all but Redis)."""
+    unacked_tags: str | None = None
+    """The first 8 characters of the delivery tag of each, of at most a bounded number, in one text."""
     prefetch_count: int | None = None
     """Messages it may hold at once; 0 is unlimited, None unknown."""
     cancelled_queues: tuple[str, ...] = ()

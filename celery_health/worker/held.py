@@ -28,7 +28,7 @@ MAX_NAME: Final = 500
 #: The lists of tasks in a record.
 KINDS: Final = ("active", "reserved", "scheduled")
 #: What a verdict needs of a task that runs.
-_JUDGED: Final = ("task_id", "task_name", "runtime_seconds", "limit_seconds")
+_JUDGED: Final = ("task_id", "task_name", "runtime_seconds", "limit_seconds", "acknowledged")
 
 
 class HeldTasks:
@@ -120,6 +120,8 @@ class HeldTasks:
             "time_start": request.time_start,
             "runtime_seconds": rounded(age(accepted_at, now)),
             "limit_seconds": self._limit(request),
+            # The others are acknowledged when they start, which a record may find half done.
+            "acknowledged": bool(request.acknowledged or not request.task.acks_late),
         }
 
     def _scheduled_row(self, request: Any) -> dict[str, Any]:
@@ -187,8 +189,12 @@ def running_count() -> int:
 
 def unacknowledged(consumer: Any) -> int:
     """Return how many messages the worker has taken and not yet acknowledged."""
-    held = [*_members(worker_state.reserved_requests), *_rate_limited(consumer), *_scheduled(consumer)]
-    return len({id(request) for request in held if not request.acknowledged})
+    return len({id(request) for request in taken(consumer) if not request.acknowledged})
+
+
+def taken(consumer: Any) -> list[Any]:
+    """Return the requests that the worker has taken, those that run among them."""
+    return [*_members(worker_state.reserved_requests), *_rate_limited(consumer), *_scheduled(consumer)]
 
 
 def _is_over(request: Any) -> bool:

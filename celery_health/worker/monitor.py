@@ -34,6 +34,7 @@ from celery_health.worker.presence import Presence
 from celery_health.worker.queues import QueueNames
 from celery_health.worker.recorder import Identity, Recorder
 from celery_health.worker.requests import MonitoredRequest, Recording
+from celery_health.worker.restarts import Restarts
 from celery_health.worker.results import watch_results
 
 #: A consumer that should read, and has not for this long, does not count as consuming.
@@ -55,6 +56,7 @@ class WorkerMonitor:
         self._letters = DeadLetters(
             self._app, settings=settings, hostname=worker.hostname, totals=totals, faults=faults
         )
+        self._restarts = Restarts()
         self._composer = Composer(
             Recording(
                 totals=totals,
@@ -62,6 +64,7 @@ class WorkerMonitor:
                 faults=faults,
                 letters=self._letters,
                 troubles=process.TROUBLES,
+                restarts=self._restarts,
             ),
             labels,
         )
@@ -79,6 +82,7 @@ class WorkerMonitor:
             queues=self._queues,
             children=self._children,
             presence=self._presence,
+            restarts=self._restarts,
             faults=faults,
         )
         self._agent = Agent(

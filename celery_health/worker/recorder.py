@@ -34,7 +34,9 @@ from celery_health.worker.pools import (
 )
 from celery_health.worker.presence import Presence
 from celery_health.worker.queues import QueueNames
+from celery_health.worker.restarts import Restarts
 from celery_health.worker.retries import Retries
+from celery_health.worker.unacked import unacked_messages
 
 #: When a loop that turns every second, or comes back from reading every two, is asked what it waits for.
 STILL_SECONDS: Final = 2.5
@@ -66,12 +68,14 @@ class Recorder:
         queues: QueueNames,
         children: Children,
         presence: Presence,
+        restarts: Restarts,
         faults: Faults,
     ) -> None:
         self._identity = identity
         self._clocks = clocks
         self._children = children
         self._presence = presence
+        self._restarts = restarts
         self._held = HeldTasks(identity.limits, settings=settings, queues=queues, faults=faults)
         self._started_at = time.time()
         self._had_children_at = monotonic()
@@ -199,6 +203,8 @@ class Recorder:
             **self._pool_processes(pool, now),
             **self._children.record(now),
             **held,
+            "restarted": self._restarts.rows(now),
+            "unacked": unacked_messages(consumer),
             "processed": worker_state.all_total_count[0],
             "prefetch_count": getattr(getattr(consumer, "qos", None), "value", None),
             "can_consume": can_consume,

@@ -9,7 +9,7 @@ pinned by tests on each supported minor version.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import wraps
 from time import monotonic
@@ -26,6 +26,7 @@ from celery_health.reporting.troubles import Troubles
 from celery_health.worker import ends, results
 from celery_health.worker.labelled import LabelledSeries
 from celery_health.worker.queues import QueueNames
+from celery_health.worker.restarts import Restarts
 
 if TYPE_CHECKING:
     from celery.worker.request import Request as _Request
@@ -57,6 +58,8 @@ class Recording:
     """What keeps messages that failed for good."""
     troubles: Troubles | None = None
     """What remembers results that could not be stored."""
+    restarts: Restarts = field(default_factory=Restarts)
+    """What notes runs that had begun before."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,13 +123,13 @@ class MonitoredRequest(_Request):
         super().on_accepted(pid, time_accepted)
         try:
             published_at = self._request_dict.get(PUBLISHED_AT_HEADER)
+            is_redelivered = self._delivery_info["redelivered"]
             # A task with an ETA waits because it was told to; a redelivered one was held, or run before.
-            if (
-                published_at.__class__ is float
-                and self._eta is None
-                and not self._delivery_info["redelivered"]
-            ):
+            if published_at.__class__ is float and self._eta is None and not is_redelivered:
                 series.queue_wait((self.time_start or 0.0) - published_at)
+            restarts = self.health.restarts
+            if is_redelivered or (restarts.missing and self.id in restarts.missing):
+                restarts.note(self.id)
         except Exception as error:
             self.health.faults.caught("requests.waited", error)
 

@@ -87,6 +87,7 @@ WELL: dict[str, Said] = {
     "tasks.unknown": passes("Workers knew every task that they received."),
     "tasks.failing": passes("No task fails more often than it may."),
     "tasks.stuck": passes("No task runs longer than it should."),
+    "tasks.lost": passes("No task is known to be lost."),
     "dead_letters.size": passes("Few dead letters wait."),
 }
 
@@ -103,6 +104,9 @@ LETTERS_UNCOUNTED = unknown(
 NO_BEATS_KEPT = unsupported(
     "Beats report themselves to a store, and there is none: set STORE_URL to a Redis.",
     because="store.reachable",
+)
+NO_LOSSES_TOLD = unsupported(
+    "Without a store, workers do not say what they run and hold.", because="store.reachable"
 )
 NO_OUTCOMES_KEPT = unsupported("Without a store, outcomes are not kept.", because="store.reachable")
 NOBODY = {
@@ -123,8 +127,11 @@ def away(reachable: bool | None, error: str | None = None) -> BrokerState:
     return replace(BROKER, reachable=reachable, error=error, latency_seconds=None)
 
 
-def stored(said_of_store: Said, said_of_beats: Said, said_of_outcomes: Said) -> dict[str, Said]:
+def stored(
+    said_of_store: Said, said_of_beats: Said, said_of_outcomes: Said, said_of_losses: Said
+) -> dict[str, Said]:
     return {
+        "tasks.lost": said_of_losses,
         "store.reachable": said_of_store,
         "beat.alive": said_of_beats,
         "beat.on_time": said_of_beats,
@@ -223,6 +230,10 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Said]]] = {
                 unknown("The store was not asked.", because="broker.reachable"),
                 unknown("Beats cannot be seen: the store was not asked.", because="broker.reachable"),
                 unknown("Outcomes are not known: the store was not asked.", because="broker.reachable"),
+                unknown(
+                    "What workers that vanished ran is not known: the store was not asked.",
+                    because="broker.reachable",
+                ),
             ),
         },
     ),
@@ -255,6 +266,7 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Said]]] = {
             unsupported("No store: neither broker nor result backend is a Redis. Set STORE_URL to have one."),
             NO_BEATS_KEPT,
             NO_OUTCOMES_KEPT,
+            NO_LOSSES_TOLD,
         ),
     ),
     "the store is away": (
@@ -263,6 +275,10 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Said]]] = {
             warns(f"The store at {URL} cannot be read: refused"),
             unknown("Beats cannot be seen while the store is away: refused", because="store.reachable"),
             unknown("Outcomes are not known while the store is away: refused", because="store.reachable"),
+            unknown(
+                "What workers that vanished ran is not known while the store is away: refused",
+                because="store.reachable",
+            ),
         ),
     ),
     "the store was not asked": (
@@ -271,6 +287,10 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Said]]] = {
             unknown("The store was not asked."),
             unknown("Beats cannot be seen: the store was not asked.", because="store.reachable"),
             unknown("Outcomes are not known: the store was not asked.", because="store.reachable"),
+            unknown(
+                "What workers that vanished ran is not known: the store was not asked.",
+                because="store.reachable",
+            ),
         ),
     ),
     "dead letters are off": ({"dead_letters": None}, {"dead_letters.size": NO_LETTERS}),
@@ -322,6 +342,7 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Said]]] = {
                 ),
                 NO_BEATS_KEPT,
                 NO_OUTCOMES_KEPT,
+                NO_LOSSES_TOLD,
             ),
         },
     ),

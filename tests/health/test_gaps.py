@@ -43,12 +43,12 @@ HEADLINES = [
     (
         no_store(),
         "as far as is known: 1 worker alive, 0 tasks waiting. "
-        "Not watched without a store: unknown names, failures.",
+        "Not watched without a store: unknown names, failures, lost tasks.",
     ),
     (
         no_store(Settings()),
         "as far as is known: 1 worker alive, 0 tasks waiting. "
-        "Not watched without a store: beat, unknown names, failures.",
+        "Not watched without a store: beat, unknown names, failures, lost tasks.",
     ),
     # What no setting can change, and what the next reading may know.
     (
@@ -82,7 +82,7 @@ def test_headline__says_what_is_not_watched(given: HealthReport, expected: str) 
 
 NOTES: list[tuple[HealthReport, tuple[str, ...]]] = [
     (report(), ()),
-    (no_store(), (f"Not watched without a store: unknown names, failures. {NO_STORE}",)),
+    (no_store(), (f"Not watched without a store: unknown names, failures, lost tasks. {NO_STORE}",)),
     # Also where something is wrong.
     (
         report(workers=[], beats=()),

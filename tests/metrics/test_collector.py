@@ -15,7 +15,7 @@ from celery_health.counters import encode
 from celery_health.exceptions import StoreError
 from celery_health.metrics.collector import MAX_ZERO_PAIRS, CeleryHealthCollector
 from celery_health.metrics.dialects import rows_of
-from celery_health.records import QueueState, Status
+from celery_health.records import Losses, QueueState, Status
 from celery_health.reporting.totals import Totals
 from celery_health.store import StoredRecord
 from tests.metrics.conftest import beat, reading, report, worker
@@ -129,7 +129,11 @@ def everything():
     )
     queues = (emails,)
     full = report(
-        status=Status.DEGRADED, queues=queues, workers=(worker(active_count=1),), dead_letters={"emails": 2}
+        status=Status.DEGRADED,
+        queues=queues,
+        workers=(worker(active_count=1),),
+        dead_letters={"emails": 2},
+        losses=Losses(are_orphans_known=True),
     )
     beats = (beat(1.0, tick_age_seconds=1.0, entries=[{"entry": "sync", "overdue_seconds": 3.0}]),)
     totals = some_totals()

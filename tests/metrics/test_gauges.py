@@ -3,7 +3,16 @@
 import pytest
 
 from celery_health.metrics.gauges import facts_of
-from celery_health.records import CheckResult, CheckStatus, QueueState, Status, WorkerState
+from celery_health.records import (
+    CheckResult,
+    CheckStatus,
+    Losses,
+    LostRuns,
+    Orphans,
+    QueueState,
+    Status,
+    WorkerState,
+)
 from tests.metrics.conftest import SERVER_TIME, beat, reading, report, worker
 
 
@@ -122,6 +131,7 @@ def test_queues__what_is_unknown_is_absent_and_an_empty_one_has_no_old_message()
         "celery_active_consumer_count": {},
         "celery_active_worker_count": {},
         "celery_active_process_count": {},
+        "celery_queue_tasks_orphaned": {},
     }
     assert facts["celery_held_back_process_count"] == {}
 
@@ -213,3 +223,13 @@ def test_beat_tick__is_absent_before_the_first():
 def test_beat_overdue__by_those_that_keep_the_schedule(beats, overdue):
     found = fact("celery_beat_overdue_seconds", reading=reading(beats=beats))
     assert found == {(name,): seconds for name, seconds in overdue.items()}
+
+
+def test_losses__of_who_vanished_and_0_of_who_is_there():
+    lost = LostRuns(hostname="gone@host", count=3, silent_seconds=40.0)
+    orphans = (Orphans(queue="emails", count=8), Orphans(queue="odd", count=None, unknown="who knows"))
+    losses = Losses(runs=(lost, lost), orphans=orphans, are_orphans_known=True)
+    queues = tuple(QueueState(name=name) for name in ("celery", "emails", "odd"))
+    told = report(workers=(worker("w1@host"),), queues=queues, losses=losses)
+    assert fact("celery_worker_tasks_lost", told) == {("w1@host",): 0.0, ("gone@host",): 6.0}
+    assert fact("celery_queue_tasks_orphaned", told) == {("celery",): 0.0, ("emails",): 8.0}

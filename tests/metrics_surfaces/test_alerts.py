@@ -85,6 +85,21 @@ DRIVES = [
         says="Worker w1@a sent no heartbeat for over 30 s, and no goodbye.",
     ),
     Drive(
+        alert="CeleryTasksLost",
+        series={
+            'celery_worker_tasks_lost{hostname="w1@a"}': "0x4 3x10 _x20",
+            'celery_worker_tasks_lost{hostname="w2@a"}': "0x40",
+        },
+        quiet_at="4m", fires_at="5m", resolved_at="21m", labels={"hostname": "w1@a"},
+        says="Worker w1@a vanished while it ran up to 3 tasks.",
+    ),
+    Drive(
+        alert="CeleryMessagesOrphaned",
+        series={'celery_queue_tasks_orphaned{queue_name="emails"}': "0x4 8x10 0x20"},
+        quiet_at="5m", fires_at="7m", resolved_at="16m", labels=EMAILS,
+        says="8 messages taken from queue emails are held by no worker.",
+    ),
+    Drive(
         alert="CeleryQueueWithoutConsumer",
         series={
             'celery_queue_length{queue_name="emails"}': "5x20",
@@ -297,6 +312,13 @@ QUIET = {
         **UP,
         'celery_task_retried_total{name="x",queue_name="a"}': "500x15 0x20",
         'celery_task_succeeded_total{name="x",queue_name="a"}': "500x15 0x20",
+    },
+    # It is not known any more who holds them: the series ends, and begins again at none.
+    "CeleryMessagesOrphaned": {'celery_queue_tasks_orphaned{queue_name="emails"}': "0x5 _x10 0x100"},
+    # Deployments come and go, with their names.
+    "CeleryTasksLost": {
+        'celery_worker_tasks_lost{hostname="w1"}': "0x10 _x20",
+        'celery_worker_tasks_lost{hostname="w2"}': "_x9 0x99",
     },
     # A goodbye: the worker's series ends.
     "CeleryWorkerHeartbeatStale": {'celery_worker_up{hostname="w"}': "1x10 _x20"},

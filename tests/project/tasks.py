@@ -38,6 +38,13 @@ def sleep_late(seconds: float) -> float:
     return seconds
 
 
+@shared_task(bind=True, acks_late=True)
+def sleep_late_once(self: Any, seconds: float) -> None:
+    """Sleep; not again, when the broker hands it out a second time."""
+    if not self.request.delivery_info["redelivered"]:
+        time.sleep(seconds)
+
+
 @shared_task(rate_limit="20/h")
 def limited() -> None:
     """Do nothing, and no more than once in three minutes."""

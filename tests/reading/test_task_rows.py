@@ -34,7 +34,7 @@ WHOLE: Mapping[str, Any] = {
     "connected": True, "looping": True, "can_consume": True, "read_age_seconds": 0.1, "loop_age_seconds": 0.1,
     "active": [
         {"task_id": "a1", "task_name": "shop.pay", "queue": "celery", "time_start": 1.0, "args": "['x']",
-         "kwargs": "{}", "runtime_seconds": 50.0, "limit_seconds": 20.0},
+         "kwargs": "{}", "runtime_seconds": 50.0, "limit_seconds": 20.0, "acknowledged": True},
     ],
     "reserved": [
         {"task_id": "r1", "task_name": "shop.ship", "queue": "celery", "args": "[1]", "kwargs": "{}"},

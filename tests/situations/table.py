@@ -153,6 +153,8 @@ def sigterm_with_a_long_task(system: System) -> Iterator[None]:
 
 @situation("healthy")
 def sigkill_after_sigterm(system: System) -> Iterator[None]:
+    """That it went is no fault; what it took with it is (tests.situations.losses)."""
+    system.health["CHECKS"] = {"tasks.lost": "off"}
     system.worker(name="other")
     worker = system.worker(name="spot")
     system.healthy()
@@ -463,6 +465,8 @@ def clocks_five_minutes_off(system: System) -> Iterator[None]:
 
 @situation("healthy")
 def orphaned_unacked_messages(system: System) -> Iterator[None]:
+    """No check but tasks.lost is misled by them (tests.situations.losses)."""
+    system.health["CHECKS"] = {"tasks.lost": "off"}
     worker = system.worker(name="prod")
     system.send("sleep_late", 600, count=4)
     eventually(lambda: system.report().snapshot.workers[0].active_count, 10, what="running")
@@ -518,6 +522,8 @@ def consumed_by_a_worker_without_celery_health(system: System) -> Iterator[None]
 
 @situation("unhealthy", "queues.consumed", "fail", subject="celery", within="unconsumed_seconds")
 def sole_worker_draining(system: System) -> Iterator[None]:
+    # It is killed in the end, and takes a run with it.
+    system.health["CHECKS"] = {"tasks.lost": "off"}
     worker = system.worker()
     system.healthy()
     system.send("sleep", 3 * system.limit("unconsumed_seconds") + 60)
@@ -659,4 +665,4 @@ def only_another_apps_worker(system: System) -> Iterator[None]:
 
 
 # Rows that stand in modules of their own.
-from tests.situations import ends  # noqa: E402, F401
+from tests.situations import ends, losses  # noqa: E402, F401

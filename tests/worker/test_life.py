@@ -97,7 +97,7 @@ def test_record__shows_what_the_worker_holds(ledger: Ledger, truth_worker: Calla
     record = ledger.record(worker.hostname)
     assert [record[f"{kind}_count"] for kind in ("active", "reserved", "scheduled")] == [1, 1, 1]
     [judged] = record["active"]
-    assert set(judged) == {"task_id", "task_name", "runtime_seconds", "limit_seconds"}
+    assert set(judged) == {"task_id", "task_name", "runtime_seconds", "limit_seconds", "acknowledged"}
     assert (judged["task_id"], judged["task_name"]) == (running, "tests.worker.truth.early")
     assert not {"reserved", "scheduled"} & set(record)
     assert "hunter2" not in str(record) and "'succeed'" not in str(record)
@@ -114,6 +114,7 @@ def test_record__arguments_are_not_shown_unless_asked(
     rows = patiently(lambda: (r := ledger.rows(worker.hostname)).get("active_count") and r)
     assert set(rows["active"][0]) == {
         "task_id", "task_name", "queue", "time_start", "runtime_seconds", "limit_seconds",
+        "acknowledged",
     }  # fmt: skip
     worker.stop()
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from celery_health.metrics.alerts.base import CRITICAL, MINUTE, WARNING, Alert, Makers, Project, subject
+from celery_health.metrics.alerts.base import (
+    CRITICAL,
+    FOUND,
+    MINUTE,
+    WARNING,
+    Alert,
+    Makers,
+    Project,
+    subject,
+)
 from celery_health.metrics.promql import number
 
 
@@ -40,4 +49,20 @@ def lost(project: Project) -> Iterator[Alert]:
     )
 
 
-ALERTS: Final[Makers] = (("celery_workers", none_alive), ("celery_worker_up", lost))
+def tasks_lost(project: Project) -> Iterator[Alert]:
+    """Yield the alert that a worker took with it what it ran."""
+    yield Alert(
+        name="CeleryTasksLost",
+        expr=f"{project.scope.gauge('celery_worker_tasks_lost', by=('hostname',))} > 0",
+        hold_seconds=0,
+        severity=WARNING,
+        summary=f"Worker {subject('hostname')} vanished while it ran up to {FOUND} tasks.",
+        check="tasks.lost",
+    )
+
+
+ALERTS: Final[Makers] = (
+    ("celery_workers", none_alive),
+    ("celery_worker_up", lost),
+    ("celery_worker_tasks_lost", tasks_lost),
+)

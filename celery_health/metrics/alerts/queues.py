@@ -192,12 +192,25 @@ def letters_lost(project: Project) -> Iterator[Alert]:
     )
 
 
+def orphaned(project: Project) -> Iterator[Alert]:
+    """Yield the alert that messages were taken from a queue which no worker holds."""
+    yield Alert(
+        name="CeleryMessagesOrphaned",
+        expr=f"{project.scope.gauge('celery_queue_tasks_orphaned', by=_BY)} > 0",
+        hold_seconds=MINUTE,
+        severity=WARNING,
+        summary=f"{FOUND} messages taken from queue {_QUEUE} are held by no worker.",
+        check="tasks.lost",
+    )
+
+
 ALERTS: Final[Makers] = (
     ("celery_queue_length", without_consumer),
     ("celery_active_consumer_count", deserted),
     ("celery_queue_length", stalled),
     ("celery_queue_length", backlog),
     ("celery_queue_oldest_message_age_seconds", oldest),
+    ("celery_queue_tasks_orphaned", orphaned),
     ("celery_dead_letter_queue_size", letters),
     ("celery_dead_letters_dropped_total", letters_lost),
 )
