@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, Final
 
 from django.core import signing
@@ -86,6 +87,9 @@ class ActionPage(Writing, PageView):
                 raise Refused(f"Nothing was done. Type {typed_form(name)} as it stands here.", 400)
             outcome = self.action.do(target, fields, self.who(), Deadline.after(get_settings().deadline))
         except Refused as refused:
+            if refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                # It has waited for the broker: a reading, to ask again, would wait as long once more.
+                return self.error(refused.status, f"{mask(refused)} Go back, and try again.")
             return self._ask_again(target, refused)
         query = QueryDict(mutable=True)
         query.update({**target, _DONE: self._signed(target, outcome, fields)})
