@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from celery_health.doctor.findings import DoctorReport, Finding, Kind, Severity, by_depth
@@ -25,15 +22,9 @@ MOST_FINDINGS: Final = 200
 MOST_ON_OVERVIEW: Final = 20
 _MOST_FOLLOWING: Final = 50
 _MOST_NOTES: Final = 50
-#: What is tried in one text: names in it may be anything.
-_MOST_STATEMENTS: Final = 5
-_MOST_ENDS: Final = 50
 #: How often the findings are looked for anew: `page.js` has the same.
 LOOK_SECONDS: Final = 60
 _WORDS: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "hint"}
-#: Where a statement may begin in a text for people, and where it may end.
-_BEGINS: Final = re.compile(r"(?:(?<=^)|(?<=[\s(]))(?=(?:app\.|[A-Z][A-Z0-9_]+\b)[\w.\[\]'\"]*(?: \+?= |\())")
-_ENDS: Final = re.compile(r"$|\.?$|, |; |\. | \(|\)| (?:and|or|in|where) ")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,7 +102,7 @@ def _found(finding: Finding, links: Links) -> Found:
         severity=_WORDS[finding.severity],
         message=printable(finding.message),
         subject=_subject(finding, links),
-        fix=with_statements(advice(finding.fix)),
+        fix=advice(finding.fix),
         rule=name(finding.rule, href=links.rule(finding.rule)),
         because=printable(finding.because, 200) if finding.because else "",
         proof=tuple((printable(key, 80), _proof(value)) for key, value in finding.evidence.items()),
@@ -143,49 +134,3 @@ def _proof(value: object) -> str:
 def _counts(report: DoctorReport) -> str:
     counts = [(report.count(severity), word) for severity, word in _WORDS.items()]
     return ", ".join(plural(count, word) for count, word in counts if count)
-
-
-def with_statements(told: Advice) -> Advice:
-    """Return `told` with statements of Python apart, too: settings, to be pasted as they are."""
-    parts: list[tuple[bool, str]] = []
-    for is_command, text in told.parts:
-        parts.extend([(True, text)] if is_command else _statements(text))
-    return Advice(tuple(parts))
-
-
-def _statements(text: str) -> Iterator[tuple[bool, str]]:
-    done = 0
-    for begin in islice(_BEGINS.finditer(text), _MOST_STATEMENTS):
-        if begin.start() < done:
-            continue
-        rest = text[begin.start() :]
-        ends = sorted(
-            {end.start() for end in islice(_ENDS.finditer(rest), _MOST_ENDS)} | {len(rest)}, reverse=True
-        )
-        end = next((end for end in ends if _is_statement(rest[:end])), None)
-        if end is None:
-            continue
-        if done < begin.start():
-            yield False, text[done : begin.start()]
-        yield True, rest[:end]
-        done = begin.start() + end
-    if done < len(text) or not text:
-        yield False, text[done:]
-
-
-def _is_statement(text: str) -> bool:
-    """Say whether a text is Python that sets or calls something."""
-    if "\\" in text:  # an escape that Python warns of
-        return False
-    try:
-        body = ast.parse(text).body
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return False
-    return bool(body) and all(_sets_or_calls(one, text) for one in body)
-
-
-def _sets_or_calls(one: ast.stmt, text: str) -> bool:
-    if isinstance(one, ast.Assign | ast.AugAssign):
-        # "= 1800, everywhere" is a tuple, too.
-        return not isinstance(one.value, ast.Tuple) or text.encode()[one.value.col_offset :].startswith(b"(")
-    return isinstance(one, ast.Expr) and isinstance(one.value, ast.Call)

@@ -14,8 +14,8 @@ from django.test import Client
 
 from celery_health.doctor.findings import Cause, Finding, Kind, Severity, Subject
 from celery_health.doctor.rules import RULES
-from celery_health.page.doctor import MOST_ON_OVERVIEW, with_statements
-from celery_health.page.problem_blocks import Advice
+from celery_health.page.doctor import MOST_ON_OVERVIEW
+from celery_health.page.problems import advice
 from tests.api.conftest import FOUND, PREFIX, Celery
 from tests.doctor.pasting import code
 
@@ -211,7 +211,7 @@ def fixes() -> list[str]:
 
 @pytest.mark.parametrize("fix", sorted(set(fixes())))
 def test_fix__settings_stand_apart_to_be_copied(fix: str) -> None:
-    parts = with_statements(Advice(((False, fix),))).parts
+    parts = advice(fix).parts
 
     assert "".join(part for _, part in parts) == fix
     assert all(part for _, part in parts)
@@ -219,40 +219,6 @@ def test_fix__settings_stand_apart_to_be_copied(fix: str) -> None:
     own = code(fix.rpartition("if this is still found: ")[2])
     if own is not None:
         assert own in [part for is_code, part in parts if is_code]
-
-
-@pytest.mark.parametrize(
-    ("fix", "pasted"),
-    [
-        (
-            "app.conf.time_limit = 600; app.conf.x = 1, or on tasks.",
-            ["app.conf.time_limit = 600; app.conf.x = 1"],
-        ),
-        ("CELERY_OPTIONS['timeout'] = 1800, everywhere.", ["CELERY_OPTIONS['timeout'] = 1800"]),
-        (
-            "CELERY_ROUTES = ({'a': 'b'}, *CELERY_ROUTES), or less.",
-            ["CELERY_ROUTES = ({'a': 'b'}, *CELERY_ROUTES)"],
-        ),
-        ('A queue of its own, app.conf.queue = "shop", and restart.', ['app.conf.queue = "shop"']),
-        ("app.autodiscover_tasks(['depot']) in the module of it.", ["app.autodiscover_tasks(['depot'])"]),
-        ("app.conf.ä = 'ö', 2, and so on.", ["app.conf.ä = 'ö'"]),
-        ("app.conf.a = 1 (and app.conf.b = True where it may).", ["app.conf.a = 1", "app.conf.b = True"]),
-        # Words are no code.
-        ("Set app.conf.result_backend, or import it under TYPE_CHECKING.", []),
-        ("Rename CELERY_X to CELERY_Y.", []),
-        ("Write 'X = 1'.", []),
-        ("", []),
-        ("A" * 2000, []),
-        ("A = (" * 400, []),
-        ("A = " + "[" * 1900, []),
-        ("A = '\\d'", []),
-    ],
-)
-def test_fix__what_is_code_and_what_is_not(fix: str, pasted: list[str]) -> None:
-    parts = with_statements(Advice(((False, fix),))).parts
-
-    assert [part for is_code, part in parts if is_code] == pasted
-    assert "".join(part for _, part in parts) == fix
 
 
 def test_doctor__is_for_those_who_may_see_the_page(
