@@ -26,7 +26,7 @@ def start(system: System, **options: Any) -> Path:
 
 
 def send(system: System, name: str, *args: object, **options: Any) -> None:
-    system.send(f"{TASKS}.{name}", *map(str, args), **options)
+    system.send(f"{TASKS}.{name}", *(str(one) if isinstance(one, Path) else one for one in args), **options)
 
 
 def outcomes(system: System, name: str) -> TaskOutcomes:

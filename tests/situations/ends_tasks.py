@@ -41,7 +41,7 @@ def polls(self: Any, until: int) -> int:
     return int(self.request.retries)
 
 
-@shared_task(autoretry_for=(NotFound,), throws=(NotFound,), max_retries=None, default_retry_delay=0)
+@shared_task(autoretry_for=(NotFound,), throws=(NotFound,), max_retries=None, default_retry_delay=0.02)
 def waits_by_autoretry(path: str) -> None:
     if os.path.exists(path):
         raise NotFound("not yet")
