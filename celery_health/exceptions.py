@@ -15,6 +15,10 @@ class BrokerError(CeleryHealthError):
     """The broker refused, failed, or did not answer within the deadline."""
 
 
+class RefusedError(BrokerError):
+    """The broker answers, and takes no messages."""
+
+
 class StoreError(CeleryHealthError):
     """The store refused, failed, or did not answer within the deadline."""
 

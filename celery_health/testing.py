@@ -26,6 +26,7 @@ from celery_health.records import (
     StoreState,
     Worker,
     WorkerState,
+    Writes,
 )
 
 #: When a snapshot made by hand was taken.
@@ -92,7 +93,11 @@ def make_snapshot(
         "taken_at": TAKEN_AT,
         "app": AppFacts(app_id="proj", name="proj"),
         "broker": BrokerState(
-            transport="redis", url="redis://localhost:6379/0", reachable=True, latency_seconds=0.001
+            transport="redis",
+            url="redis://localhost:6379/0",
+            reachable=True,
+            latency_seconds=0.001,
+            writes=Writes(accepted=True),
         ),
         "store": StoreState(configured=False),
         "inspection": InspectionState(asked=True, complete=True, roster=("worker1@host",)),

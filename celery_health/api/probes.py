@@ -21,6 +21,7 @@ from celery_health.exceptions import (
     ConfigurationError,
     DeadlineExceeded,
     LateError,
+    RefusedError,
     UnsupportedError,
 )
 from celery_health.health import get_report
@@ -52,7 +53,7 @@ def live(request: HttpRequest) -> HttpResponse:
 @transaction.non_atomic_requests
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
-    """Answer 200 if this process reaches the broker in time, else 503; ``?strict=1`` also needs `healthy`."""
+    """Answer 200 if the broker answers and takes messages, else 503; ``?strict=1`` also needs `healthy`."""
     details = details_are_public()
     notes: dict[str, Any] = {}
     try:
@@ -94,6 +95,8 @@ def _check_broker(deadline: Deadline, details: bool) -> dict[str, Any]:
 def _broker_refusal(error: CeleryHealthError, details: bool) -> dict[str, Any]:
     if details:
         return error_body(error)[1]
+    if isinstance(error, RefusedError):
+        return {"error": "The broker refuses writes."}
     late = isinstance(error, BrokerError | DeadlineExceeded)
     return {"error": "The broker did not answer."} if late else error_body(error, details=False)[1]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from celery_health.brokers.base import Broker
+from celery_health.brokers.base import Broker, Shared
 from celery_health.connections.kombu import unconnected
 from celery_health.exceptions import ConfigurationError
 from celery_health.text.masking import describe_error
@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from celery import Celery
 
 
-def open_broker(app: Celery, deadline_seconds: float, *, long_seconds: float = 60.0) -> Broker:
+def open_broker(
+    app: Celery, deadline_seconds: float, shared: Shared | None = None, *, long_seconds: float = 60.0
+) -> Broker:
     """Return the reader of the broker that `app` consumes from; nothing is opened before it is asked.
 
-    No call of it takes longer than `deadline_seconds`, however late its own deadline is. Messages taken over
-    `long_seconds` ago and not acknowledged are looked at one by one, where it can be asked for them.
+    No call of it takes longer than `deadline_seconds`, however late its own deadline is. What all readers of
+    this process share is `shared`, which they leave open. Messages taken over `long_seconds` ago and not
+    acknowledged are looked at one by one, where it can be asked for them.
 
     Raises:
         ConfigurationError: kombu cannot make a connection of the app's broker URL.
@@ -35,11 +38,11 @@ def open_broker(app: Celery, deadline_seconds: float, *, long_seconds: float = 6
     if driver_type == "redis":
         from celery_health.brokers.redis import RedisBroker
 
-        return RedisBroker(app, deadline_seconds, long_seconds)
+        return RedisBroker(app, deadline_seconds, shared, long_seconds)
     if driver_type == "amqp":
         from celery_health.brokers.amqp import AmqpBroker
 
-        return AmqpBroker(app, deadline_seconds)
+        return AmqpBroker(app, deadline_seconds, shared)
     from celery_health.brokers import virtual
 
     readers = {"filesystem": virtual.FilesystemBroker, "memory": virtual.MemoryBroker}

@@ -13,11 +13,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from amqp import spec
 
-from celery_health.brokers.base import Broker, BrokerReading, Capabilities, Mark, QueueReading, unanswered
+from celery_health.brokers.amqp_writes import AmqpWrites
+from celery_health.brokers.base import (
+    Broker,
+    BrokerReading,
+    Capabilities,
+    Mark,
+    QueueReading,
+    Shared,
+    unanswered,
+)
 from celery_health.connections.kombu import BoundedConnection
 from celery_health.connections.link import Link
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError
+from celery_health.records import Writes
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -43,8 +53,10 @@ class AmqpBroker(Broker):
     )
     transport = "amqp"
 
-    def __init__(self, app: Celery, deadline_seconds: float) -> None:
+    def __init__(self, app: Celery, deadline_seconds: float, shared: Shared | None = None) -> None:
         self._link = Link(app, deadline_seconds)
+        self._own = Shared() if shared is None else None
+        self._writes = (self._own or shared or Shared()).writes(lambda: AmqpWrites(app, deadline_seconds))
         self.url = self._link.url
         self._channel: Any = None
         """Kept between readings, while no queue on it was missing."""
@@ -71,6 +83,7 @@ class AmqpBroker(Broker):
             reachable=True,
             queues={name: known.get(name) or QueueReading(name=name, error=_TOO_LONG) for name in queues},
             latency_seconds=time.monotonic() - started,
+            writes=self._writes.ask(deadline),
         )
 
     def present(self, marks: Collection[str], deadline: Deadline) -> Mapping[str, float | None] | None:
@@ -90,18 +103,21 @@ class AmqpBroker(Broker):
                 found[name] = None
         return found
 
-    def ping(self, deadline: Deadline) -> None:
-        """Make one round trip.
+    def ping(self, deadline: Deadline) -> Writes:
+        """Make one round trip, and return whether the broker takes messages, as it last said.
 
         Raises:
             BrokerError: the broker did not answer within `deadline`.
         """
         self._link.run(lambda connection: _raw(connection).channel().close(), deadline)
+        return self._writes.ask(deadline)
 
     def close(self) -> None:
         """Close the connection, if one is open."""
         self._channel = None
         self._link.close()
+        if self._own is not None:
+            self._own.close()
 
     def _ask(
         self, connection: BoundedConnection, names: Sequence[str], suspects: Collection[str]

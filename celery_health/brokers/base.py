@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol, TypeVar, cast
 
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, LateError
+from celery_health.records import Writes
 
 
 class Mark(StrEnum):
@@ -99,6 +102,8 @@ class BrokerReading:
     """Why this process itself was too late to know; nothing is said of the broker then."""
     long_unacked: LongUnacked | None = None
     """None where the broker does not list what is not acknowledged."""
+    writes: Writes = field(default_factory=Writes)
+    """Whether it takes messages, where it answered."""
 
     @property
     def is_lacking(self) -> bool:
@@ -111,6 +116,36 @@ def unanswered(error: BrokerError, latency_seconds: float) -> BrokerReading:
     if isinstance(error, LateError):
         return BrokerReading(reachable=None, late=str(error), latency_seconds=latency_seconds)
     return BrokerReading(reachable=False, error=str(error), latency_seconds=latency_seconds)
+
+
+class Closable(Protocol):
+    """What several readers share."""
+
+    def close(self) -> None:
+        """Close what is open."""
+
+
+S = TypeVar("S", bound=Closable)
+
+
+class Shared:
+    """What all readers of one broker in this process have in common: how it took the last messages."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._writes: Closable | None = None
+
+    def writes(self, make: Callable[[], S]) -> S:
+        """Return the one that there is, else what `make` returns."""
+        with self._lock:
+            if self._writes is None:
+                self._writes = make()
+            return cast(S, self._writes)
+
+    def close(self) -> None:
+        """Close it, if there is one."""
+        if self._writes is not None:
+            self._writes.close()
 
 
 class Broker(ABC):
@@ -148,8 +183,8 @@ class Broker(ABC):
         return None
 
     @abstractmethod
-    def ping(self, deadline: Deadline) -> None:
-        """Make one round trip.
+    def ping(self, deadline: Deadline) -> Writes:
+        """Make one round trip, and return whether the broker takes messages, as far as it says so.
 
         Raises:
             BrokerError: the broker did not answer within `deadline`; the message is masked.

@@ -8,18 +8,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from celery_health.brokers.base import Broker, BrokerReading, Capabilities, Mark, QueueReading, unanswered
+from celery_health.brokers.base import (
+    Broker,
+    BrokerReading,
+    Capabilities,
+    Mark,
+    QueueReading,
+    Shared,
+    unanswered,
+)
 from celery_health.brokers.redis_asking import Asked, Fetched, Head, bindings, fetch
 from celery_health.brokers.redis_clients import named_clients
+from celery_health.brokers.redis_writes import Question, RedisWrites
 from celery_health.connections.kombu import unconnected
 from celery_health.connections.redis import RedisLink, is_timeout
 from celery_health.connections.redis_keys import RedisKeys
-from celery_health.connections.urls import masked_url
+from celery_health.connections.urls import address_of, masked_url
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, LateBrokerError
+from celery_health.records import Writes
+from celery_health.text.commands import redis_cli
 from celery_health.text.masking import describe_error, mask
 
 if TYPE_CHECKING:
@@ -53,7 +65,13 @@ class RedisBroker(Broker):
     )
     transport = "redis"
 
-    def __init__(self, app: Celery, deadline_seconds: float, long_seconds: float = LONG_SECONDS) -> None:
+    def __init__(
+        self,
+        app: Celery,
+        deadline_seconds: float,
+        shared: Shared | None = None,
+        long_seconds: float = LONG_SECONDS,
+    ) -> None:
         source: Any = unconnected(app)
         self.url = masked_url(source)
         source.release()  # asking for the URL has made a transport
@@ -61,6 +79,7 @@ class RedisBroker(Broker):
         self._link = RedisLink(source, every_url=True)
         self._limit_seconds = deadline_seconds
         self._long_seconds = long_seconds
+        self._writes = (shared or Shared()).writes(RedisWrites)
         control: Any = app.control
         self._mailbox: str = control.mailbox.exchange.name
         self._mailbox_suffix = f".{self._mailbox}"
@@ -79,17 +98,41 @@ class RedisBroker(Broker):
             name: (until, heads) for name, (until, heads) in self._remembered.items() if until > started
         }
         skip = [number for number, name in enumerate(names, start=1) if name in self._remembered]
+        question = self._writes.question()
         try:
-            fetched = self._run(lambda redis: fetch(redis, names, skip, self._long_seconds), deadline)
+            fetched, latency, writes = self._fetch(names, skip, question, deadline)
         except BrokerError as error:
             return unanswered(error, time.monotonic() - started)
-        latency = time.monotonic() - started
+        if writes.may_be_failover:
+            # The connection may have been to the master of before: the sentinels are asked again.
+            with suppress(BrokerError):
+                fetched, latency, writes = self._fetch(names, skip, question, deadline)
         return BrokerReading(
             reachable=True,
             queues=self._readings(names, fetched),
             server_time=_seconds(fetched.clock),
             latency_seconds=latency,
             long_unacked=fetched.long_unacked,
+            writes=writes,
+        )
+
+    def _fetch(
+        self, names: list[str], skip: list[int], question: Question, deadline: Deadline
+    ) -> tuple[Fetched, float, Writes]:
+        """Return what came back, after how many seconds, and whether messages are taken."""
+        started = time.monotonic()
+        seconds = self._long_seconds
+        fetched = self._run(
+            lambda redis: fetch(redis, names, skip, seconds, question.commands(redis.keys)), deadline
+        )
+        return fetched, time.monotonic() - started, self._told(question, fetched.besides)
+
+    def _told(self, question: Question, replies: Sequence[Any]) -> Writes:
+        return self._writes.told(
+            question,
+            replies,
+            redis_cli=redis_cli(*address_of(self._source)),
+            by_sentinels=self._source.transport_cls == "sentinel",
         )
 
     def _readings(self, names: Sequence[str], fetched: Fetched) -> dict[str, QueueReading]:
@@ -167,13 +210,16 @@ class RedisBroker(Broker):
     def _is_mailbox(self, queue: str) -> bool:
         return queue.endswith(self._mailbox_suffix)
 
-    def ping(self, deadline: Deadline) -> None:
-        """Make one round trip.
+    def ping(self, deadline: Deadline) -> Writes:
+        """Make one round trip, and return whether the broker takes messages.
 
         Raises:
             BrokerError: the broker did not answer within `deadline`.
         """
-        self._run(lambda redis: redis.call("PING"), deadline)
+        question = self._writes.question()
+        # Whatever it says to that is an answer; to PING, one that could not write its snapshot gives none.
+        replies = self._run(lambda redis: redis.call_many(question.commands(redis.keys)), deadline)
+        return self._told(question, replies)
 
     def close(self) -> None:
         """Close the connection, if one is open."""

@@ -64,6 +64,12 @@ class Asked:
         """Return what a script says."""
         return self._link.run(script, keys, arguments, deadline=self.deadline)
 
+    def run_with(
+        self, script: Script, arguments: Sequence[str | bytes | int], others: Sequence[tuple[str, ...]]
+    ) -> tuple[Any, list[Any]]:
+        """Return what a script says, and the reply to each other command, an error where that is one."""
+        return self._link.run_with(script, arguments, others, self.deadline)
+
     def call_many(self, commands: Sequence[tuple[str, ...]]) -> list[Any]:
         """Return the reply to each command, an error where the server said no."""
         return self._link.call_many(commands, deadline=self.deadline)
@@ -82,6 +88,8 @@ class Fetched:
     heads: dict[int, list[Head]] = field(default_factory=dict)
     unacked: UnackedCount | None = None
     long_unacked: LongUnacked | None = None
+    besides: Sequence[Any] = ()
+    """The replies to what was asked besides."""
 
     def add(self, queues: int, lengths: list[int], errors: list[Any], heads: list[Any]) -> None:
         """Take in what the script says of the queues that follow."""
@@ -101,31 +109,50 @@ class Fetched:
         self.queues += count
 
 
-def fetch(redis: Asked, queues: list[str], skip: list[int], long_seconds: float) -> Fetched:
-    """Read `queues`; `skip` are the numbers, from 1, of those whose heads are not wanted.
+def fetch(
+    redis: Asked,
+    queues: list[str],
+    skip: list[int],
+    long_seconds: float,
+    besides: Sequence[tuple[str, ...]] = (),
+) -> Fetched:
+    """Read `queues`.
 
-    What was taken over `long_seconds` ago and is not acknowledged is looked at one by one.
+    Args:
+        redis: the server.
+        queues: their names.
+        skip: the numbers, from 1, of those whose heads are not wanted.
+        long_seconds: what was taken longer ago and is not acknowledged is looked at one by one.
+        besides: commands that are sent behind the first, in the same round trip.
     """
     try:
-        return _fetch_by_script(redis, queues, skip, long_seconds)
+        return _fetch_by_script(redis, queues, skip, long_seconds, besides)
     except NoPermissionError:
-        return _fetch_without_script(redis, queues)
+        return _fetch_without_script(redis, queues, besides)
     except ResponseError as error:
         if _NO_SCRIPTING in str(error):
-            return _fetch_without_script(redis, queues)
+            return _fetch_without_script(redis, queues, besides)
         raise
 
 
-def _fetch_by_script(redis: Asked, queues: list[str], skip: list[int], long_seconds: float) -> Fetched:
+def _fetch_by_script(
+    redis: Asked,
+    queues: list[str],
+    skip: list[int],
+    long_seconds: float,
+    besides: Sequence[tuple[str, ...]],
+) -> Fetched:
     at_most = at_once = max(1, 2 * WORK_AT_ONCE // len(redis.keys.suffixes))
-    clock, read, lengths, errors, heads, *unacked, long_count, long = _run_script(
-        redis, queues[:at_once], skip, long_seconds
+    asked = _asked(redis, queues[:at_once], skip, long_seconds)
+    (clock, read, lengths, errors, heads, *unacked, long_count, long), replies = redis.run_with(
+        _READ_QUEUES, asked, besides
     )
     bound = Bindings(lambda exchange: bindings(redis, exchange))
     fetched = Fetched(
         clock=clock,
         unacked=_count_unacked(redis, bound, *unacked),
         long_unacked=_long_unacked(bound, long_count, long),
+        besides=replies,
     )
     fetched.add(read, lengths, errors, heads)
     while (done := fetched.queues) < len(queues):
@@ -134,9 +161,8 @@ def _fetch_by_script(redis: Asked, queues: list[str], skip: list[int], long_seco
         wanted = queues[done : done + at_once]
         unwanted = [number - done for number in skip if 0 < number - done <= at_once]
         try:
-            _, read, lengths, errors, heads, *_ = _run_script(
-                redis, wanted, unwanted, long_seconds, unacked_entries=0
-            )
+            asked = _asked(redis, wanted, unwanted, long_seconds, unacked_entries=0)
+            _, read, lengths, errors, heads, *_ = redis.run(_READ_QUEUES, asked)
         except Exception:
             if not redis.deadline.expired:
                 raise
@@ -146,13 +172,14 @@ def _fetch_by_script(redis: Asked, queues: list[str], skip: list[int], long_seco
     return fetched
 
 
-def _run_script(
+def _asked(
     redis: Asked,
     queues: list[str],
     skip: list[int],
     long_seconds: float,
     unacked_entries: int = MAX_UNACKED_ENTRIES,
-) -> Any:
+) -> list[str | int]:
+    """Return the arguments of the script that reads queues."""
     keys = redis.keys
     # One text of a thousand names is packed in a tenth of the time that a thousand texts take.
     lines = "".join([f"{name}\n" for name in queues])
@@ -160,7 +187,7 @@ def _run_script(
     counts = [unacked_entries, WORK_AT_ONCE, len(keys.suffixes), len(skip), len(queues), int(in_lines)]
     index: list[str | int] = [keys.unacked_index, repr(long_seconds)]
     arguments: list[str | int] = [keys.prefix, keys.unacked, *counts, *index, *keys.suffixes, *skip]
-    return redis.run(_READ_QUEUES, [*arguments, *([lines] if in_lines else queues)])
+    return [*arguments, *([lines] if in_lines else queues)]
 
 
 def _count_unacked(
@@ -204,11 +231,13 @@ def _in_parts(tags: Sequence[bytes], sizes: Sequence[int]) -> Iterator[list[byte
         yield part
 
 
-def _fetch_without_script(redis: Asked, queues: list[str]) -> Fetched:
+def _fetch_without_script(redis: Asked, queues: list[str], besides: Sequence[tuple[str, ...]]) -> Fetched:
     """Read lengths by a plain pipeline; ages stay unknown, since a message could be of any size."""
     lists = [key for name in queues for key in redis.keys.lists(name)]
-    clock, *replies = redis.call_many([("TIME",), *(("LLEN", key) for key in lists)])
-    fetched = Fetched(clock=() if isinstance(clock, Exception) else clock, queues=len(queues))
+    clock, *replies = redis.call_many([("TIME",), *(("LLEN", key) for key in lists), *besides])
+    fetched = Fetched(
+        clock=() if isinstance(clock, Exception) else clock, queues=len(queues), besides=replies[len(lists) :]
+    )
     steps = len(redis.keys.suffixes)
     for number in range(1, len(queues) + 1):
         parts = replies[(number - 1) * steps : number * steps]

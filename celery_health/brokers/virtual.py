@@ -19,6 +19,7 @@ from celery_health.connections.kombu import unconnected
 from celery_health.connections.urls import masked_url
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, UnsupportedError
+from celery_health.records import Writes
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -47,7 +48,7 @@ class UnreadableBroker(Broker):
             error=f"The {self.transport} transport cannot be asked whether it is reachable.",
         )
 
-    def ping(self, deadline: Deadline) -> None:
+    def ping(self, deadline: Deadline) -> Writes:
         """Refuse.
 
         Raises:
@@ -70,7 +71,7 @@ class _LocalBroker(UnreadableBroker):
             return BrokerReading(reachable=False, error=_describe(error))
         return BrokerReading(reachable=True, queues=readings, latency_seconds=time.monotonic() - started)
 
-    def ping(self, deadline: Deadline) -> None:
+    def ping(self, deadline: Deadline) -> Writes:
         """Look whether it is there.
 
         Raises:
@@ -80,6 +81,7 @@ class _LocalBroker(UnreadableBroker):
             self._look(())
         except OSError as error:
             raise BrokerError(_describe(error)) from error
+        return Writes()
 
     @abstractmethod
     def _look(self, queues: Sequence[str]) -> dict[str, QueueReading]:

@@ -74,7 +74,7 @@ class Limits:
 
 #: The verdict's checks, as the contract names them.
 CHECK_IDS: Final = (
-    "broker.reachable",
+    "broker.reachable", "broker.writable",
     "workers.alive", "workers.consuming", "workers.pool",
     "queues.consumed", "queues.stalled", "queues.depth", "queues.age",
     "tasks.unknown", "tasks.failing", "tasks.stuck", "tasks.lost",

@@ -82,6 +82,13 @@ class Link:
         """Return `error` as one line without passwords."""
         return BrokerError(describe_error(error, self.secrets))
 
+    def drop(self) -> None:
+        """Close the connection, if one is open, without a word to the broker, which would not read it."""
+        self._forget_after_fork()
+        if self._is_open:
+            self._is_open = False
+            discard(self._connection)
+
     def close(self) -> None:
         """Take leave of the broker, if a connection is open."""
         self._forget_after_fork()

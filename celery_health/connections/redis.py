@@ -124,6 +124,31 @@ class RedisLink:
         except NoScriptError:
             return self.call("EVAL", script.text, *rest, deadline=deadline, step_seconds=step_seconds)
 
+    def run_with(
+        self,
+        script: Script,
+        arguments: Sequence[str | bytes | int],
+        others: Sequence[Command],
+        deadline: Deadline,
+    ) -> tuple[Any, list[Any]]:
+        """Run a script without keys as `run` does, and send other commands behind it, in one round trip.
+
+        Returns:
+            What the script says, and the reply to each of the others: the error where the server said no.
+
+        Raises:
+            redis.ResponseError: the server said no to the script.
+        """
+        from redis.exceptions import NoScriptError
+
+        rest = (0, *arguments)
+        reply, *replies = self.call_many([("EVALSHA", script.sha, *rest), *others], deadline=deadline)
+        if isinstance(reply, NoScriptError):
+            reply, *replies = self.call_many([("EVAL", script.text, *rest), *others], deadline=deadline)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply, replies
+
     def close(self) -> None:
         """Close the connection, if one is open."""
         connection, pool = self._connection, self._pool
@@ -167,6 +192,11 @@ class RedisLink:
                     replies.append(connection.read_response())
                 except ResponseError as error:
                     replies.append(error)
+                except Exception as error:
+                    # redis-py makes that of it where sentinels named the server, and closes the connection.
+                    if not isinstance(error.__context__, ReadOnlyError) or len(replies) + 1 < len(commands):
+                        raise
+                    replies.append(error.__context__)
         except BaseException:
             self.close()  # a late reply would be taken for the next command's
             raise

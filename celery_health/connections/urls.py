@@ -57,3 +57,24 @@ def masked_url(connection: Connection) -> str:
         # Not wherever it stands: a user, a host or a database may be called the same.
         text = text.replace(f":{secret}@", f":{MASK}@")
     return mask(text)
+
+
+def address_of(connection: Connection) -> tuple[str | None, int | None, str | None]:
+    """Return host, port and socket file of a Redis, each None where the URL does not name it."""
+    kombu: Any = connection
+    if kombu.transport_cls == "sentinel":  # its URLs are the sentinels
+        return None, None, None
+    host = kombu.hostname or ""
+    if host.startswith("socket://"):
+        return None, None, host.removeprefix("socket://").partition("?")[0]
+    return host or None, kombu.port or None, None
+
+
+def is_same_server(one: str | None, other: str | None) -> bool:
+    """Say whether two masked URLs lead to one server; users and databases may differ."""
+    return bool(one) and bool(other) and _server(one or "") == _server(other or "")
+
+
+def _server(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"

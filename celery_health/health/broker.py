@@ -1,13 +1,30 @@
-"""Whether the broker can be reached."""
+"""Whether the broker can be reached, and takes messages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Final
 
 from celery_health.conf import Settings
 from celery_health.health.base import Check
-from celery_health.records import CheckResult, CheckStatus, Snapshot
+from celery_health.health.needs import Need, tasks_are_sent, the_broker_answers
+from celery_health.records import CheckResult, CheckStatus, NearLimit, Snapshot
+from celery_health.text.formats import number
+
+#: What a broker that lets nobody in says, in lower case, and what to do about that.
+_FULL_HOUSE: Final = (
+    (
+        "max number of clients reached",
+        "It has as many connections as it allows. Close those that nobody needs, or raise maxclients in its "
+        "configuration.",
+    ),
+    (
+        "connection limit",
+        "It has as many connections as its virtual host, or this user, may have. Close those that nobody "
+        "needs, or raise the limit.",
+    ),
+    ("loading the dataset", "It has just started, and is reading its data: wait until it has."),
+)
 
 
 class BrokerReachable(Check):
@@ -41,8 +58,61 @@ class BrokerReachable(Check):
                 f"The broker at {broker.url} cannot be reached: {broker.error}",
                 limit=settings.deadline,
                 unit="seconds",
-                recommendation=(
-                    f"The broker at {broker.url} cannot be reached. "
-                    "Check that it runs, and that broker_url names its address and password."
-                ),
+                recommendation=f"The broker at {broker.url} cannot be reached. {_what_to_do(broker.error)}",
             )
+
+
+def _what_to_do(error: str | None) -> str:
+    said = (error or "").lower()
+    for sign, fix in _FULL_HOUSE:
+        if sign in said:
+            return fix
+    return "Check that it runs, and that broker_url names its address and password."
+
+
+class BrokerWritable(Check):
+    """Fail when the broker answers and refuses writes; warn when it comes near to that."""
+
+    id: ClassVar[str] = "broker.writable"
+    needs: ClassVar[Sequence[Need]] = (tasks_are_sent, the_broker_answers)
+
+    def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
+        """Yield one result for the whole, and one for each limit that is near."""
+        broker, writes = snapshot.broker, snapshot.broker.writes
+        why = f"The broker at {broker.url} answers and refuses writes: {writes.refusal}."
+        todo = f"{why} {writes.fix or ''}".rstrip()
+        if writes.accepted is False:
+            yield self.result(CheckStatus.FAIL, f"{why} Nothing can be sent.", recommendation=todo)
+        elif writes.may_be_failover and snapshot.is_one_shot:
+            # It will not look again.
+            yield self.result(CheckStatus.WARN, why, recommendation=todo)
+        elif writes.may_be_failover:
+            yield self.result(
+                CheckStatus.UNKNOWN,
+                f"Whether the broker at {broker.url} takes messages is not known yet: {writes.refusal}, as a "
+                "master is that another has just replaced.",
+            )
+        elif writes.unknown:
+            yield self.result(CheckStatus.UNKNOWN, writes.unknown)
+        elif writes.accepted is None:
+            why = f"The {broker.transport} transport does not say whether it takes messages."
+            yield self.result(CheckStatus.UNSUPPORTED, why)
+        elif not writes.near:
+            yield self.result(CheckStatus.PASS, f"The broker at {broker.url} takes messages.")
+        for one in writes.near:
+            yield self._near(broker.url, one)
+
+    def _near(self, url: str, one: NearLimit) -> CheckResult:
+        what = (
+            f"The broker at {url} has used {one.used / one.limit:.0%} of its {one.name} "
+            f"({number(one.used)} of {number(one.limit)} {one.unit})"
+        )
+        return self.result(
+            CheckStatus.WARN,
+            f"{what}. At the limit it refuses {one.refuses}.",
+            subject=one.name,
+            observed=one.used,
+            limit=one.limit,
+            unit=one.unit,
+            recommendation=f"{what}. {one.fix}",
+        )

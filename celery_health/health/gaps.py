@@ -13,6 +13,7 @@ from celery_health.records import CheckResult, CheckStatus, HealthReport
 #: What each check watches, in plain words; two that watch one thing have one word.
 WATCHED: Final[Mapping[str, str]] = {
     "broker.reachable": "the broker",
+    "broker.writable": "whether it takes messages",
     "store.reachable": "the store",
     "workers.alive": "workers",
     "workers.consuming": "workers that stop reading",

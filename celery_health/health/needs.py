@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from celery_health.connections.urls import is_same_server
 from celery_health.records import CheckStatus, Snapshot, WorkerState
 
 #: The checks that say of their own what others lack.
 BROKER: Final = "broker.reachable"
+WRITABLE: Final = "broker.writable"
 STORE: Final = "store.reachable"
 WORKERS: Final = "workers.alive"
 
@@ -68,6 +70,26 @@ def what_is_expected(snapshot: Snapshot) -> Lack | None:
     """Need the project's task modules to be imported: they say which queues are to be consumed."""
     why = snapshot.importing or snapshot.tasks_error
     return _unknown(why) if why else None
+
+
+def the_broker_answers(snapshot: Snapshot) -> Lack | None:
+    """Need a broker that was asked and answered."""
+    broker = snapshot.broker
+    if broker.reachable:
+        return None
+    if broker.reachable is None and broker.error:
+        return _unsupported(broker.error, because=BROKER)
+    if broker.late:
+        return _unknown(f"Whether the broker takes messages is not known. {broker.late}", because=BROKER)
+    why = "the broker was not asked" if broker.reachable is None else "the broker is away"
+    return _unknown(f"Whether messages are taken is not known: {why}.", because=BROKER)
+
+
+def refused_by(snapshot: Snapshot) -> str:
+    """Return the check that says why the store takes no reports: the broker's, where both are one server."""
+    broker, store = snapshot.broker, snapshot.store
+    one = broker.writes.accepted is False and is_same_server(broker.url, store.url)
+    return WRITABLE if one else STORE
 
 
 def letters_are_counted(snapshot: Snapshot) -> Lack | None:

@@ -6,8 +6,16 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from celery_health.conf import Settings
+from celery_health.connections.urls import is_same_server
 from celery_health.health.base import Check
-from celery_health.health.needs import BROKER, Need, letters_are_counted, tasks_are_sent
+from celery_health.health.needs import (
+    BROKER,
+    WRITABLE,
+    Need,
+    letters_are_counted,
+    refused_by,
+    tasks_are_sent,
+)
 from celery_health.records import CheckResult, CheckStatus, LettersLack, Snapshot
 from celery_health.text.commands import letters_command
 
@@ -32,6 +40,12 @@ class StoreReachable(Check):
         elif store.reachable is None:
             because = BROKER if snapshot.broker.is_lacking else None
             yield self.result(CheckStatus.UNKNOWN, "The store was not asked.", because=because)
+        elif _is_the_brokers(snapshot) and snapshot.broker.reachable is False and store.reachable is False:
+            why = f"The store at {store.url} is the broker's server, which does not answer."
+            yield self.result(CheckStatus.UNKNOWN, why, because=BROKER)
+        elif store.reachable and store.refuses_writes and refused_by(snapshot) == WRITABLE:
+            why = f"The store at {store.url} is the broker's server, which refuses writes: no report arrives."
+            yield self.result(CheckStatus.UNKNOWN, why, because=WRITABLE)
         elif store.reachable and store.refuses_writes:
             why = f"The store at {store.url} answers, and takes no reports: {store.refuses_writes}."
             yield self.result(CheckStatus.WARN, why, recommendation=why)
@@ -43,6 +57,11 @@ class StoreReachable(Check):
                 f"The store at {store.url} cannot be read: {store.error}",
                 recommendation=f"The store at {store.url} cannot be read. Check its Redis (STORE_URL).",
             )
+
+
+def _is_the_brokers(snapshot: Snapshot) -> bool:
+    """Say whether the broker's server is the store's as well: that it is away is said once."""
+    return is_same_server(snapshot.broker.url, snapshot.store.url)
 
 
 class DeadLettersSize(Check):

@@ -11,7 +11,7 @@ from celery_health.conf import Settings, get_settings
 from celery_health.deadline import Deadline
 from celery_health.health.base import Check
 from celery_health.health.beat import BeatAlive, BeatOnTime
-from celery_health.health.broker import BrokerReachable
+from celery_health.health.broker import BrokerReachable, BrokerWritable
 from celery_health.health.consumers import QueuesConsumed, QueuesStalled
 from celery_health.health.failing import TasksFailing
 from celery_health.health.lost import TasksLost
@@ -26,6 +26,7 @@ from celery_health.records import CheckResult, CheckStatus, HealthReport, Snapsh
 #: In the order in which they are shown: what explains the others comes first.
 CHECKS: Final[Sequence[Check]] = (
     BrokerReachable(),
+    BrokerWritable(),
     StoreReachable(),
     WorkersAlive(),
     WorkersConsuming(),

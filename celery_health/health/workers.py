@@ -11,10 +11,10 @@ from typing import ClassVar
 from celery_health.conf import Settings
 from celery_health.health.base import Check
 from celery_health.health.needs import (
-    STORE,
     Need,
     a_worker_lives,
     reads_are_told,
+    refused_by,
     tasks_are_sent,
     workers_are_known,
 )
@@ -52,7 +52,7 @@ class WorkersAlive(Check):
     def _nobody(self, snapshot: Snapshot, settings: Settings) -> CheckResult:
         none = partial(self.result, observed=0, limit=settings.min_workers, unit="workers")
         if why := _cannot_report(snapshot):
-            return replace(none(CheckStatus.UNKNOWN, why), because=STORE)
+            return replace(none(CheckStatus.UNKNOWN, why), because=refused_by(snapshot))
         silent = [w.hostname for w in snapshot.workers if w.state is WorkerState.UNKNOWN]
         if silent:
             return none(

@@ -100,6 +100,7 @@ EXPORTER: Final = (
     _gauge("celery_workers", (), "Live workers."),
     _gauge("celery_health_up", (), "1 if the verdict behind these metrics could be made, else 0."),
     _gauge("celery_health_store_up", (), "1 if the store of totals answered, else 0."),
+    _gauge("celery_broker_writable", (), "1 if the broker takes messages, 0 if it answers and refuses them."),
     _gauge("celery_queue_length", _QUEUE, "Messages waiting in the queue."),
     _gauge("celery_queue_tasks_active", _QUEUE, "Tasks from the queue that run now."),
     _gauge(

@@ -32,6 +32,8 @@ def facts_of(report: HealthReport | None, reading: StoreReading | None) -> Facts
         facts |= _workers(report) | _queues(report.snapshot.queues, report.snapshot.workers)
         facts |= _losses(report)
         facts["celery_health_status"] = {(status.value,): float(status is report.status) for status in Status}
+        takes = report.snapshot.broker.writes.accepted
+        facts["celery_broker_writable"] = {} if takes is None else {(): float(takes)}
         letters = report.snapshot.dead_letters or {}
         facts["celery_dead_letter_queue_size"] = {
             (queue,): float(size) for queue, size in letters.items() if size is not None

@@ -18,6 +18,7 @@ from celery_health.records import HealthReport
 #: Check → the sections of the runbooks that are about it, the nearest first.
 SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "broker.reachable": ("broker.reachable",),
+    "broker.writable": ("CeleryBrokerRefusesWrites",),
     "store.reachable": ("CeleryStoreDown",),
     "workers.alive": ("CeleryNoWorkers", "CeleryWorkerHeartbeatStale"),
     "workers.consuming": ("workers.consuming",),

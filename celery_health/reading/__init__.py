@@ -16,6 +16,7 @@ from celery_health.exceptions import (
     DeadlineExceeded,
     LateBrokerError,
     LateError,
+    RefusedError,
     StoreError,
     ThreadError,
 )
@@ -155,6 +156,7 @@ def check_broker(deadline: Deadline) -> None:
     """Make one round trip to the broker; at most once a second per process, shared by its threads.
 
     Raises:
+        RefusedError: the broker answered, and takes no messages.
         BrokerError: the broker did not answer within `deadline`; the message is masked.
         LateBrokerError: nor was it asked in time: this process was late itself.
         ConfigurationError: no app is configured, or a setting is wrong.
@@ -165,13 +167,17 @@ def check_broker(deadline: Deadline) -> None:
         return
     try:
         reader.prepare(deadline)
-        reader.pings.get(deadline)
+        writes, _ = reader.pings.get(deadline)
     except LateBrokerError:
         raise
     except LateError as error:
         raise LateBrokerError(str(error)) from error
     except DeadlineExceeded as error:
         raise BrokerError(str(error)) from error
+    if writes.accepted is False:
+        raise RefusedError(
+            f"The broker answers and refuses writes: {writes.refusal}. {writes.fix or ''}".rstrip()
+        )
 
 
 def _after_fork() -> None:

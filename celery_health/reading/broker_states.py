@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from celery_health.brokers.base import Broker, BrokerReading
-from celery_health.connections.urls import masked_url
+from celery_health.connections.urls import is_same_server, masked_url
 from celery_health.exceptions import CeleryHealthError, LateError
 from celery_health.reading.live import Sighting
 from celery_health.reading.recorded import Recorded
@@ -29,7 +29,21 @@ def answered(broker: Broker, reading: BrokerReading) -> BrokerState:
         error=reading.error,
         late=reading.late,
         latency_seconds=reading.latency_seconds,
+        writes=reading.writes,
     )
+
+
+def with_broker_of(recorded: Recorded, broker: Broker, reading: BrokerReading) -> Recorded:
+    """Return `recorded`, its store taking no reports where that is the broker's Redis, which takes nothing.
+
+    Why a store refuses is asked now and then; the broker has just said it.
+    """
+    writes, store = reading.writes, recorded.store
+    if writes.accepted is not False or store.refuses_writes or not store.reachable:
+        return recorded
+    if not is_same_server(store.url, broker.url):
+        return recorded
+    return replace(recorded, store=replace(store, refuses_writes=writes.refusal))
 
 
 def unanswered(app: Celery, error: CeleryHealthError) -> BrokerState:
@@ -65,9 +79,13 @@ def without_empty(reading: BrokerReading, unknown: AbstractSet[str]) -> BrokerRe
 
 def notes_of(recorded: Recorded, reading: BrokerReading) -> tuple[str, ...]:
     """Return what was not looked at, in whole sentences."""
-    if recorded.store.configured or not reading.reachable:
+    if not reading.reachable:
         return ()
+    unwatched = (reading.writes.limits_unknown,) if reading.writes.limits_unknown else ()
+    if recorded.store.configured:
+        return unwatched
     return (
+        *unwatched,
         "Only the queues that this project knows are looked at: without a store (STORE_URL) nobody notes "
         "where tasks are sent.",
     )

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from celery_health.brokers import open_broker
-from celery_health.brokers.base import Broker, BrokerReading
+from celery_health.brokers.base import Broker, BrokerReading, Shared
 from celery_health.celery_app import facts_of
 from celery_health.conf import Settings
 from celery_health.dead_letters.boxes import Box
@@ -23,6 +23,7 @@ from celery_health.reading.broker_states import (
     unexplained_consumers,
     unlooked,
     unread_queues,
+    with_broker_of,
     without_empty,
 )
 from celery_health.reading.checkout import Checkout
@@ -41,7 +42,7 @@ from celery_health.reading.schedules import schedule_exists
 from celery_health.reading.sharing import shared_queues
 from celery_health.reading.task_totals import TaskTotals
 from celery_health.reading.vanished import Vanished
-from celery_health.records import BrokerState, Hour, InspectionState, Snapshot, StoreState
+from celery_health.records import BrokerState, Hour, InspectionState, Snapshot, StoreState, Writes
 from celery_health.store import RowsReading
 from celery_health.topology import Topology, TopologyCache
 
@@ -80,6 +81,7 @@ class Reader:
         self._vanished = Vanished(settings.heartbeat_interval, settings.flush_interval)
         self._letters = LetterCount(app, settings)
         self._hour = HourMemory()
+        self._shared = Shared()
         self._live_worker_at: float | None = None
         # Never connected: it knows whether there is a store.
         self._unasked = RecordedWorkers(app, settings)
@@ -128,17 +130,20 @@ class Reader:
     def _open_lines(self) -> Lines:
         return Lines(
             broker=open_broker(
-                self.app, self.settings.deadline, long_seconds=self.settings.limits.lost_seconds
+                self.app,
+                self.settings.deadline,
+                self._shared,
+                long_seconds=self.settings.limits.lost_seconds,
             ),
             recorded=RecordedWorkers(self.app, self.settings),
             box=self._letters.open(),
         )
 
-    def _ping(self, run: Run) -> None:
+    def _ping(self, run: Run) -> Writes:
         # A connection of its own: a slow reading must not make a ready process look unready.
-        broker = open_broker(self.app, run.deadline.budget_seconds)
+        broker = open_broker(self.app, run.deadline.budget_seconds, self._shared)
         try:
-            broker.ping(_share(run.deadline, READING_SHARE))
+            return broker.ping(_share(run.deadline, READING_SHARE))
         finally:
             broker.close()
 
@@ -188,6 +193,7 @@ class Reader:
         names = sorted([*known, *unknown]) if unknown else known
         broker = lines.broker
         reading = without_empty(broker.read(names, deadline), unknown)
+        recorded = with_broker_of(recorded, broker, reading)
         recorded = self._without_vanished(run, broker, reading, recorded, deadline)
         # Before the project's tasks are known, workers without celery_health are nobody's.
         sighting = (
@@ -356,6 +362,7 @@ class Reader:
         """Close what is open; a run under way closes its connections when it ends."""
         self._lines.close()
         self._counted.close()
+        self._shared.close()
 
 
 def _share(deadline: Deadline, share: float) -> Deadline:

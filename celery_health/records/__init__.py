@@ -31,6 +31,7 @@ from celery_health.records.workers import (
     Worker,
     WorkerState,
 )
+from celery_health.records.writes import NearLimit, Writes
 
 __all__ = [
     "HOUR_MINUTES",
@@ -48,6 +49,7 @@ __all__ = [
     "Losses",
     "LostRun",
     "LostRuns",
+    "NearLimit",
     "ObservedRuntime",
     "Orphans",
     "QueueState",
@@ -67,4 +69,5 @@ __all__ = [
     "TaskStreak",
     "Worker",
     "WorkerState",
+    "Writes",
 ]

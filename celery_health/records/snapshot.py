@@ -12,6 +12,7 @@ from celery_health.records.lost import Losses
 from celery_health.records.queues import QueueState, SharedQueue
 from celery_health.records.streaks import TaskStreak
 from celery_health.records.workers import RunningTask, Source, Worker, WorkerState
+from celery_health.records.writes import Writes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +43,8 @@ class BrokerState:
     """Wall time of the one read."""
     late: str | None = None
     """Why this process itself was too late to know; `reachable` is None then. A whole sentence."""
+    writes: Writes = field(default_factory=Writes)
+    """Whether it takes messages, where it answered."""
 
     @property
     def is_lacking(self) -> bool:

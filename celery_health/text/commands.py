@@ -99,6 +99,19 @@ def letters_command(action: Literal["list", "requeue", "purge"], queue: str) -> 
     return f"python manage.py celery_health dead-letters {action} {_positional(queue)}"
 
 
+def redis_cli(host: str | None = None, port: int | None = None, socket: str | None = None) -> str:
+    """Return the command that reaches a Redis, without a command of Redis behind it."""
+    if socket:
+        return f"redis-cli -s {_quoted(socket)}"
+    return "redis-cli" + (f" -h {_quoted(host)}" if host else "") + (f" -p {port}" if port else "")
+
+
+#: What alarms a RabbitMQ has; on its host.
+ALARMS: Final = "rabbitmq-diagnostics alarms"
+#: Lets a RabbitMQ use more of its host's memory than the 40 % of its default; on its host, until it restarts.
+MORE_MEMORY: Final = "rabbitmqctl set_vm_memory_high_watermark 0.6"
+
+
 def store_settings() -> str:
     """Return the lines of Django's settings that give celery_health a store; the address is to be changed."""
     return 'CELERY_HEALTH = {\n    "STORE_URL": "redis://localhost:6379/0",\n}'
@@ -146,8 +159,9 @@ _CELERY: Final = (
 _MANAGE: Final = (
     rf"python manage\.py celery_health (?:dead-letters (?:list|requeue|purge) {_NAME}|doctor(?: --static)?)"
 )
-_REDIS: Final = r"redis-cli(?: (?:'[^']*'|\||[\w*-]+))+"
-_COMMAND: Final = rf"(?:{_CELERY}|{_MANAGE}|{_REDIS})"
+_REDIS: Final = rf"redis-cli(?: -h {_WORD})?(?: -p \d+)?(?: -s {_WORD})?(?: (?:'[^']*'|\||[\w*-]+))+"
+_RABBIT: Final = rf"(?:{ALARMS}|{re.escape(MORE_MEMORY)})"
+_COMMAND: Final = rf"(?:{_CELERY}|{_MANAGE}|{_REDIS}|{_RABBIT})"
 _LINE: Final = r"(?:app\.conf\.[a-z_]+|[A-Z][A-Z0-9]*_[A-Z0-9_]+)(?:\['\w+'\])? \|?= "
 _CALL: Final = r"app\.(?:config_from_object|autodiscover_tasks)\("
 #: What is pasted into ``manage.py shell``, which is the rest of the text.

@@ -23,6 +23,7 @@ from celery_health.records import (
     Snapshot,
     StoreState,
     WorkerState,
+    Writes,
 )
 from celery_health.testing import make_beat, make_queue, make_snapshot, make_worker
 
@@ -60,7 +61,9 @@ def off(message: str) -> Said:
 
 URL = "redis://localhost:6379/0"
 STORE = StoreState(configured=True, reachable=True, url=URL)
-BROKER = BrokerState(transport="redis", url=URL, reachable=True, latency_seconds=0.001)
+BROKER = BrokerState(
+    transport="redis", url=URL, reachable=True, latency_seconds=0.001, writes=Writes(accepted=True)
+)
 EAGER = AppFacts(app_id="proj", name="proj", always_eager=True)
 
 SOUND: dict[str, Any] = {
@@ -74,6 +77,7 @@ SOUND: dict[str, Any] = {
 }
 WELL: dict[str, Said] = {
     "broker.reachable": passes(f"The broker at {URL} answers."),
+    "broker.writable": passes(f"The broker at {URL} takes messages."),
     "store.reachable": passes(f"The store at {URL} answers."),
     "workers.alive": passes("1 worker is alive."),
     "workers.consuming": passes("Workers read their queues."),
@@ -124,7 +128,18 @@ UNASKED = unknown("The workers cannot be asked while the broker is away.", becau
 
 
 def away(reachable: bool | None, error: str | None = None) -> BrokerState:
-    return replace(BROKER, reachable=reachable, error=error, latency_seconds=None)
+    return replace(BROKER, reachable=reachable, error=error, latency_seconds=None, writes=Writes())
+
+
+UNWRITTEN = unknown(
+    "Whether messages are taken is not known: the broker is away.", because="broker.reachable"
+)
+NO_WORD = unsupported("SQS cannot be asked.", because="broker.reachable")
+FULL = "it is full (6 of 3 bytes)"
+
+
+def full(**changes: Any) -> BrokerState:
+    return replace(BROKER, writes=Writes(accepted=False, refusal=FULL, fix="Raise it."), **changes)
 
 
 def stored(
@@ -173,6 +188,10 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Said]]] = {
         {"broker": away(None), "queues": [UNREAD]},
         {
             "broker.reachable": unknown(f"The broker at {URL} was not asked."),
+            "broker.writable": unknown(
+                "Whether messages are taken is not known: the broker was not asked.",
+                because="broker.reachable",
+            ),
             **unread(unknown("No queue could be read: the broker was not asked", because="broker.reachable")),
         },
     ),
@@ -180,19 +199,25 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Said]]] = {
         {"broker": away(None, "SQS cannot be asked."), "queues": [UNREAD]},
         {
             "broker.reachable": unsupported("SQS cannot be asked."),
+            "broker.writable": NO_WORD,
             **unread(unsupported("SQS cannot be asked.", because="broker.reachable")),
         },
     ),
     # One queue is enough to judge by.
     "the transport says something": (
         {"broker": away(None, "SQS cannot be asked."), "queues": [UNREAD, make_queue("other")]},
-        {"broker.reachable": unsupported("SQS cannot be asked."), "queues.depth": NOT_COUNTED},
+        {
+            "broker.reachable": unsupported("SQS cannot be asked."),
+            "broker.writable": NO_WORD,
+            "queues.depth": NOT_COUNTED,
+        },
     ),
     # However many queues there are: one result for all.
     "the broker is away": (
         {"broker": away(False, "refused"), "queues": [UNREAD, make_queue("other", ready=None)]},
         {
             "broker.reachable": REFUSED,
+            "broker.writable": UNWRITTEN,
             "dead_letters.size": LETTERS_UNCOUNTED,
             **unread(unknown("No queue could be read: refused", because="broker.reachable")),
         },
@@ -202,6 +227,7 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Said]]] = {
         {"broker": away(False, "refused"), "queues": [], "workers": []},
         {
             "broker.reachable": REFUSED,
+            "broker.writable": UNWRITTEN,
             "workers.alive": UNASKED,
             **none_tells(UNASKED),
             "dead_letters.size": LETTERS_UNCOUNTED,
@@ -222,6 +248,7 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Said]]] = {
         },
         {
             "broker.reachable": fails(f"The broker at {URL} cannot be reached: too slow"),
+            "broker.writable": UNWRITTEN,
             "workers.alive": UNASKED,
             **none_tells(UNASKED),
             "dead_letters.size": LETTERS_UNCOUNTED,
@@ -259,6 +286,62 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Said]]] = {
     ),
     "one of two queues is unread": ({"queues": [UNREAD, make_queue("other")]}, {"queues.depth": NOT_COUNTED}),
     "there is no queue": ({"queues": []}, {"queues.depth": passes("No queue is known.")}),
+    # Messages ---------------------------------------------------------------------------------------
+    "the broker refuses writes, and workers still report": (
+        {"broker": full(), "store": replace(STORE, url="redis://elsewhere:6379/0")},
+        {
+            "broker.writable": fails(
+                f"The broker at {URL} answers and refuses writes: {FULL}. Nothing can be sent."
+            ),
+            "store.reachable": passes("The store at redis://elsewhere:6379/0 answers."),
+        },
+    ),
+    # One server, one cause: no worker is called gone for what it could not report.
+    "the broker refuses writes, and is the store": (
+        {
+            "broker": full(),
+            "store": replace(STORE, refuses_writes=FULL),
+            "workers": [make_worker(state=WorkerState.GONE, last_seen_seconds=40.0)],
+            "inspection": InspectionState(asked=True),
+        },
+        {
+            "broker.writable": fails(
+                f"The broker at {URL} answers and refuses writes: {FULL}. Nothing can be sent."
+            ),
+            "store.reachable": unknown(
+                f"The store at {URL} is the broker's server, which refuses writes: no report arrives.",
+                because="broker.writable",
+            ),
+            "workers.alive": unknown(
+                f"Whether workers live is not known: the store takes no reports of theirs ({FULL}).",
+                because="broker.writable",
+            ),
+            **NOBODY,
+        },
+    ),
+    "the broker and the store are one server, which is away": (
+        {
+            "broker": away(False, "refused"),
+            "store": replace(STORE, reachable=False, error="refused"),
+            "queues": [UNREAD],
+            "recent": None,
+            "beats": (),
+        },
+        {
+            "broker.reachable": REFUSED,
+            "broker.writable": UNWRITTEN,
+            "dead_letters.size": LETTERS_UNCOUNTED,
+            **unread(unknown("No queue could be read: refused", because="broker.reachable")),
+            **stored(
+                unknown(
+                    f"The store at {URL} is the broker's server, which does not answer.",
+                    because="broker.reachable",
+                ),
+                unknown("Beats cannot be seen while the store is away: refused", because="store.reachable"),
+                unknown("Outcomes are not known while the store is away: refused", because="store.reachable"),
+            ),
+        },
+    ),
     # Store ------------------------------------------------------------------------------------------
     "there is no store": (
         {"store": NO_STORE, "recent": None, "beats": ()},

@@ -58,7 +58,8 @@ HEADLINES = [
             queues=[make_queue(ready=None)],
         ),
         "as far as is known: 1 worker alive, waiting tasks unknown. Not watched on this transport: "
-        "the broker, queues without consumers, stalled queues, queue depths, waiting times. "
+        "the broker, whether it takes messages, queues without consumers, stalled queues, queue depths, "
+        "waiting times. "
         "Not known: workers that stop reading.",
     ),
     # Why it is not known is for the rows to say.

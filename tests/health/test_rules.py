@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from celery_health.conf import Limits, Settings
 from celery_health.health import judge
-from celery_health.health.broker import BrokerReachable
+from celery_health.health.broker import BrokerReachable, BrokerWritable
 from celery_health.health.queues import QueuesDepth
 from celery_health.health.workers import WorkersAlive
 from celery_health.records import (
@@ -16,9 +17,11 @@ from celery_health.records import (
     BrokerState,
     CheckStatus,
     InspectionState,
+    NearLimit,
     Snapshot,
     Status,
     WorkerState,
+    Writes,
 )
 from celery_health.testing import make_queue, make_snapshot, make_worker
 
@@ -58,6 +61,69 @@ def test_broker_reachable__names_the_broker_and_the_cause() -> None:
     assert "redis://:**@db:6379/0" in result.message
     assert "Connection refused" in result.message
     assert result.recommendation is not None
+
+
+UP = replace(DOWN, reachable=True, error=None)
+FULL = Writes(accepted=False, refusal="it is full (6 of 3 bytes)", fix="Raise maxmemory.")
+MEMORY = NearLimit(
+    name="maxmemory", used=95, limit=100, unit="bytes", refuses="every message", fix="Raise maxmemory."
+)
+
+
+def writes(given: Writes, **changes: Any) -> Snapshot:
+    return replace(make_snapshot(broker=replace(UP, writes=given)), **changes)
+
+
+WRITABLE_TABLE: list[tuple[Snapshot, list[tuple[str | None, str]]]] = [
+    (writes(Writes(accepted=True)), [(None, "pass")]),
+    # By its own word.
+    (writes(FULL), [(None, "fail")]),
+    # Near a limit is no refusal.
+    (writes(Writes(accepted=True, near=(MEMORY,))), [("maxmemory", "warn")]),
+    # Whoever may not ask knows nothing; that the limit is near is known all the same.
+    (writes(Writes(unknown="May not.", near=(MEMORY,))), [(None, "unknown"), ("maxmemory", "warn")]),
+    # A failover takes a moment, and a process that looks once cannot wait for it to last.
+    (writes(Writes(refusal="it is a replica", may_be_failover=True)), [(None, "unknown")]),
+    (writes(Writes(refusal="it is a replica", may_be_failover=True), is_one_shot=True), [(None, "warn")]),
+    # This transport does not say.
+    (writes(Writes()), [(None, "unsupported")]),
+    # Nobody answered: said by another check.
+    (make_snapshot(broker=DOWN), [(None, "unknown")]),
+    (make_snapshot(broker=replace(DOWN, reachable=None, error=None, late="Late.")), [(None, "unknown")]),
+    (make_snapshot(app=EAGER, broker=replace(UP, writes=FULL)), [(None, "unsupported")]),
+]
+
+
+@pytest.mark.parametrize(("snapshot", "expected"), WRITABLE_TABLE)
+def test_broker_writable__table(snapshot: Snapshot, expected: list[tuple[str | None, str]]) -> None:
+    assert statuses(BrokerWritable().judge(snapshot, Settings())) == expected
+
+
+def test_broker_writable__says_why_and_what_to_do() -> None:
+    (result,) = BrokerWritable().judge(writes(FULL), Settings())
+
+    why = "The broker at redis://:**@db:6379/0 answers and refuses writes: it is full (6 of 3 bytes)."
+    assert result.message == f"{why} Nothing can be sent."
+    assert result.recommendation == f"{why} Raise maxmemory."
+    (result,) = BrokerWritable().judge(writes(Writes(accepted=True, near=(MEMORY,))), Settings())
+    assert result.message.endswith(
+        "has used 95% of its maxmemory (95 of 100 bytes). At the limit it refuses every message."
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "todo"),
+    [
+        ("ConnectionError: max number of clients reached", "raise maxclients"),
+        ("NOT_ALLOWED - access to vhost refused: connection limit (1) is reached", "raise the limit"),
+        ("BusyLoadingError: Redis is loading the dataset in memory", "wait until it has"),
+        ("Connection refused", "Check that it runs"),
+    ],
+)  # fmt: skip
+def test_broker_reachable__says_what_to_do_where_nobody_is_let_in(error: str, todo: str) -> None:
+    (result,) = BrokerReachable().judge(make_snapshot(broker=replace(DOWN, error=error)), Settings())
+
+    assert todo in str(result.recommendation)
 
 
 SILENT = make_worker("silent@host", state=WorkerState.UNKNOWN)

@@ -24,6 +24,7 @@ CONTRACT = {
     "celery_workers": ("gauge", ()),
     "celery_health_up": ("gauge", ()),
     "celery_health_store_up": ("gauge", ()),
+    "celery_broker_writable": ("gauge", ()),
     "celery_queue_length": ("gauge", ("queue_name",)),
     "celery_queue_tasks_active": ("gauge", ("queue_name",)),
     "celery_queue_tasks_orphaned": ("gauge", ("queue_name",)),

@@ -60,6 +60,12 @@ DRIVES = [
         says="The store of Celery's heartbeats and totals does not answer: silence proves nothing now.",
     ),
     Drive(
+        alert="CeleryBrokerRefusesWrites",
+        series={"celery_broker_writable": "1x4 0x5 1x5"},
+        quiet_at="5m30s", fires_at="7m", resolved_at="12m", severity="critical",
+        says="The broker answers and refuses writes: no task can be sent. Workers take what waits.",
+    ),
+    Drive(
         alert="CeleryLabelOverflow",
         series={**UP, 'celery_health_label_overflow_total{label="name"}': "0x4 7x100"},
         quiet_at="4m", fires_at="6m", resolved_at="80m", labels={"label": "name"}, severity="info",

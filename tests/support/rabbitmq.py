@@ -10,10 +10,11 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import quote
 
 import psutil
@@ -209,6 +210,34 @@ class RabbitServer:
         for name in names:
             self.api("DELETE", f"connections/{quote(name, safe='')}")
         return len(names)
+
+    # Alarms, which only the node's own tools can set
+
+    def ctl(self, *arguments: str) -> str:
+        """Run rabbitmqctl against this node."""
+        assert self._node is not None
+        tool = Path(str(find_rabbitmq_server())).with_name("rabbitmqctl")
+        done = subprocess.run(
+            [str(tool), "--quiet", *arguments],
+            env={**os.environ, **self._node.env},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return done.stdout
+
+    def set_alarm(self, of: Literal["memory", "disk"]) -> None:
+        """Set an alarm as the node does when it runs short."""
+        self.ctl("eval", f"rabbit_alarm:set_alarm({{{{resource_limit, {of}, node()}}, []}}).")
+
+    def clear_alarm(self, of: Literal["memory", "disk"]) -> None:
+        """Clear it."""
+        self.ctl("eval", f"rabbit_alarm:clear_alarm({{resource_limit, {of}, node()}}).")
+
+    def blocked(self) -> int:
+        """Return how many connections it has blocked: those that have published."""
+        return self.ctl("list_connections", "state").split().count("blocked")
 
     # Readiness
 

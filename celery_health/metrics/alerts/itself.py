@@ -1,4 +1,4 @@
-"""Alerts on the whole: that nobody looks, and that the verdict is bad."""
+"""Alerts on the whole: that nobody looks, that the verdict is bad, that nothing can be sent."""
 
 from __future__ import annotations
 
@@ -54,6 +54,18 @@ def store(project: Project) -> Iterator[Alert]:
     )
 
 
+def broker(project: Project) -> Iterator[Alert]:
+    """Yield the alert that the broker takes no messages."""
+    yield Alert(
+        name="CeleryBrokerRefusesWrites",
+        expr=f"{project.scope.gauge('celery_broker_writable')} == 0",
+        hold_seconds=MINUTE,
+        severity=CRITICAL,
+        summary="The broker answers and refuses writes: no task can be sent. Workers take what waits.",
+        check="broker.writable",
+    )
+
+
 def overflow(project: Project) -> Iterator[Alert]:
     """Yield the alert that values of a label are folded into "other"."""
     grown = project.increase("celery_health_label_overflow_total", seconds=HOUR, by=("label",), of=("label",))
@@ -84,6 +96,7 @@ ALERTS: Final[Makers] = (
     ("celery_health_up", absent),
     ("celery_health_status", verdict),
     ("celery_health_store_up", store),
+    ("celery_broker_writable", broker),
     ("celery_health_label_overflow_total", overflow),
     ("celery_health_internal_errors_total", errors),
 )

@@ -98,6 +98,12 @@ _NOW: Final = (
         texts={"0": ("down", "red"), "1": ("up", "green")},
     ),
     _stat(
+        "Broker",
+        "Whether the broker takes messages, by its own word.",
+        gauge("celery_broker_writable"),
+        texts={"0": ("refuses writes", "red"), "1": ("takes messages", "green")},
+    ),
+    _stat(
         "Scraped from",
         "Targets that serve these metrics. More than one is no fault: every panel counts each thing once.",
         'count(celery_health_up{job=~"$job",namespace=~"$namespace"})',

@@ -1,0 +1,159 @@
+"""Whether a Redis takes messages: by its own word, in the round trip in which queues are read.
+
+``LPUSHX`` writes nothing to a key that is not there, and is refused whenever writes are, whatever the reason.
+``INFO`` says how near the server is to its limits, and what it says of a refusal.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis.exceptions import NoPermissionError
+
+from celery_health.connections.redis_keys import RedisKeys
+from celery_health.connections.refusals import (
+    QUESTIONS,
+    Refusal,
+    Told,
+    by_error,
+    more_memory,
+    number,
+    told_of,
+)
+from celery_health.records import NearLimit, Writes
+
+#: How often a server is asked about itself, at most.
+INFO_EVERY_SECONDS: Final = 10.0
+#: The same where its user may not ask.
+FORBIDDEN_MEMORY_SECONDS: Final = 300.0
+#: How long the master that sentinels name may say that it is a replica: a failover takes a moment.
+FAILOVER_SECONDS: Final = 10.0
+#: The share of a limit from which on it is near.
+NEAR: Final = 0.9
+#: No key is called so: kombu's own separator is in no name of a queue.
+KEY: Final = "celery_health.takes_messages\x06\x16never"
+#: What a server says of a command that it does not have, or does not let anybody use.
+_LACKING: Final = ("unknown command", "unsupported command", "disabled", "not supported")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What one reading asks besides queues."""
+
+    asks_info: bool
+
+    def commands(self, keys: RedisKeys) -> list[tuple[str, ...]]:
+        """Return the commands; the one that may be refused comes last, for it may end the connection."""
+        return [*(QUESTIONS if self.asks_info else ()), ("LPUSHX", f"{keys.prefix}{KEY}", "")]
+
+
+class RedisWrites:
+    """Remembers what one Redis said of itself; all readers of a process share one."""
+
+    def __init__(self) -> None:
+        self._info: tuple[float, Told, bool] | None = None
+        """Until when it holds (monotonic seconds), what was told, and whether this user may not ask."""
+        self._read_only_since: float | None = None
+        self._is_refused = False
+
+    def question(self) -> Question:
+        """Return what to ask now."""
+        return Question(self._info is None or time.monotonic() >= self._info[0])
+
+    def told(
+        self, question: Question, replies: Sequence[Any], *, redis_cli: str, by_sentinels: bool
+    ) -> Writes:
+        """Return what the replies to a question say.
+
+        Args:
+            question: what was asked.
+            replies: to its commands.
+            redis_cli: the command that reaches the server.
+            by_sentinels: sentinels named the server, and may name another in a moment.
+        """
+        now = time.monotonic()
+        *answers, reply = replies
+        if question.asks_info:
+            is_forbidden = any(isinstance(answer, Exception) for answer in answers)
+            pause = FORBIDDEN_MEMORY_SECONDS if is_forbidden else INFO_EVERY_SECONDS
+            self._info = (now + pause, told_of(answers), is_forbidden)
+        _, told, is_forbidden = self._info or (0.0, {}, False)
+        refusal = by_error(reply, told, redis_cli) if isinstance(reply, Exception) else None
+        is_new, self._is_refused = refusal is not None and not self._is_refused, refusal is not None
+        if is_new and not is_forbidden and not question.asks_info:
+            self._info = None  # what it says now belongs to the refusal
+        if refusal is not None:
+            return self._refused(refusal, now, by_sentinels=by_sentinels)
+        self._read_only_since = None
+        near = tuple(one for one in (_memory(told, redis_cli), _clients(told, redis_cli)) if one)
+        limits_unknown = _INFO_FORBIDDEN if is_forbidden else None
+        if isinstance(reply, Exception) and not str(reply).startswith("WRONGTYPE"):
+            return Writes(unknown=_unknown(reply), near=near, limits_unknown=limits_unknown)
+        return Writes(accepted=True, near=near, limits_unknown=limits_unknown)
+
+    def _refused(self, refusal: Refusal, now: float, *, by_sentinels: bool) -> Writes:
+        since, self._read_only_since = self._read_only_since, None
+        if refusal.is_read_only:
+            self._read_only_since = since = now if since is None else since
+            if by_sentinels and now - since < FAILOVER_SECONDS:
+                return Writes(refusal=refusal.why, fix=refusal.fix, may_be_failover=True)
+        return Writes(accepted=False, refusal=refusal.why, fix=refusal.fix)
+
+    def close(self) -> None:
+        """Do nothing: it has no connection."""
+
+
+_INFO_FORBIDDEN: Final = (
+    "How near the broker is to its maxmemory and maxclients is not watched: its user may not run INFO. "
+    "Allow it: ACL SETUSER <user> +info"
+)
+
+
+def _unknown(error: Exception) -> str:
+    text = str(error)
+    not_known = "Whether the broker takes messages is not known"
+    if isinstance(error, NoPermissionError):
+        return (
+            f"{not_known}: its user may not run LPUSHX on a key of ours, which is never there ({text}). "
+            "Allow it: ACL SETUSER <user> +lpushx '~*celery_health.takes_messages*'"
+        )
+    if any(sign in text.lower() for sign in _LACKING):
+        return f"{not_known}: it has no command LPUSHX ({text})."
+    return f"{not_known}. To LPUSHX on a key that is not there it says: {text}"
+
+
+def _memory(told: Told, redis_cli: str) -> NearLimit | None:
+    used, limit = number(told, "used_memory"), number(told, "maxmemory")
+    if not limit or used is None or used < NEAR * limit or told.get("maxmemory_policy") != "noeviction":
+        return None
+    return NearLimit(
+        name="maxmemory",
+        used=used,
+        limit=limit,
+        unit="bytes",
+        refuses="every message",
+        fix=(
+            "Remove what fills it, or raise the limit, also in its configuration: "
+            f"{more_memory(told, redis_cli)}"
+        ),
+    )
+
+
+def _clients(told: Told, redis_cli: str) -> NearLimit | None:
+    used, limit = number(told, "connected_clients"), number(told, "maxclients")
+    if not limit or used is None or used < NEAR * limit:
+        return None
+    return NearLimit(
+        name="maxclients",
+        used=used,
+        limit=limit,
+        unit="connections",
+        refuses="every new connection",
+        fix=(
+            f"See whose they are: {redis_cli} CLIENT LIST. Raise the limit, also in its configuration: "
+            f"{redis_cli} CONFIG SET maxclients {2 * limit}"
+        ),
+    )
