@@ -112,7 +112,7 @@ class _Line:
     denied: str | None = None
     """Why this user may not publish so."""
     answered: bool = False
-    heard: tuple[int, float] = field(default=(0, 0.0))
+    came: tuple[int, float] = field(default=(0, 0.0))
     """Bytes that came, and when the last of them did (monotonic seconds)."""
 
     def __post_init__(self) -> None:
@@ -156,9 +156,9 @@ class _Line:
 
     def _is_silent(self) -> bool:
         came, now = self.raw.bytes_recv, time.monotonic()
-        if came != self.heard[0]:
-            self.heard = (came, now)
-        return now - self.heard[1] > (2 * self.raw.heartbeat or SILENT_SECONDS)
+        if came != self.came[0]:
+            self.came = (came, now)
+        return now - self.came[1] > (2 * self.raw.heartbeat or SILENT_SECONDS)
 
     def _opened(self) -> Any:
         channel = self._new_channel()
@@ -190,7 +190,7 @@ class _Line:
 
     def _on_blocked(self, reason: str) -> None:
         self.reason = reason or "no reason is told"
-        self.heard = (self.raw.bytes_recv, time.monotonic())
+        self.came = (self.raw.bytes_recv, time.monotonic())
 
     def _on_unblocked(self) -> None:
         # What was sent before is answered now: it belongs to no question any more.

@@ -18,6 +18,7 @@ from celery_health.records import (
     StoreState,
     Worker,
     WorkerState,
+    Writes,
 )
 from celery_health.store import StoredRecord, StoreReading
 
@@ -36,7 +37,9 @@ def report(
         snapshot=Snapshot(
             taken_at=TAKEN_AT,
             app=AppFacts(app_id="shop", name="shop"),
-            broker=BrokerState(transport="redis", url="redis://host/0", reachable=True),
+            broker=BrokerState(
+                transport="redis", url="redis://host/0", reachable=True, writes=Writes(accepted=True)
+            ),
             store=StoreState(configured=True, reachable=True),
             inspection=InspectionState(),
             **given,

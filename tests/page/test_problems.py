@@ -73,9 +73,7 @@ def test_troubles__a_redis_that_is_both_is_one_cause(store: str, causes: list[st
 
     assert [problem.ids[0] for problem in found.problems] == causes
     if len(causes) == 1:
-        assert [one.ids for one in found.problems[0].consequences if one.status == "warn"] == [
-            "store.reachable"
-        ]
+        assert any("store.reachable" in one.ids for one in found.problems[0].consequences)
     # A broker that answers explains nothing.
     up = replace(down, broker=replace(down.broker, reachable=True, error=None))
     assert "store.reachable" in [problem.ids[0] for problem in troubles_of(up).problems]
