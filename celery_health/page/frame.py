@@ -9,7 +9,7 @@ from typing import Final
 from celery_health.health.headline import reason
 from celery_health.page.blocks import Cell, name
 from celery_health.page.links import Links
-from celery_health.page.problems import causes_alone, worst_of
+from celery_health.page.problems import worst_of
 from celery_health.reading.schedules import schedule_entries
 from celery_health.records import HealthReport, Snapshot, Status
 from celery_health.text.formats import duration
@@ -62,7 +62,7 @@ class Frame:
 def frame(report: HealthReport, links: Links, here: str) -> Frame:
     """Return what stands around a page of `report`."""
     snapshot = report.snapshot
-    why = printable(reason(causes_alone(report)), _MOST_OF_REASON)
+    why = printable(reason(report), _MOST_OF_REASON)
     return Frame(
         links=links,
         here=here,

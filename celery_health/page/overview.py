@@ -52,7 +52,7 @@ _NOTES: Final = 20
 def page(report: HealthReport, links: Links, counts: Counts) -> Page:
     """Return the overview."""
     snapshot = report.snapshot
-    wrong = troubles(report.checks, links, snapshot=snapshot, known=_known(report, links, counts))
+    wrong = troubles(report.checks, links, known=_known(report, links, counts))
     return Page(
         title="",
         json=links.json("health"),

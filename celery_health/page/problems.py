@@ -10,11 +10,10 @@ from typing import Final
 
 from celery_health.health.folding import FAULTS, Consequence, Row, folded, unfolded
 from celery_health.health.gaps import WATCHED
-from celery_health.health.needs import BROKER, STORE
 from celery_health.page.blocks import MOST_ON_OVERVIEW, Cell, name
 from celery_health.page.links import Links
 from celery_health.page.problem_blocks import Advice, Consequences, Problem, Problems
-from celery_health.records import CheckResult, CheckStatus, HealthReport, Snapshot
+from celery_health.records import CheckResult, CheckStatus
 from celery_health.text.commands import split_commands
 from celery_health.text.formats import listing
 from celery_health.text.printable import printable
@@ -87,7 +86,6 @@ def troubles(
     results: Iterable[CheckResult],
     links: Links,
     *,
-    snapshot: Snapshot | None = None,
     known: Mapping[tuple[str, str], Cell] | None = None,
     most: int = MOST_ON_OVERVIEW,
 ) -> Problems:
@@ -96,18 +94,11 @@ def troubles(
     Args:
         results: of all checks.
         links: from the page that shows it.
-        snapshot: what they were judged by; with it, a store that is the broker's Redis is no cause beside it.
         known: (id of a check, subject) → what else is known of that.
         most: faults; what is not known has as many.
     """
     results = tuple(results)
     rows = [row for row in folded(results) if row.status is not CheckStatus.PASS]
-    follows: dict[str, list[Consequences]] = {}
-    if snapshot is not None and is_one_redis(snapshot):
-        for row in [row for row in rows if row.ids == (STORE,)]:
-            rows.remove(row)
-            same = Consequences(row.status.value, STORE, "The store is the same Redis.")
-            follows[BROKER] = [same, *map(_consequence, row.consequences)]
     names = _odd_names(results)
     faults = [row for row in rows if row.status in FAULTS]
     groups = _alike(faults)
@@ -118,13 +109,13 @@ def troubles(
         title="What is wrong" if faults else "",
         problems=tuple(
             replace(
-                _problem(row, links, names, follows, known or {}),
+                _problem(row, links, names, known or {}),
                 others=tuple(_line(one, links) for one in others[:_MOST_LINES]),
                 left_out=max(0, len(others) - _MOST_LINES),
             )
             for row, others in groups[:most]
         ),
-        unknown=tuple(_problem(row, links, names, follows, {}) for row in others[:most]),
+        unknown=tuple(_problem(row, links, names, {}) for row in others[:most]),
         summary=f"Not known or not watched: {listing(watched, _MOST_WATCHED)}",
         left_out=sum(1 + len(others) for _, others in groups[most:]),
         count=len(faults) or None,
@@ -150,29 +141,6 @@ def _line(row: Row, links: Links) -> Cell:
     return Cell(_shortened(row.message, row.results[0].subject), href=address_of(row.results[0], links))
 
 
-def is_one_redis(snapshot: Snapshot) -> bool:
-    """Say whether the store is the broker's Redis, and neither answers."""
-    broker, store = snapshot.broker, snapshot.store
-    return (
-        broker.reachable is False
-        and store.reachable is False
-        and bool(store.url)
-        and _server(broker.url) == _server(store.url or "")
-    )
-
-
-def _server(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"
-
-
-def causes_alone(report: HealthReport) -> HealthReport:
-    """Return the report without a fault of the store that is the broker's: see `is_one_redis`."""
-    if not is_one_redis(report.snapshot):
-        return report
-    return replace(report, checks=tuple(check for check in report.checks if check.id != STORE))
-
-
 def about(results: Iterable[CheckResult], kind: str, subject: str, links: Links) -> Problems | None:
     """Return what the checks found of one thing; None where nothing is wrong with it."""
     found = [
@@ -183,9 +151,7 @@ def about(results: Iterable[CheckResult], kind: str, subject: str, links: Links)
     if not found:
         return None
     names = _odd_names(found)
-    return Problems(
-        id="problems", problems=tuple(_problem(row, links, names, {}, {}) for row in unfolded(found))
-    )
+    return Problems(id="problems", problems=tuple(_problem(row, links, names, {}) for row in unfolded(found)))
 
 
 def found_by(results: Iterable[CheckResult], check: str, links: Links) -> Problems | None:
@@ -198,7 +164,7 @@ def found_by(results: Iterable[CheckResult], check: str, links: Links) -> Proble
         id="problems",
         title="What it says now",
         problems=tuple(
-            replace(_problem(row, links, names, {}, {}), runbook="") for row in rows[:MOST_ON_OVERVIEW]
+            replace(_problem(row, links, names, {}), runbook="") for row in rows[:MOST_ON_OVERVIEW]
         ),
         left_out=max(0, len(rows) - MOST_ON_OVERVIEW),
         count=len(rows),
@@ -219,12 +185,10 @@ def _problem(
     row: Row,
     links: Links,
     names: Sequence[str],
-    follows: Mapping[str, Sequence[Consequences]],
     known: Mapping[tuple[str, str], Cell],
 ) -> Problem:
     first = row.results[0]
     todo = _without_message(first)
-    more = (follows.get(id, ()) for id in row.ids)
     return Problem(
         key=_key(row.ids, first.subject),
         status=row.status.value,
@@ -234,7 +198,7 @@ def _problem(
         subject=name(first.subject, href=address_of(first, links)) if first.subject is not None else None,
         advice=advice(todo, names) if todo else None,
         runbook=links.runbook(first.id),
-        consequences=(*map(_consequence, row.consequences), *(one for found in more for one in found)),
+        consequences=tuple(map(_consequence, row.consequences)),
         known=known.get((first.id, first.subject or "")),
     )
 

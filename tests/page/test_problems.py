@@ -24,7 +24,7 @@ def result(id: str, status: CheckStatus = CheckStatus.WARN, **fields: object) ->
 
 
 def troubles_of(snapshot: Snapshot) -> Problems:
-    return troubles(judge(snapshot, get_settings()).checks, LINKS, snapshot=snapshot)
+    return troubles(judge(snapshot, get_settings()).checks, LINKS)
 
 
 def copied(problem: Problem) -> list[str]:

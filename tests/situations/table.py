@@ -276,7 +276,7 @@ def half_open_connections(system: System) -> Iterator[None]:
     yield
 
 
-@situation("degraded", "store.reachable", "warn", within="worker_lost_seconds")
+@situation("unhealthy", "broker.writable", "fail", within="worker_lost_seconds")
 def broker_and_store_full(system: System) -> Iterator[None]:
     """It reads well and takes nothing: that no worker reports says nothing of workers."""
     system.worker()
@@ -291,7 +291,10 @@ def broker_and_store_full(system: System) -> Iterator[None]:
         )
         report = system.report()
         (alive,) = (check for check in report.checks if check.id == "workers.alive")
-        assert (alive.status, alive.because) == (CheckStatus.UNKNOWN, "store.reachable"), alive
+        assert (alive.status, alive.because) == (CheckStatus.UNKNOWN, "broker.writable"), alive
+        # One cause, and nothing else is wrong.
+        faults = {check.id for check in report.checks if check.status in (CheckStatus.FAIL, CheckStatus.WARN)}
+        assert faults == {"broker.writable"}, faults
         yield
         admin.config_set("maxmemory", "0")
     yield
@@ -665,4 +668,4 @@ def only_another_apps_worker(system: System) -> Iterator[None]:
 
 
 # Rows that stand in modules of their own.
-from tests.situations import ends, losses  # noqa: E402, F401
+from tests.situations import ends, losses, writes  # noqa: E402, F401

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from kombu import Queue
 
+from celery_health.brokers import amqp_writes
 from celery_health.records import Status, WorkerState
-from tests.situations.system import System
+from tests.situations.system import System, has
 from tests.situations.table import SITUATIONS, stay
 from tests.situations.test_situations import play
-from tests.support import RedisServer
+from tests.support import RabbitServer, RedisServer
 
 pytestmark = pytest.mark.live
 
@@ -76,6 +77,35 @@ def test_rabbitmq__eta_tasks_fill_a_quorum_queues_prefetch(
             for _ in stay(system, 1.3 * system.limit("stalled_seconds")):
                 assert system.report().status is Status.HEALTHY
         finally:
+            system.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_rabbitmq__an_alarm_refuses_writes(
+    rabbit: RabbitServer, rabbit_url: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(amqp_writes, "ASK_EVERY_SECONDS", 1.0)
+    with RedisServer() as store:
+        system = System(redis=store, is_soak=False, url=rabbit_url, health={"STORE_URL": store.url})
+        try:
+            system.worker()
+            system.healthy()
+            rabbit.set_alarm("memory")
+            report = system.until(
+                lambda report: has(report, "broker.writable", "fail"), 20, "says that nothing can be sent"
+            )
+            assert report.status is Status.UNHEALTHY
+            assert "low on memory" in " ".join(report.recommendations)
+            # Workers go on with what they have.
+            assert has(report, "workers.alive", "pass")
+            rabbit.clear_alarm("memory")
+            system.healthy()
+            # Nothing of ours is in a queue.
+            system.send("add", count=1)
+            system.until(lambda report: all(q.ready == 0 for q in report.snapshot.queues), 20, "all taken")
+        finally:
+            rabbit.clear_alarm("memory")
             system.close()
 
 
