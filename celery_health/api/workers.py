@@ -12,7 +12,7 @@ from celery_health.api.base import MonitoringView
 from celery_health.api.schema import describe
 from celery_health.api.snapshots import Reading, take_reading
 from celery_health.health.body import timestamp
-from celery_health.records import Worker
+from celery_health.records import Starts, Worker
 
 
 class WorkersView(MonitoringView):
@@ -65,8 +65,19 @@ def worker_row(worker: Worker) -> dict[str, Any]:
         "idle_seconds": _seconds(worker.idle_seconds),
         "last_seen_seconds": _seconds(worker.last_seen_seconds),
         "started_at": None if worker.started_at is None else timestamp(worker.started_at),
+        "exit": None if worker.exit is None else asdict(worker.exit),
+        "starts": None if worker.starts is None else _starts(worker.starts),
         "versions": dict(worker.versions),
         "source": worker.source.value,
+    }
+
+
+def _starts(starts: Starts) -> dict[str, Any]:
+    return {
+        "count": starts.count,
+        "seconds": _seconds(starts.seconds),
+        "ready": starts.ready_count,
+        "broken": starts.broken_count,
     }
 
 

@@ -24,6 +24,10 @@ class Limits:
     """How long a worker that vanished without a goodbye is reported."""
     lost_seconds: float = 60
     """How long ago a message that nobody holds must have been taken from its queue."""
+    start_seconds: float = 120
+    """How long there may be nobody but workers that start, and are not ready yet."""
+    restarts_per_hour: float = 5
+    """How often processes of one worker's name may end without having been told to, and be started again."""
     not_consuming_seconds: float = 60
     """How long a worker may read nothing from the broker while it is neither full, busy nor draining."""
     children_restarts_per_minute: float = 10

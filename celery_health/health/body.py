@@ -33,9 +33,12 @@ def report_body(report: HealthReport, *, details: bool = True) -> dict[str, Any]
 
 
 def _workers(snapshot: Snapshot) -> dict[str, Any]:
-    live = [worker.hostname for worker in snapshot.workers if worker.state.is_live]
-    unknown = any(worker.state is WorkerState.UNKNOWN for worker in snapshot.workers)
-    told = snapshot.inspection.complete and not unknown
+    workers = snapshot.workers
+    # One that starts would not answer either.
+    live = [w.hostname for w in workers if w.state.is_live and w.state is not WorkerState.STARTING]
+    unknown = any(worker.state is WorkerState.UNKNOWN for worker in workers)
+    starting = any(worker.state is WorkerState.STARTING for worker in workers)
+    told = (snapshot.inspection.complete or starting) and not unknown
     # None: nobody could say, so neither true nor false.
     body: dict[str, Any] = {
         "healthy": True if live else (False if told else None),

@@ -255,6 +255,7 @@ class QueuesStalled(Check):
 
 #: States that explain why a worker with free slots takes nothing.
 _EXPLAINED: Final = (
+    WorkerState.STARTING,
     WorkerState.DRAINING,
     WorkerState.RECONNECTING,
     WorkerState.HELD_BACK,

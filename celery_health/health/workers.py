@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
 from celery_health.conf import Settings
+from celery_health.health import starts
 from celery_health.health.base import Check
 from celery_health.health.needs import (
+    BROKER,
+    WORKERS,
     Need,
     a_worker_lives,
     reads_are_told,
@@ -18,28 +21,77 @@ from celery_health.health.needs import (
     tasks_are_sent,
     workers_are_known,
 )
-from celery_health.records import CheckResult, CheckStatus, Snapshot, Worker, WorkerState
+from celery_health.records import CheckResult, CheckStatus, Exit, Snapshot, Worker, WorkerState
 from celery_health.text.commands import add_consumer_command, worker_command
-from celery_health.text.formats import plural
+from celery_health.text.formats import listing, plural
 
 NO_WORKERS = "No active Celery workers found"
 
 
 class WorkersAlive(Check):
-    """Fail when no worker lives; warn when too few do, all just left, one was lost, or two share a name."""
+    """Fail when no worker lives, or none becomes ready; warn of too few, and of one that comes to nothing.
+
+    That is one that was lost, that starts again and again, or whose name another has.
+    """
 
     id: ClassVar[str] = "workers.alive"
     needs: ClassVar[Sequence[Need]] = (tasks_are_sent, workers_are_known)
 
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
-        """Yield one result for the whole, one for each name of two workers, and for each that was lost."""
-        yield self._whole(snapshot, settings)
+        """Yield one result for the whole, and one for each name that there is something to say of."""
+        started = () if _cannot_report(snapshot) else starts.trying(snapshot, settings)
+        starting = self._starting(started, snapshot, settings) if started else None
+        yield starting or self._whole(snapshot, settings)
         yield from self._doubled(snapshot)
+        told = set() if starting is None else {worker.hostname for worker in started}
+        for worker in snapshot.workers:
+            if worker.hostname not in told and starts.restarts(worker, settings):
+                told.add(worker.hostname)
+                yield self._restarting(worker, snapshot, settings)
         if not _cannot_report(snapshot):
-            yield from self._lost(snapshot, settings)
+            yield from self._lost(snapshot, settings, told)
+
+    def _starting(
+        self, started: Sequence[Worker], snapshot: Snapshot, settings: Settings
+    ) -> CheckResult | None:
+        """Return what to say where nobody is there but workers that start; None for nothing."""
+        seconds, limit = starts.trying_seconds(snapshot, started), settings.limits.start_seconds
+        is_over = seconds > limit
+        # Those that drain are just being replaced. Where none must be there, the first may take its time.
+        drains = any(worker.state is WorkerState.DRAINING for worker in snapshot.workers)
+        if not is_over and (drains or settings.min_workers == 0):
+            return None
+        more = f" The same of {listing([w.hostname for w in started[1:]], 3)}." if len(started) > 1 else ""
+        result = self.result(
+            CheckStatus.FAIL if is_over else CheckStatus.WARN,
+            f"No worker is ready: {starts.story(started[0])}.{more}",
+            observed=round(seconds, 1),
+            limit=limit,
+            unit="seconds",
+            recommendation=f"No worker is ready. {starts.remedy(started[0], snapshot.app.name)}",
+        )
+        # Without its broker none becomes ready.
+        return replace(result, because=BROKER) if snapshot.broker.reachable is False else result
+
+    def _restarting(self, worker: Worker, snapshot: Snapshot, settings: Settings) -> CheckResult:
+        known = worker.starts
+        assert known is not None
+        return self.result(
+            CheckStatus.WARN,
+            f"{starts.story(worker)}.",
+            subject=worker.hostname,
+            observed=known.broken_count,
+            limit=settings.limits.restarts_per_hour,
+            unit="restarts",
+            recommendation=(
+                f"Worker '{worker.hostname}' starts again and again. "
+                f"{starts.remedy(worker, snapshot.app.name)}"
+            ),
+        )
 
     def _whole(self, snapshot: Snapshot, settings: Settings) -> CheckResult:
-        live = sum(worker.state.is_live for worker in snapshot.workers)
+        # Who starts for too long may never come.
+        live = sum(w.state.is_live and not starts.is_late(w, settings) for w in snapshot.workers)
         if live == 0:
             return self._nobody(snapshot, settings)
         count = partial(self.result, observed=live, limit=settings.min_workers, unit="workers")
@@ -72,6 +124,16 @@ class WorkersAlive(Check):
             return none(CheckStatus.UNKNOWN, f"The workers could not be asked: {why}")
         if not snapshot.workers and (counted := _counted_by_the_broker(snapshot)):
             return none(CheckStatus.UNKNOWN, f"No worker has answered in time, yet {counted}.")
+        failed = _last_to_end(snapshot)
+        if failed is not None and starts.has_failed(failed):
+            return none(
+                CheckStatus.FAIL,
+                f"{NO_WORKERS}: {starts.story(failed)}.",
+                recommendation=(
+                    f"{NO_WORKERS}. {starts.remedy(failed, snapshot.app.name)} "
+                    f"Then start one: {worker_command(snapshot.app.name)}"
+                ),
+            )
         left = _seconds_since_left(snapshot, settings)
         if left is not None and left <= settings.limits.restart_grace_seconds:
             return none(
@@ -97,10 +159,16 @@ class WorkersAlive(Check):
                 recommendation=f"{what}. Give each a name of its own: celery worker -n worker1@%h",
             )
 
-    def _lost(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
+    def _lost(self, snapshot: Snapshot, settings: Settings, told: Collection[str]) -> Iterable[CheckResult]:
         for worker in snapshot.workers:
             seen = worker.last_seen_seconds
-            if _is_lost(worker) and _is_recent(worker, settings):
+            if worker.hostname in told or not _is_lost(worker) or not _is_recent(worker, settings):
+                continue
+            if worker.exit is not None:
+                # Its supervisor may start it again.
+                if seen is None or seen > settings.limits.worker_lost_seconds:
+                    yield self._ended(worker, worker.exit, snapshot, settings)
+            else:
                 yield self.result(
                     CheckStatus.WARN,
                     f"Worker '{worker.hostname}' vanished without a goodbye"
@@ -115,6 +183,22 @@ class WorkersAlive(Check):
                         f"and start it again: {_command(worker, snapshot)}"
                     ),
                 )
+
+    def _ended(self, worker: Worker, end: Exit, snapshot: Snapshot, settings: Settings) -> CheckResult:
+        seen = worker.last_seen_seconds
+        when = " at its start" if end.at_start else ""
+        return self.result(
+            CheckStatus.WARN,
+            f"Worker '{worker.hostname}' ended{when} by {end.cause.rstrip('.')}.",
+            subject=worker.hostname,
+            observed=None if seen is None else round(seen, 1),
+            limit=settings.limits.worker_lost_seconds,
+            unit="seconds",
+            recommendation=(
+                f"Worker '{worker.hostname}' ended by {end.kind}. {starts.remedy(worker, snapshot.app.name)} "
+                f"Then start it again: {_command(worker, snapshot)}"
+            ),
+        )
 
 
 def _command(worker: Worker, snapshot: Snapshot) -> str:
@@ -149,6 +233,11 @@ def _is_lost(worker: Worker) -> bool:
     return worker.state is WorkerState.GONE and not worker.said_goodbye and not worker.is_draining
 
 
+def _last_to_end(snapshot: Snapshot) -> Worker | None:
+    gone = [worker for worker in snapshot.workers if worker.last_seen_seconds is not None]
+    return min(gone, key=lambda worker: worker.last_seen_seconds or 0.0, default=None)
+
+
 def _is_recent(worker: Worker, settings: Settings) -> bool:
     """Say whether it was seen lately enough to be missed."""
     seen = worker.last_seen_seconds
@@ -156,11 +245,11 @@ def _is_recent(worker: Worker, settings: Settings) -> bool:
 
 
 def _seconds_since_left(snapshot: Snapshot, settings: Settings) -> float | None:
-    """Return how long ago the last worker left in peace; None when one was lost, or none was ever there."""
+    """Return how long ago the last worker left by its own word; None when one was lost, or never any was."""
     goodbyes = [
         worker.last_seen_seconds
         for worker in snapshot.workers
-        if worker.said_goodbye and worker.last_seen_seconds is not None
+        if (worker.said_goodbye or worker.exit is not None) and worker.last_seen_seconds is not None
     ]
     if goodbyes:
         return min(goodbyes)
@@ -182,6 +271,9 @@ class WorkersConsuming(Check):
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per worker that has stopped or consumes nothing, else one for all."""
         live = [worker for worker in snapshot.workers if worker.state.is_live]
+        if all(worker.state is WorkerState.STARTING for worker in live):
+            yield self.result(CheckStatus.UNKNOWN, "No worker is ready to read.", because=WORKERS)
+            return
         stopped = [w for w in live if w.state in (WorkerState.NOT_CONSUMING, WorkerState.STUCK)]
         idle = [w for w in live if w.state is WorkerState.NO_QUEUES]
         # Those that drain, reconnect or consume nothing read nothing either, and rightly: they excuse nobody.

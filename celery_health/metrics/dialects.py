@@ -92,6 +92,12 @@ EXPORTER: Final = (
     _histogram("celery_task_runtime", _TASK, counters.RUNTIME.help, _of(counters.RUNTIME)),
     _histogram("celery_task_queue_wait_time", _TASK, counters.QUEUE_WAIT.help, _of(counters.QUEUE_WAIT)),
     _gauge("celery_worker_up", _HOST, "1 while the worker lives; 0 for 30 minutes after it was lost."),
+    _gauge(
+        "celery_worker_restarts_last_hour",
+        _HOST,
+        "Processes of this name that ended in the last hour without having been told to; at most 20, and 0 "
+        "once that is over.",
+    ),
     _gauge("celery_worker_tasks_active", _HOST, "Tasks that the worker runs now."),
     _gauge("celery_worker_tasks_lost", _HOST, "Tasks that the worker ran, at most, when it vanished."),
     _gauge(

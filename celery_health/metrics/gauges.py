@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from celery_health.reading import fields
-from celery_health.records import CheckStatus, HealthReport, QueueState, Status, Worker, WorkerState
+from celery_health.records import CheckStatus, HealthReport, QueueState, Source, Status, Worker, WorkerState
 from celery_health.store.base import StoredRecord, StoreReading
 
 #: How long a worker that was lost stays at ``celery_worker_up 0``: alerts wait a quarter of an hour.
@@ -48,6 +48,7 @@ def _workers(report: HealthReport) -> Facts:
     up: Samples = {}
     active: Samples = {}
     seen: Samples = {}
+    restarts: Samples = {}
     for worker in snapshot.workers:
         if not _is_shown(worker):
             continue
@@ -56,6 +57,10 @@ def _workers(report: HealthReport) -> Facts:
         up[labels] = max(up.get(labels, 0.0), float(worker.state.is_live))
         if worker.state.is_live and worker.active_count is not None:
             active[labels] = active.get(labels, 0.0) + worker.active_count
+        if worker.source is Source.HEARTBEATS:
+            starts = worker.starts
+            broken = 0 if starts is None or starts.is_over else starts.broken_count
+            restarts[labels] = max(restarts.get(labels, 0.0), float(broken))
         if worker.last_seen_seconds is not None:
             seen_at = snapshot.taken_at.timestamp() - worker.last_seen_seconds
             seen[labels] = max(seen.get(labels, seen_at), seen_at)
@@ -63,8 +68,12 @@ def _workers(report: HealthReport) -> Facts:
         "celery_worker_up": up,
         "celery_worker_tasks_active": active,
         "celery_worker_last_heartbeat_timestamp_seconds": seen,
+        "celery_worker_restarts_last_hour": restarts,
     }
     live = sum(worker.state.is_live for worker in snapshot.workers)
+    if any(check.id == "workers.alive" and check.status is CheckStatus.FAIL for check in report.checks):
+        # Those that come to nothing are nobody, by the same word.
+        live -= sum(worker.state is WorkerState.STARTING for worker in snapshot.workers)
     if live or not _is_unknown(report, "workers.alive"):
         facts["celery_workers"] = {(): float(live)}
     return facts

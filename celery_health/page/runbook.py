@@ -20,7 +20,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "broker.reachable": ("broker.reachable",),
     "broker.writable": ("CeleryBrokerRefusesWrites",),
     "store.reachable": ("CeleryStoreDown",),
-    "workers.alive": ("CeleryNoWorkers", "CeleryWorkerHeartbeatStale"),
+    "workers.alive": ("CeleryNoWorkers", "CeleryWorkerRestarting", "CeleryWorkerHeartbeatStale"),
     "workers.consuming": ("workers.consuming",),
     "workers.pool": ("workers.pool",),
     "queues.consumed": ("CeleryQueueWithoutConsumer", "CeleryExpectedQueueWithoutConsumer"),

@@ -12,6 +12,7 @@ _MEANINGS: Final = {
     WorkerState.OK: "It has free slots.",
     WorkerState.BUSY: "It runs a task in each of its slots.",
     WorkerState.SATURATED: "It holds all that it may take ahead, and takes no more until a task ends.",
+    WorkerState.STARTING: "It starts, and is not ready yet.",
     WorkerState.DRAINING: "It was told to stop, and finishes what it has.",
     WorkerState.RECONNECTING: "It has lost the broker, and tries again.",
     WorkerState.UNKNOWN: "It was asked, and did not answer in time: it may be busy, stopped or gone.",
@@ -39,6 +40,8 @@ def meaning(worker: Worker) -> str:
 
 def brief(worker: Worker) -> str:
     """Return what a list says of a state besides its name; mostly nothing."""
+    if worker.state is WorkerState.GONE and worker.exit is not None:
+        return f"ended by {name(worker.exit.kind).text}"
     if worker.state is WorkerState.GONE:
         return "said goodbye" if worker.said_goodbye else "was told to stop" if worker.is_draining else ""
     if worker.state is WorkerState.HELD_BACK:
@@ -78,6 +81,9 @@ def _gone(worker: Worker) -> str:
     ago = "at a time that is not known" if seen is None else f"{duration(seen)} ago"
     if worker.said_goodbye:
         return f"It has left: it said goodbye {ago}."
+    if worker.exit is not None:
+        when = " at its start" if worker.exit.at_start else ""
+        return f"It ended{when} {ago}, by {name(worker.exit.cause).text}."
     if worker.is_draining:
         return f"It was told to stop, and was last seen {ago}."
     proof = "its reports stay away, and its connection to the broker is gone"

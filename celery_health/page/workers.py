@@ -16,7 +16,7 @@ from celery_health.text.formats import UNKNOWN, duration, listing, number
 
 _NAMES: Final = 6
 _WORRYING: Final = (WorkerState.STUCK, WorkerState.NOT_CONSUMING, WorkerState.GONE)
-_UNSURE: Final = (WorkerState.UNKNOWN, WorkerState.RECONNECTING, WorkerState.NO_QUEUES)
+_UNSURE: Final = (WorkerState.UNKNOWN, WorkerState.RECONNECTING, WorkerState.NO_QUEUES, WorkerState.STARTING)
 _TONES: Final = ("bad", "warn", "", "quiet")
 COLUMNS: Final = (
     Column("Worker"),

@@ -17,6 +17,7 @@ from celery_health.exceptions import CeleryHealthError, LateError
 from celery_health.reading.beat_reports import beat_of
 from celery_health.reading.built_workers import BuiltWorkers
 from celery_health.reading.processes import shown
+from celery_health.reading.starts import with_starts
 from celery_health.reading.task_rows import processes_of
 from celery_health.reading.task_totals import TaskTotals, totals_by_task
 from celery_health.records import Beat, ObservedRuntime, StoreState, TaskOutcomes, TaskStreak, Worker
@@ -113,6 +114,7 @@ class RecordedWorkers:
             if (worker := notes.unless_odd(one.stored, partial(self._built.worker, one, reading.registered)))
         )
         self._built.keep()
+        workers = with_starts(workers, reading, limits)
         beats = tuple(
             beat
             for one in reading.beats

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 from celery_health.headers import STATS_MARK
 from celery_health.reading.fields import counts, moment, name, names, number, of_type, plus, rows, texts
 from celery_health.reading.lazy_rows import LazyRows
+from celery_health.reading.starts import exit_of
 from celery_health.reading.worker_states import load_state
 from celery_health.records import (
     Hold,
@@ -96,6 +97,8 @@ def worker_from_report(
         started_at=moment(read("started_at")),
         versions=texts(read("versions")),
         is_doubled=is_doubled,
+        was_ready=ready if isinstance(ready := read("ready"), bool) else None,
+        exit=exit_of(report),
         writer=writer,
     )
 

@@ -13,12 +13,20 @@ from celery_health.records import WorkerState
 def recorded_state(record: Mapping[str, Any], age_seconds: float, limits: Limits) -> WorkerState:
     """Return the state of the worker whose record, of `age_seconds` ago, is `record`.
 
-    What explains silence comes before what accuses: a worker that drains or reconnects is not stuck.
+    What explains silence comes before what accuses: a worker that drains or reconnects is not stuck. One that
+    says why it ended has.
     """
-    if record.get("goodbye") or age_seconds > limits.worker_lost_seconds:
+    if (
+        record.get("goodbye")
+        or isinstance(record.get("exit"), Mapping)
+        or age_seconds > limits.worker_lost_seconds
+    ):
         return WorkerState.GONE
     if record.get("draining"):
         return WorkerState.DRAINING
+    # Earlier versions do not say so.
+    if record.get("starting") is True:
+        return WorkerState.STARTING
     if record.get("connected") is False:
         return WorkerState.RECONNECTING
     looping = record.get("looping") is not False

@@ -23,11 +23,13 @@ from celery_health.records.snapshot import (
 from celery_health.records.streaks import Streak, TaskStreak
 from celery_health.records.verdict import CheckResult, CheckStatus, HealthReport, Status
 from celery_health.records.workers import (
+    Exit,
     Hold,
     ReservedTask,
     RunningTask,
     ScheduledTask,
     Source,
+    Starts,
     Worker,
     WorkerState,
 )
@@ -41,6 +43,7 @@ __all__ = [
     "BrokerState",
     "CheckResult",
     "CheckStatus",
+    "Exit",
     "HealthReport",
     "Hold",
     "Hour",
@@ -61,6 +64,7 @@ __all__ = [
     "Sharer",
     "Snapshot",
     "Source",
+    "Starts",
     "Status",
     "StoreState",
     "Streak",

@@ -17,13 +17,17 @@ class Source(StrEnum):
 
 
 class WorkerState(StrEnum):
-    """What a worker is doing; only `stuck`, `not_consuming` and `gone` may be faults of its own."""
+    """What a worker is doing.
+
+    Only `stuck`, `not_consuming` and `gone` may be faults of its own, and `starting` when it takes long.
+    """
 
     OK = "ok"
     BUSY = "busy"
     SATURATED = "saturated"
     HELD_BACK = "held_back"
     NO_QUEUES = "no_queues"
+    STARTING = "starting"
     DRAINING = "draining"
     RECONNECTING = "reconnecting"
     STUCK = "stuck"
@@ -101,6 +105,43 @@ class Hold:
     """How many of this task it holds for that."""
     limit: str | None = None
     """The limit in words: ``20/h``, ``worker_eta_task_limit 100``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exit:
+    """Why a worker ended that nobody told to, by its own last word."""
+
+    cause: str
+    """``Class: message`` of the error, masked."""
+    at_start: bool
+    """It had not become ready."""
+
+    @property
+    def kind(self) -> str:
+        """Return the error's class: what can stand in a sentence with a command."""
+        return self.cause.partition(":")[0]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Starts:
+    """How often processes of one name of a worker started lately, as the store has kept it."""
+
+    count: int
+    """In the last hour; of more than `MAX_STARTS` the youngest."""
+    seconds: float
+    """Since the first of these."""
+    ready_count: int
+    """How many of them became ready."""
+    broken_count: int
+    """How many of them ended without being told to."""
+    vain_count: int
+    """How many in a row, the last one included, never became ready: of any age; 0 when the last one did."""
+    vain_seconds: float
+    """Since the first of these."""
+    is_over: bool = False
+    """The last one lives, and has for much longer than those that ended untold: whatever it was is over."""
+    last_exit: Exit | None = None
+    """Of the last that ended without being told to; None when it left no word, as after SIGKILL."""
 
 
 # No slots: hundreds are copied at each reading, and copying a dictionary takes a tenth of the time.
@@ -192,6 +233,12 @@ class Worker:
     """It is gone by proof: its reports stay away, and the broker shows no connection of its process."""
     is_doubled: bool = False
     """Another live process reports under the same name."""
+    was_ready: bool | None = None
+    """It takes messages, or did once; None when it does not say."""
+    exit: Exit | None = None
+    """Why it ended; None while it runs, when it was told to, and when it could not say."""
+    starts: Starts | None = None
+    """Of its name; None where the store says nothing, or has seen it start once, and become ready."""
     writer: str | None = None
     """Tells processes of one name apart in the store; None when it does not report there."""
 

@@ -24,7 +24,7 @@ from celery_health.reporting.native import Bell, allocate_lock, start_daemon
 from celery_health.reporting.overflows import Overflows
 from celery_health.reporting.totals import Batch, Totals
 from celery_health.reporting.troubles import Troubles
-from celery_health.store.base import Kind, Publication, Store
+from celery_health.store.base import Kind, OwnStart, Publication, Store
 
 logger = logging.getLogger("celery_health")
 
@@ -54,6 +54,7 @@ class Report:
     consumed: tuple[str, ...] = ()
     trouble: Mapping[str, Any] | None = None
     """What the process could not write: see `celery_health.reporting.troubles`."""
+    start: OwnStart | None = None
 
 
 class Subject(Protocol):
@@ -173,6 +174,23 @@ class Agent:
             self._ended.release()
         return ended
 
+    def report_unstarted(self) -> bool:
+        """Report in the calling thread, once, if the thread was never started; say whether that was so.
+
+        An interpreter that ends starts no thread.
+        """
+        if self._pid is not None:
+            return False
+        self._pid, self._stopping = os.getpid(), True
+        self._guarded("agent.unstarted", self._report_unstarted)
+        self._ended.release()
+        return True
+
+    def _report_unstarted(self) -> None:
+        self._collect()
+        self._publish(self._make_report(), Deadline.after(FINISH_SECONDS))
+        self._close()
+
     def flush_rest(self) -> None:
         """Send what was counted after `finish`, in the calling thread: one attempt, without a record."""
         if not self._stopping or self._pid != os.getpid() or not self._ended.acquire(False):
@@ -288,6 +306,7 @@ class Agent:
                 consumed=report.consumed,
                 trouble=report.trouble,
                 streaks=batch.streaks,
+                start=report.start,
             ),
             deadline,
         )

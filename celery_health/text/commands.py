@@ -89,6 +89,11 @@ def purge_command(app_name: str, queue: str) -> str:
     return f"{_celery(app_name)} purge -Q {_quoted(queue)}"
 
 
+def queue_delete_command(app_name: str, queue: str) -> str:
+    """Return the command that deletes a queue of RabbitMQ's, if it is empty."""
+    return f"{_celery(app_name)} amqp queue.delete {_positional(queue)} false true"
+
+
 def pool_grow_command(app_name: str, hostname: str) -> str:
     """Return the command that gives a worker one more process."""
     return f"{_celery(app_name)} control pool_grow 1 -d {_quoted(hostname)}"
@@ -154,7 +159,7 @@ _CELERY: Final = (
     rf"worker(?: -n [\w.-]+@%h)?(?: -Q {_WORD})?"
     r"(?:  # first rename queue .*?: -Q takes no name with a comma)?"
     rf"|control -d {_WORD} add_consumer {_NAME}|control pool_grow 1 -d {_WORD}"
-    rf"|purge -Q {_WORD}|amqp queue\.purge {_NAME}|beat)"
+    rf"|purge -Q {_WORD}|amqp queue\.purge {_NAME}|amqp queue\.delete {_NAME} false true|beat)"
 )
 _MANAGE: Final = (
     rf"python manage\.py celery_health (?:dead-letters (?:list|requeue|purge) {_NAME}|doctor(?: --static)?)"

@@ -5,6 +5,8 @@ It imports nothing of Celery's worker; that happens in the process that turns ou
 
 from __future__ import annotations
 
+import atexit
+import sys
 from typing import Any
 
 from celery.signals import worker_init
@@ -13,6 +15,7 @@ from celery.signals import worker_init
 def connect() -> None:
     """Have every worker that starts in this process monitored."""
     worker_init.connect(_on_worker_init, weak=False, dispatch_uid="celery_health.worker")
+    atexit.register(_on_exit)
 
 
 def _on_worker_init(sender: Any, **kwargs: Any) -> None:
@@ -20,3 +23,11 @@ def _on_worker_init(sender: Any, **kwargs: Any) -> None:
     from celery_health.worker.steps import install
 
     install(sender)
+
+
+def _on_exit() -> None:
+    # Of a worker that an error ended before it could start, as that of a module that cannot be imported.
+    if "celery.worker.worker" in sys.modules and getattr(sys, "last_value", None) is not None:
+        from celery_health.worker.steps import leave_unstarted
+
+        leave_unstarted()

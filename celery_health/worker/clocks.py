@@ -39,6 +39,8 @@ class Clocks:
     def __init__(self) -> None:
         self.attached = False
         """The consumer has a connection and its loop is about to run, or runs."""
+        self.turned = False
+        """Its loop has turned once, under whatever connection."""
         self._progressed_at: float | None = None
         """When a task last started or ended; before the first one, when the worker could first take one."""
         self._progress: tuple[int, int] = (0, 0)
@@ -166,6 +168,7 @@ class Clocks:
     def _turned(self, generation: int) -> None:
         if generation == self._generation:
             self._looped_at = monotonic()
+            self.turned = True
 
     def _watch_drain(self, connection: Any) -> None:
         """Stamp each return of ``drain_events``, which the blocking loop calls with a timeout of 2 s.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import sys
 from functools import partial
 from time import monotonic
 from typing import Any, Final
@@ -24,6 +23,7 @@ from celery_health.store.opening import open_store
 from celery_health.worker import control, fingerprints
 from celery_health.worker.clocks import Clocks
 from celery_health.worker.composer import Composer
+from celery_health.worker.crash import cause_of, crash
 from celery_health.worker.hearing import hear
 from celery_health.worker.held import split
 from celery_health.worker.labels.rules import LabelRules
@@ -75,7 +75,11 @@ class WorkerMonitor:
                 app_id=app_id(self._app, settings),
                 config=fingerprints.routing(self._app),
                 broker=fingerprints.broker(self._app),
-                limits={"time_limit": worker.time_limit, "soft_time_limit": worker.soft_time_limit},
+                limits={
+                    # None of a worker that ends before it has taken its options.
+                    "time_limit": getattr(worker, "time_limit", None),
+                    "soft_time_limit": getattr(worker, "soft_time_limit", None),
+                },
             ),
             settings=settings,
             clocks=self._clocks,
@@ -137,7 +141,7 @@ class WorkerMonitor:
 
     def ready(self) -> None:
         """Note that the worker consumes for the first time."""
-        self._recorder.ready = True
+        self._recorder.is_ready = True
         self._tell()
 
     def detach(self) -> None:
@@ -152,23 +156,30 @@ class WorkerMonitor:
 
     def close(self) -> None:
         """Note that the worker takes no more tasks; one that an error ends was not told to."""
-        if not _is_crashing():
+        if crash() is None:
             self.drain()
 
-    def finish(self) -> None:
-        """Say goodbye and flush: the pool has ended, and the worker is about to."""
+    def finish(self, error: BaseException | None = None) -> None:
+        """Say goodbye and flush: the pool has ended, and the worker is about to.
+
+        A worker that an error ends, `error` or the one under way, says no goodbye: it is to be missed.
+        """
         if self._finished:
             return
         self._finished = True
-        # A worker that an error ends says no goodbye: it is to be missed.
-        self._recorder.goodbye = not _is_crashing()
+        error = crash() if error is None else error
+        # Cold shutdowns end in SystemExit too.
+        if error is not None and (isinstance(error, Exception) or not self._recorder.draining):
+            self._recorder.ended_by = cause_of(error, self._app)
+        self._recorder.goodbye = self._recorder.ended_by is None
         # First, so that what becomes of the letters is still counted.
         self._letters.writer.stop()
         self._letters.writer.wait()
         seconds = self._agent.finish_seconds
         deadline = monotonic() + seconds
         self._broker.forget()
-        self._agent.finish(seconds)
+        if self._recorder.goodbye or not self._agent.report_unstarted():
+            self._agent.finish(seconds)
         self._keeper.finish(max(0.05, deadline - monotonic()))
         process.withdraw_agent()
         LOGS.drain()
@@ -200,7 +211,13 @@ class WorkerMonitor:
         record = self._recorder.record()
         consumed = tuple(record["queues"]) if self._is_consuming() else ()
         brief, rows = split(record)
-        return Report(record=brief, rows=rows, registered=self._registered, consumed=consumed)
+        return Report(
+            record=brief,
+            rows=rows,
+            registered=self._registered,
+            consumed=consumed,
+            start=self._recorder.start(),
+        )
 
     def changed(self) -> bool:
         """Say whether something happened that should not wait for the next heartbeat."""
@@ -236,7 +253,13 @@ class WorkerMonitor:
 
     def _state(self) -> tuple[object, ...]:
         recorder = self._recorder
-        return recorder.consumed_queues(), recorder.connected, recorder.draining, recorder.goodbye
+        return (
+            recorder.consumed_queues(),
+            recorder.connected,
+            recorder.ready,
+            recorder.draining,
+            recorder.goodbye,
+        )
 
     def _is_consuming(self) -> bool:
         """Say whether the worker really takes messages, or would if it had not its hands full."""
@@ -245,12 +268,3 @@ class WorkerMonitor:
             return False
         unread = recorder.unread_seconds(monotonic())
         return unread is None or unread < CONSUMING_SECONDS
-
-
-def _is_crashing() -> bool:
-    """Say whether the worker is being ended by an error: WorkController.start() stops it in its handler.
-
-    SystemExit and KeyboardInterrupt, which is how it is told to stop, are no Exceptions. Not to be asked in a
-    signal handler: it runs in the middle of anything, a task's own ``except`` block included.
-    """
-    return isinstance(sys.exc_info()[1], Exception)

@@ -20,6 +20,7 @@ from celery.worker import state as worker_state
 from celery_health import __version__
 from celery_health.conf import Settings
 from celery_health.reporting.faults import Faults
+from celery_health.store.base import OwnStart
 from celery_health.worker.clocks import Clocks, rounded
 from celery_health.worker.held import HeldTasks, any_runs, copied, running_count, sane, unacknowledged
 from celery_health.worker.holds import prefetch_limit
@@ -78,6 +79,7 @@ class Recorder:
         self._restarts = restarts
         self._held = HeldTasks(identity.limits, settings=settings, queues=queues, faults=faults)
         self._started_at = time.time()
+        self._began_at = monotonic()
         self._had_children_at = monotonic()
         self._retries = Retries()
         self._idle = Overdue()
@@ -88,14 +90,30 @@ class Recorder:
         self.consumer: Any = None
         """Celery's, from its first start on."""
         self.fingerprint = ""
-        self.ready = False
+        self.is_ready = False
+        """Celery says so: once, when it is about to take messages for the first time."""
         self.draining = False
         self.goodbye = False
+        self.ended_by: str | None = None
+        """The error that ends it, in words; None where there is none."""
 
     @property
     def mark(self) -> dict[str, Any]:
         """Return who writes the record: its app and versions, as JSON can hold it."""
         return {"app_id": self._identity.app_id, "versions": self._versions}
+
+    @property
+    def ready(self) -> bool:
+        """Say whether the worker ever took messages, or could have. Workers of tests get no signal."""
+        return self.is_ready or self._clocks.turned
+
+    def start(self) -> OwnStart:
+        """Return what the store is to keep of this start."""
+        return OwnStart(
+            age_seconds=monotonic() - self._began_at,
+            is_ready=self.ready,
+            is_told=self.draining or self.goodbye,
+        )
 
     @property
     def connected(self) -> bool:
@@ -219,6 +237,8 @@ class Recorder:
             "draining": self.draining,
             "goodbye": self.goodbye,
             "ready": self.ready,
+            "starting": not self.ready,
+            "exit": None if self.ended_by is None else {"cause": self.ended_by, "at_start": not self.ready},
             "started_at": self._started_at,
             "versions": self._versions,
             "config": self._identity.config,

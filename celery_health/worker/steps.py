@@ -16,6 +16,7 @@ from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from celery_health.conf import get_settings
 from celery_health.headers import STATS_MARK
 from celery_health.reporting.process import FAULTS, TOTALS, promise_agent
+from celery_health.worker.crash import unhandled, worker_in
 from celery_health.worker.monitor import WorkerMonitor
 
 _monitors: WeakKeyDictionary[Any, WorkerMonitor] = WeakKeyDictionary()
@@ -34,6 +35,22 @@ def install(worker: Any) -> None:
     worker_ready.connect(_on_ready, weak=False, dispatch_uid="celery_health.ready")
     worker_shutting_down.connect(_on_shutting_down, weak=False, dispatch_uid="celery_health.draining")
     worker_shutdown.connect(_on_shutdown, weak=False, dispatch_uid="celery_health.shutdown")
+
+
+def leave_unstarted() -> None:
+    """Report a worker that an error ended while it was being made: nobody stops what was never started."""
+    _guarded("steps.unstarted", _leave_unstarted)
+
+
+def _leave_unstarted() -> None:
+    error = unhandled()
+    worker = None if error is None else worker_in(error)
+    if error is None or worker is None:
+        return
+    if worker not in _monitors:
+        # It ended before `worker_init`.
+        _monitors[worker] = WorkerMonitor(worker, settings=get_settings(), totals=TOTALS, faults=FAULTS)
+    _monitors[worker].finish(error)
 
 
 def _guarded(where: str, step: Callable[..., None], *args: Any) -> None:

@@ -106,6 +106,15 @@ DRIVES = [
         says="8 messages taken from queue emails are held by no worker.",
     ),
     Drive(
+        alert="CeleryWorkerRestarting",
+        series={
+            'celery_worker_restarts_last_hour{hostname="w1@a"}': "0x4 6x20 5x20",
+            'celery_worker_restarts_last_hour{hostname="w2@a"}': "5x45",
+        },
+        quiet_at="5m", fires_at="7m", resolved_at="27m", labels={"hostname": "w1@a"},
+        says="Worker w1@a ended over 5 times in an hour, and was not told to.",
+    ),
+    Drive(
         alert="CeleryQueueWithoutConsumer",
         series={
             'celery_queue_length{queue_name="emails"}': "5x20",

@@ -65,6 +65,20 @@ STATES = [
     ({"held_back": [{"by": "eta"}], "loop_age_seconds": 61.0}, 1.0, "stuck"),
     # Clocks that are not there accuse nobody.
     ({"loop_age_seconds": None, "read_age_seconds": None}, 1.0, "ok"),
+    # It has never been ready, whatever else it says.
+    ({"starting": True}, 1.0, "starting"),
+    ({"starting": True, "connected": False, "queues": []}, 1.0, "starting"),
+    ({"starting": False, "connected": False}, 1.0, "reconnecting"),
+    # Earlier versions say so only of the probe.
+    ({"ready": False}, 1.0, "ok"),
+    ({"ready": False, "connected": False}, 1.0, "reconnecting"),
+    # Told to stop before it was ready; and gone.
+    ({"starting": True, "draining": True}, 1.0, "draining"),
+    ({"starting": True}, 31.0, "gone"),
+    # Its last word.
+    ({"starting": True, "exit": {"cause": "OSError: no", "at_start": True}}, 1.0, "gone"),
+    ({"exit": {}}, 1.0, "gone"),
+    ({"exit": None}, 1.0, "ok"),
     # Proven old.
     ({}, 31.0, "gone"),
     ({"draining": True}, 31.0, "gone"),

@@ -119,6 +119,16 @@ def test_starts__of_long_ago_are_not_taken_for_new(store: Any) -> None:
     assert starts(store) is None
 
 
+def test_starts__one_that_takes_hours_is_kept(store: Any) -> None:
+    process = Process(store)
+    for _ in range(2):
+        process.tell(age=keys.STARTS_SECONDS + 60)
+    found = starts(store)
+    assert found is not None
+    assert (found.vain_count, found.starts) == (1, ())
+    assert time.time() - found.vain_since / 1e6 == pytest.approx(keys.STARTS_SECONDS + 60, abs=3)
+
+
 def test_starts__expire_and_make_room(store: Any, redis_client: Any) -> None:
     Process(store).tell()
     assert 0 < redis_client.ttl(store.keys.starts) <= keys.STARTS_SECONDS

@@ -26,6 +26,16 @@ _HOLD: Final = fields(
     {"by": text(), "task_name": text(), "count": whole(), "limit": unknown_or(text("The limit in words."))}
 )
 
+_EXIT: Final = fields({"cause": text(), "at_start": YES_NO})
+_STARTS: Final = fields(
+    {
+        "count": whole("Processes of this name that started in the last hour; the 20 youngest at most."),
+        "seconds": number("Since the first of them."),
+        "ready": whole("How many became ready."),
+        "broken": whole("How many ended without having been told to."),
+    }
+)
+
 WORKERS: Final = fields(
     {
         "workers": rows(
@@ -52,6 +62,8 @@ WORKERS: Final = fields(
                     "idle_seconds": unknown_or(number("For so long it could have begun a task.")),
                     "last_seen_seconds": unknown_or(number()),
                     "started_at": unknown_or(text(format="date-time")),
+                    "exit": unknown_or(_EXIT),
+                    "starts": unknown_or(_STARTS),
                     "versions": by_name(text()),
                     "source": one_of(Source),
                 }

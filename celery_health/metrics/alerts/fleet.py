@@ -61,8 +61,22 @@ def tasks_lost(project: Project) -> Iterator[Alert]:
     )
 
 
+def restarting(project: Project) -> Iterator[Alert]:
+    """Yield the alert that a worker starts again and again."""
+    most = number(project.settings.limits.restarts_per_hour)
+    yield Alert(
+        name="CeleryWorkerRestarting",
+        expr=f"{project.scope.gauge('celery_worker_restarts_last_hour', by=('hostname',))} > {most}",
+        hold_seconds=MINUTE,
+        severity=WARNING,
+        summary=f"Worker {subject('hostname')} ended over {most} times in an hour, and was not told to.",
+        check="workers.alive",
+    )
+
+
 ALERTS: Final[Makers] = (
     ("celery_workers", none_alive),
     ("celery_worker_up", lost),
     ("celery_worker_tasks_lost", tasks_lost),
+    ("celery_worker_restarts_last_hour", restarting),
 )

@@ -107,6 +107,14 @@ _WORKERS: Final = (
         stacked=True,
     ),
     Panel(
+        title="Restarts in the last hour",
+        description="Processes of each worker's name that ended without having been told to.",
+        queries=(
+            Query(expr=gauge("celery_worker_restarts_last_hour", _WORKER, by=_HOST), legend="{{hostname}}"),
+        ),
+        width=12,
+    ),
+    Panel(
         title="Last heartbeat",
         description="How long ago each worker was last seen; every 5 s by default.",
         queries=(

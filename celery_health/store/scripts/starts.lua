@@ -49,7 +49,9 @@ local function tell_start(attempt, key, name, writer, state, age, now, seconds, 
     own[3] = state
   else
     local stamp = now - age
-    if stamp <= oldest then
+    -- Of an hour ago: only for how long one has not been ready is still of interest.
+    local is_old = stamp <= oldest
+    if is_old and is_ready then
       return
     end
     local before = found[#found]
@@ -57,10 +59,13 @@ local function tell_start(attempt, key, name, writer, state, age, now, seconds, 
       since, amount = 0, 0
     end
     if not is_ready then
-      since, amount = since == 0 and stamp or since, amount + 1
+      amount = is_old and math.max(amount, 1) or amount + 1
+      since = since == 0 and stamp or since
     end
-    found[#found + 1] = { id, stamp, state }
-    table.sort(found, function(one, other) return one[2] < other[2] end)
+    if not is_old then
+      found[#found + 1] = { id, stamp, state }
+      table.sort(found, function(one, other) return one[2] < other[2] end)
+    end
   end
   if is_ready then
     since, amount = 0, 0

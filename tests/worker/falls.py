@@ -1,0 +1,47 @@
+"""A module of tasks that has its worker end by an error, at the place that ``CELERY_TEST_FALL`` names."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from celery import bootsteps, current_app
+from celery.signals import worker_ready
+
+WHERE = os.environ.get("CELERY_TEST_FALL", "")
+
+if WHERE == "module":
+    raise ImportError("no module named amqps://shop:hidden@mq/")
+
+
+class WorkerStep(bootsteps.StartStopStep):
+    """A step of the worker that fails before anything runs."""
+
+    def start(self, worker: Any) -> None:
+        """Fail."""
+        raise RuntimeError("licence is over")
+
+
+class ConsumerStep(bootsteps.StartStopStep):
+    """A step of the consumer that fails once it is connected."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def start(self, consumer: Any) -> None:
+        """Fail."""
+        raise RuntimeError("licence is over")
+
+
+def _leave(**kwargs: Any) -> None:
+    sys.exit("no licence")
+
+
+if WHERE == "worker_step":
+    current_app.steps["worker"].add(WorkerStep)
+elif WHERE == "consumer_step":
+    current_app.steps["consumer"].add(ConsumerStep)
+elif WHERE == "step_class":
+    current_app.steps["consumer"].add("tests.worker.nowhere:Step")
+elif WHERE == "ready":
+    worker_ready.connect(_leave, weak=False)
