@@ -68,7 +68,7 @@ def _starts(
     alive = {writer[:WRITER_LENGTH] for writer in living if writer}
     broken = [start for start in recent if not start.is_told and start.writer not in alive]
     untold = (one for one in dead if not one.record.get("goodbye") and not one.record.get("draining"))
-    # Who ended last is heard of last.
+    # Whose record is the youngest ended last.
     last = min(untold, key=lambda one: one.age_seconds, default=None)
     return Starts(
         count=len(recent),

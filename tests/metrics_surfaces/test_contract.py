@@ -36,6 +36,7 @@ EXPORTER = {
     "celery_task_runtime": ("histogram", TASK),
     "celery_task_queue_wait_time": ("histogram", TASK),
     "celery_worker_up": ("gauge", "hostname"),
+    "celery_worker_restarts_last_hour": ("gauge", "hostname"),
     "celery_worker_tasks_active": ("gauge", "hostname"),
     "celery_worker_tasks_lost": ("gauge", "hostname"),
     "celery_worker_last_heartbeat_timestamp_seconds": ("gauge", "hostname"),
