@@ -75,6 +75,13 @@ class Clocks:
             self._watch_drain(consumer.connection)
         self._watch_reads(consumer)
 
+    def begin(self) -> None:
+        """Note that the loop begins: what came up after the connection, however slowly, kept it from turning."""
+        self._looped_at = monotonic()
+        if self._read_at is not None:
+            self._read_at = self._looped_at
+        self._unread.restart()
+
     def detach(self) -> None:
         """Forget the connection: it is lost, or the worker is about to stop."""
         self.attached = False

@@ -141,6 +141,7 @@ class WorkerMonitor:
 
     def ready(self) -> None:
         """Note that the worker consumes for the first time."""
+        self._clocks.begin()
         self._recorder.is_ready = True
         self._tell()
 

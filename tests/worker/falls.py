@@ -1,14 +1,20 @@
-"""A module of tasks that has its worker end by an error, at the place that ``CELERY_TEST_FALL`` names."""
+"""A module of tasks that has its worker end by an error, at the place that ``CELERY_TEST_FALL`` names.
+
+Or start slowly: ``slow``.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import Any
 
 from celery import bootsteps, current_app
 from celery.signals import worker_ready
 
+#: What a slow start takes.
+SLOW_SECONDS = 6.0
 WHERE = os.environ.get("CELERY_TEST_FALL", "")
 
 if WHERE == "module":
@@ -33,6 +39,16 @@ class ConsumerStep(bootsteps.StartStopStep):
         raise RuntimeError("licence is over")
 
 
+class SlowStep(bootsteps.StartStopStep):
+    """A step of the consumer that takes its time."""
+
+    requires = ("celery.worker.consumer.connection:Connection",)
+
+    def start(self, consumer: Any) -> None:
+        """Wait: no test does."""
+        time.sleep(SLOW_SECONDS)
+
+
 def _leave(**kwargs: Any) -> None:
     sys.exit("no licence")
 
@@ -41,6 +57,8 @@ if WHERE == "worker_step":
     current_app.steps["worker"].add(WorkerStep)
 elif WHERE == "consumer_step":
     current_app.steps["consumer"].add(ConsumerStep)
+elif WHERE == "slow":
+    current_app.steps["consumer"].add(SlowStep)
 elif WHERE == "step_class":
     current_app.steps["consumer"].add("tests.worker.nowhere:Step")
 elif WHERE == "ready":
