@@ -18,6 +18,10 @@ _MOST_WORKERS: Final = 20
 #: Runs that are named of each kind.
 _MOST_RUNS: Final = 5
 _MOST_NAME: Final = 80
+#: How often a worker looks for what is to be handed out again (``kombu/transport/redis.py``: every tenth time
+#: of one in 10 s).
+_LOOK_SECONDS: Final = 100
+_DUE: Final = f"workers look for such messages every {_LOOK_SECONDS} s by default"
 _MORE_TIME: Final = (
     "Give it longer to stop than its longest task runs (Kubernetes: terminationGracePeriodSeconds, Docker: "
     "stop_grace_period, systemd: TimeoutStopSec)."
@@ -142,7 +146,7 @@ def _back(runs: Sequence[LostRun], snapshot: Snapshot) -> str:
     if not times:
         return f"{number(len(runs))} {are} not acknowledged, and may come back"
     if max(times) <= 0:
-        return f"{number(len(runs))} {are} due to come back, as soon as a worker looks"
+        return f"{number(len(runs))} {are} due to come back ({_DUE})"
     by = "by about " if len(runs) > 1 else "at about "
     return f"{number(len(runs))} {come} back {by}{_clock(max(times), snapshot)}"
 
@@ -153,6 +157,8 @@ def _between(one: Orphans, snapshot: Snapshot) -> str | None:
     if first is None or last is None:
         return None
     they = "It comes" if one.count == 1 else "They come"
+    if -_LOOK_SECONDS <= last <= 0:
+        return f"{'It is' if one.count == 1 else 'They are'} due to come back: {_DUE}."
     if last <= 0:
         was = "It was" if one.count == 1 else "They were"
         return f"{was} to come back {duration(-last)} ago: that takes a worker that reads from this broker."

@@ -24,7 +24,7 @@ from celery_health.reporting.native import Bell, allocate_lock, start_daemon
 from celery_health.reporting.overflows import Overflows
 from celery_health.reporting.totals import Batch, Totals
 from celery_health.reporting.troubles import Troubles
-from celery_health.store.base import Kind, OwnStart, Publication, Store
+from celery_health.store.base import Kind, MissingQuestion, MissingRuns, OwnStart, Publication, Store
 
 logger = logging.getLogger("celery_health")
 
@@ -52,6 +52,7 @@ class Report:
     """What belongs to the record and only people read: the tasks of a worker, one by one."""
     registered: tuple[str, tuple[str, ...]] | None = None
     consumed: tuple[str, ...] = ()
+    missing: MissingQuestion | None = None
     trouble: Mapping[str, Any] | None = None
     """What the process could not write: see `celery_health.reporting.troubles`."""
     start: OwnStart | None = None
@@ -99,6 +100,7 @@ class Agent:
         open_store: Callable[[], Store | None],
         subject: Subject | None = None,
         troubles: Troubles | None = None,
+        on_missing: Callable[[MissingRuns], None] | None = None,
         flush_interval: float = 1.0,
         heartbeat_interval: float = 5.0,
     ) -> None:
@@ -109,6 +111,7 @@ class Agent:
         self._open_store = open_store
         self._subject = subject
         self._troubles = troubles
+        self._on_missing = on_missing
         self._flush_interval = flush_interval
         self._heartbeat_interval = heartbeat_interval
         # Seeded by the system, and apart from the random module that tasks may seed.
@@ -307,6 +310,7 @@ class Agent:
                 trouble=report.trouble,
                 streaks=batch.streaks,
                 start=report.start,
+                missing=report.missing,
             ),
             deadline,
         )
@@ -314,6 +318,8 @@ class Agent:
         line.epoch, line.acknowledged = answer.epoch, line.sequence
         line.acknowledged_at = answer.server_time
         self._overflows.tell(answer.overflowed)
+        if answer.missing is not None and self._on_missing is not None:
+            self._on_missing(answer.missing)
         if answer.unwritten:
             self._faults.caught("store.write", StoreError(_UNWRITTEN.format(", ".join(answer.unwritten))))
 

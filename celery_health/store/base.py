@@ -26,6 +26,25 @@ class OwnStart:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MissingQuestion:
+    """What a worker wants to know of runs that other processes named as running, and fell silent."""
+
+    silent_seconds: float
+    """How long a process says nothing until its runs are missing."""
+    known: str = ""
+    """`MissingRuns.change` of those that it knows."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MissingRuns:
+    """The runs that processes which fell silent without a goodbye named as running."""
+
+    change: str
+    """Differs whenever they do."""
+    ids: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Publication:
     """What one process tells the store in one go.
 
@@ -62,6 +81,8 @@ class Publication:
     """The queues that are being consumed at this moment."""
     start: OwnStart | None = None
     """Of a worker, with its record: told again each time, and written when it changed."""
+    missing: MissingQuestion | None = None
+    """Of a worker, with its record: what it wants to know of runs that silent processes named."""
     trouble: Mapping[str, Any] | None = None
     """What this process could not write, as JSON can hold it; empty once it can, None to leave it as is."""
     streaks: Mapping[str, Streak] = field(default_factory=dict)
@@ -84,6 +105,8 @@ class Acknowledgement:
     """Labels of which this publication had a value that was over a cap, and became "other"."""
     unwritten: tuple[str, ...] = ()
     """Keys that hold something else than celery_health writes: what belongs there was left out."""
+    missing: MissingRuns | None = None
+    """None where nothing was asked, or nothing changed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -34,6 +34,11 @@ MAX_STARTED_NAMES: Final = 4_000
 TROUBLE_SECONDS: Final = 3600
 MAX_TROUBLES: Final = 200
 
+#: Ids of runs that silent processes named as running, and how often they are looked for.
+MISSING_SECONDS: Final = 600
+MAX_MISSING: Final = 200
+MISSING_PAUSE_SECONDS: Final = 2
+
 #: Beats are kept until others replace them; more than these have not run side by side.
 MAX_BEATS: Final = 20
 #: Fields of the totals, some 10 MB; what comes in above is counted as "other".
@@ -125,6 +130,11 @@ class Keys:
     def troubles(self) -> str:
         """A hash: writer to a stamp and what it could not write."""
         return f"{self.prefix}troubles"
+
+    @property
+    def missing(self) -> str:
+        """A hash: id of a run that a silent process named as running to when that was."""
+        return f"{self.prefix}missing"
 
     @property
     def ring(self) -> str:

@@ -19,6 +19,7 @@ from celery_health.reporting.faults import Faults
 from celery_health.reporting.green_logs import LOGS
 from celery_health.reporting.liveness import Liveness, LivenessFile, LivenessKeeper
 from celery_health.reporting.totals import Totals
+from celery_health.store.base import MissingQuestion
 from celery_health.store.opening import open_store
 from celery_health.worker import control, fingerprints
 from celery_health.worker.clocks import Clocks
@@ -39,6 +40,8 @@ from celery_health.worker.results import watch_results
 
 #: A consumer that should read, and has not for this long, does not count as consuming.
 CONSUMING_SECONDS: Final = 30.0
+#: Heartbeats without a record, after which the runs of another worker may be missing.
+MISSING_HEARTBEATS: Final = 3
 
 
 class WorkerMonitor:
@@ -97,6 +100,7 @@ class WorkerMonitor:
             open_store=lambda: open_store(self._app, settings),
             subject=self,
             troubles=process.TROUBLES,
+            on_missing=self._restarts.take,
             flush_interval=settings.flush_interval,
             heartbeat_interval=settings.heartbeat_interval,
         )
@@ -218,6 +222,10 @@ class WorkerMonitor:
             registered=self._registered,
             consumed=consumed,
             start=self._recorder.start(),
+            missing=MissingQuestion(
+                silent_seconds=MISSING_HEARTBEATS * self._settings.heartbeat_interval,
+                known=self._restarts.change,
+            ),
         )
 
     def changed(self) -> bool:

@@ -6,6 +6,7 @@ from collections import deque
 from time import monotonic
 from typing import Final
 
+from celery_health.store.base import MissingRuns
 from celery_health.worker.held import copied, sane
 
 #: Runs in a record, the latest: more are hardly lost at once.
@@ -15,12 +16,18 @@ MAX_RESTARTS: Final = 100
 class Restarts:
     """Notes the runs of one worker that began again: `note` in its main thread, `rows` in the agent's."""
 
-    __slots__ = ("_noted", "missing")
+    __slots__ = ("_noted", "change", "missing")
 
     def __init__(self) -> None:
         self._noted: deque[tuple[str, float]] = deque(maxlen=MAX_RESTARTS)
         self.missing: frozenset[str] = frozenset()
         """Ids of runs that workers which fell silent had begun, as the store named them."""
+        self.change = ""
+        """Which these are: see `MissingRuns`."""
+
+    def take(self, missing: MissingRuns) -> None:
+        """Take in which runs are missing; in the agent's thread."""
+        self.missing, self.change = missing.ids, missing.change
 
     def note(self, task_id: object) -> None:
         """Note that a run begins which had begun before."""

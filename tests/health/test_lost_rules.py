@@ -63,7 +63,7 @@ def test_nothing_is_lost() -> None:
         (
             of_one(replace(SHIPPED, returns_seconds=-20.0)),
             "Worker 'w1@host' vanished while it ran up to 1 task. "
-            "1 is due to come back, as soon as a worker looks: shop.ship (b2).",
+            "1 is due to come back (workers look for such messages every 100 s by default): shop.ship (b2).",
         ),
         # The record of an earlier version, and more than it names.
         (
@@ -124,6 +124,12 @@ ORPHANS = Orphans(
             "8 messages from queue 'mail' were taken over 60 s ago and not acknowledged, and no worker that "
             "reports holds them. They were to come back 10 min ago: that takes a worker that reads from this "
             "broker.",
+        ),
+        (
+            replace(ORPHANS, first_returns_seconds=-900.0, last_returns_seconds=-60.0, held_by=()),
+            "8 messages from queue 'mail' were taken over 60 s ago and not acknowledged, and no worker that "
+            "reports holds them. They are due to come back: workers look for such messages every 100 s by "
+            "default.",
         ),
         (
             Orphans(queue=None, count=195_000, is_minimum=True),

@@ -25,6 +25,7 @@ def test_docs__list_every_key():
         keys.pruned,
         keys.workers,
         keys.starts,
+        keys.missing,
         keys.beats,
         keys.registered,
         keys.consumed,
@@ -53,6 +54,7 @@ def test_docs__state_the_life_spans():
             f"{limits.STARTS_SECONDS // 3600} hour after the last start, or the last report of one that is "
             f"not ready; of at most {limits.MAX_STARTED_NAMES:,} names"
         ),
+        "missing": f"{limits.MISSING_SECONDS // 60} minutes",
         "beats": f"until replaced: the {limits.MAX_BEATS} youngest stay",
         "registered": f"{limits.REGISTERED_SECONDS // day} day after a worker last named it",
         "consumed": f"{limits.CONSUMED_SECONDS // day} days",

@@ -22,7 +22,9 @@ def _tables() -> str:
     return f"local tables = {{\n{''.join(rows)}}}\n"
 
 
-PUBLISH: Final = load(__name__, "common", "starts", "streaks", "troubles", "publish", prelude=_tables())
+PUBLISH: Final = load(
+    __name__, "common", "starts", "streaks", "troubles", "missing", "publish", prelude=_tables()
+)
 READ: Final = load(__name__, "lines", "read")
 COUNTS: Final = load(__name__, "lines", "counts")
 MINUTES: Final = load(__name__, "lines", "minutes")

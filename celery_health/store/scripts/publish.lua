@@ -3,8 +3,8 @@
 -- KEYS  1 totals  2 sequence of the writer  3 beats  4 registered  5 consumed  6 processes  7 records
 --       8 workers, where earlier versions kept records  9 rows  10 pruned  11 starts
 -- ARGV  limits, writer's state, then counted lists; `take` below reads them in order.
--- Returns epoch, 1 when this call found the store rolled back, the time, the labels that overflowed, and
--- the keys that hold something else than we wrote: what belongs there was left out.
+-- Returns epoch, 1 when this call found the store rolled back, the time, the labels that overflowed, the keys
+-- that hold something else than we wrote (what belongs there was left out), and which runs are missing.
 
 local at = 0
 local function take()
@@ -429,6 +429,7 @@ if state_of_start ~= '' then
 end
 tell_streaks(take, number, attempt, now, sequence > (tonumber(number_held) or 0))
 tell_trouble(take, number, now, attempt)
+local missing = tell_missing(take, number, now, attempt, step, KEYS[6], KEYS[7], state_of)
 
 local overflowed, unwritten = {}, {}
 for label in pairs(overflows) do
@@ -437,4 +438,4 @@ end
 for key in pairs(strange) do
   unwritten[#unwritten + 1] = key
 end
-return { epoch, reset, now, overflowed, unwritten }
+return { epoch, reset, now, overflowed, unwritten, missing }
