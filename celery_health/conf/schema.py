@@ -41,9 +41,9 @@ class Limits:
     stalled_seconds: float = 120
     """How long messages may wait while consumers with free slots take none."""
     depth: float = 1000
-    """Ready messages in one queue."""
+    """What waits of one queue: ready in the broker, or held by workers that could run it now."""
     age_seconds: float = 600
-    """Age of the oldest ready message."""
+    """How long the oldest of that has waited: since it was published, or since its ETA."""
     failure_ratio: float = 0.5
     """Share of a task's runs that ended badly, from 0 to 1."""
     failure_floor: float = 10

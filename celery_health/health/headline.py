@@ -50,8 +50,8 @@ def _gap(gap: Gap) -> str:
 
 
 def oldest(queue: QueueState) -> str:
-    """Return how old the oldest waiting task of a queue is, in words."""
-    if queue.ready == 0:
+    """Return how old the oldest waiting task of a queue is, ready or held by a worker, in words."""
+    if queue.waiting == 0:
         return "-"  # nothing waits, so nothing is old: that is known
     least = "over " if queue.oldest_age_is_minimum and queue.oldest_age_seconds is not None else ""
     return least + duration(queue.oldest_age_seconds)

@@ -1,4 +1,4 @@
-"""Whether too much waits in a queue, or for too long."""
+"""Whether too much waits for a slot, or for too long: in the broker, and in workers that took it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import ClassVar
 
 from celery_health.conf import Settings
 from celery_health.health.base import Check, one_more_worker
+from celery_health.health.held import cause_of, drain, parts
 from celery_health.health.needs import Need, queues_are_read, queues_are_readable, tasks_are_sent
 from celery_health.records import CheckResult, CheckStatus, QueueState, Snapshot
+from celery_health.text.formats import number
 
 
 class QueuesDepth(Check):
-    """Warn when more messages are ready in a queue than its limit."""
+    """Warn when more could run and waits, ready in a queue or held by workers, than its limit."""
 
     id: ClassVar[str] = "queues.depth"
     needs: ClassVar[Sequence[Need]] = (tasks_are_sent, queues_are_readable)
@@ -21,17 +23,18 @@ class QueuesDepth(Check):
         """Yield one result per queue over its limit or unreadable, else one for all."""
         troubled = False
         for queue in snapshot.queues:
-            if queue.ready == 0:
+            waiting = queue.waiting
+            if waiting == 0:
                 continue
             limit = settings.limit("depth", queue=queue.name)
-            if queue.ready is None:
+            if waiting is None:
                 troubled = True
                 yield self._unknown(queue)
-            elif queue.ready > limit and not settings.scales_to_zero(queue.name):
+            elif waiting > limit and not settings.scales_to_zero(queue.name):
                 troubled = True
-                yield self._deep(queue, queue.ready, limit, snapshot)
+                yield self._deep(queue, waiting, limit, snapshot)
         if not troubled:
-            deepest = max((queue.ready or 0 for queue in snapshot.queues), default=0)
+            deepest = max((queue.waiting or 0 for queue in snapshot.queues), default=0)
             yield self.result(
                 CheckStatus.PASS,
                 "No queue is over its limit." if snapshot.queues else "No queue is known.",
@@ -49,21 +52,24 @@ class QueuesDepth(Check):
             unit="tasks",
         )
 
-    def _deep(self, queue: QueueState, ready: int, limit: float, snapshot: Snapshot) -> CheckResult:
-        held = f"Queue '{queue.name}' holds {ready} tasks (limit {limit:g})."
+    def _deep(self, queue: QueueState, waiting: int, limit: float, snapshot: Snapshot) -> CheckResult:
+        least = "at least " if queue.held_is_minimum else ""
+        count = number(waiting) if queue.held else waiting
+        fact = f"Queue '{queue.name}' holds {least}{count} tasks (limit {limit:g})"
+        message = f"{fact}{parts(queue)}.{drain(queue)}"
         return self.result(
             CheckStatus.WARN,
-            held,
+            message,
             subject=queue.name,
-            observed=ready,
+            observed=waiting,
             limit=limit,
             unit="tasks",
-            recommendation=f"{held} Add workers: {one_more_worker(snapshot, queue.name)}",
+            recommendation=_advice(f"{fact}{parts(queue)}.", cause_of(queue, snapshot), queue, snapshot),
         )
 
 
 class QueuesAge(Check):
-    """Warn when the oldest ready message of a queue is older than its limit; ETA tasks are left out."""
+    """Warn when the oldest that could run has waited longer than its limit; before its ETA nothing waits."""
 
     id: ClassVar[str] = "queues.age"
     needs: ClassVar[Sequence[Need]] = (tasks_are_sent, queues_are_read)
@@ -73,7 +79,7 @@ class QueuesAge(Check):
         results = [
             result
             for queue in snapshot.queues
-            if queue.ready != 0
+            if queue.waiting != 0
             for result in self._judge(queue, snapshot, settings)
         ]
         if results:
@@ -91,19 +97,14 @@ class QueuesAge(Check):
     def _judge(self, queue: QueueState, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         limit = settings.limit("age_seconds", queue=queue.name)
         age = queue.oldest_age_seconds
-        if age is None:
-            if queue.ready:
-                yield self.result(
-                    CheckStatus.UNKNOWN,
-                    f"How long the {queue.ready} tasks in queue '{queue.name}' have waited is not known yet.",
-                    subject=queue.name,
-                    unit="seconds",
-                )
-        elif age > limit:
+        if age is not None and age > limit:
             least = "at least " if queue.oldest_age_is_minimum else ""
             waited = (
-                f"The oldest task in queue '{queue.name}' has waited {least}{age:.0f} s (limit {limit:g})."
+                f"The oldest task in queue '{queue.name}' has waited {least}{age:.0f} s (limit {limit:g})"
             )
+            holder = queue.oldest_held_by
+            waited += f": worker '{holder}' took it, and has not begun it." if holder else "."
+            cause = cause_of(queue, snapshot, holder=holder) if holder else ""
             yield self.result(
                 CheckStatus.WARN,
                 waited,
@@ -111,5 +112,16 @@ class QueuesAge(Check):
                 observed=round(age, 1),
                 limit=limit,
                 unit="seconds",
-                recommendation=f"{waited} Add workers: {one_more_worker(snapshot, queue.name)}",
+                recommendation=_advice(waited, cause, queue, snapshot),
             )
+        elif queue.ready and (age is None or queue.ready_age_is_unknown):
+            yield self.result(
+                CheckStatus.UNKNOWN,
+                f"How long the {queue.ready} tasks in queue '{queue.name}' have waited is not known yet.",
+                subject=queue.name,
+                unit="seconds",
+            )
+
+
+def _advice(fact: str, cause: str, queue: QueueState, snapshot: Snapshot) -> str:
+    return f"{fact} {cause}Add workers: {one_more_worker(snapshot, queue.name)}"

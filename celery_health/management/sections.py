@@ -79,14 +79,15 @@ def queues(snapshot: Snapshot) -> list[str]:
     """Return one line per queue."""
     if not snapshot.queues:
         return ["  none known"]
-    header = ("name", "waiting", "reserved", "unacked", "scheduled", "running", "oldest", "consumers")
-    return table(header, map(_queue, snapshot.queues), right=range(1, 8))
+    header = ("name", "waiting", "held", "reserved", "unacked", "scheduled", "running", "oldest", "consumers")
+    return table(header, map(_queue, snapshot.queues), right=range(1, 9))
 
 
 def _queue(queue: QueueState) -> tuple[str, ...]:
     return (
         _name(queue.name),
         number(queue.ready),
+        number(queue.held),
         number(queue.reserved),
         number(queue.unacked),
         number(queue.scheduled),

@@ -118,7 +118,14 @@ EXPORTER: Final = (
         "Messages taken from the queue long ago, not acknowledged, and held by no worker.",
     ),
     _gauge(
-        "celery_queue_oldest_message_age_seconds", _QUEUE, "Age of the oldest message waiting; 0 if none."
+        "celery_queue_tasks_held",
+        _QUEUE,
+        "Tasks from the queue that workers hold and could run now: no ETA ahead, no rate limit.",
+    ),
+    _gauge(
+        "celery_queue_oldest_message_age_seconds",
+        _QUEUE,
+        "How long the oldest has waited that could run, in the queue or in workers; 0 if none.",
     ),
     _gauge("celery_active_consumer_count", _QUEUE, "Consumers of the queue."),
     _gauge("celery_active_worker_count", _QUEUE, "Live workers that consume the queue."),

@@ -143,7 +143,7 @@ def _waiting(report: HealthReport, links: Links) -> Figure:
         if worker.state.is_live
         for count in [worker.reserved_count]
     )
-    ages = [queue.oldest_age_seconds for queue in snapshot.queues if queue.ready]
+    ages = [queue.oldest_age_seconds for queue in snapshot.queues if queue.waiting]
     oldest = max((age for age in ages if age is not None), default=None)
     details = [f"in {plural(unread, 'queue')} it is not known"] if unread else []
     details += [f"oldest {duration(oldest)}"] if oldest is not None else []

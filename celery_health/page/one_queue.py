@@ -108,7 +108,7 @@ def _figures(queue: QueueState, report: HealthReport, links: Links, settings: Se
         Figure(
             "Waiting",
             number(queue.ready),
-            f"limit {number(depth)}",
+            (f"and {number(queue.held)} in workers, " if queue.held else "") + f"limit {number(depth)}",
             found.get("queues.depth") or found.get("queues.stalled", ""),
         ),
         Figure("Oldest", oldest(queue), f"limit {duration(age)}", found.get("queues.age", "")),
@@ -201,6 +201,7 @@ def _numbers(queue: QueueState) -> Facts:
         id="numbers",
         title="What its workers hold",
         pairs=(
+            ("Could run now", Cell(number(queue.held), detail="waits for a slot" if queue.held else "")),
             ("Reserved", Cell(number(queue.reserved), detail=nobody_says or "taken, and not started")),
             ("Until later", Cell(number(queue.scheduled), detail=nobody_says or "held until their ETA")),
             ("Running", Cell(number(queue.active), detail=nobody_says)),

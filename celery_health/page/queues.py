@@ -36,7 +36,7 @@ def queues(report: HealthReport, links: Links, *, most: int = MOST_ROWS, begins:
             -("", "warn", "bad").index(faults.get(queue.name, "")),
             queue.ready is not None,
             not (queue.consumers == 0 and queue.expected_by),
-            -(queue.ready or 0),
+            -(queue.waiting or 0),
             queue.name,
         ),
     )
@@ -73,9 +73,10 @@ def queues(report: HealthReport, links: Links, *, most: int = MOST_ROWS, begins:
 def _queue(queue: QueueState, tones: dict[str, str], links: Links, *, says_errors: bool) -> tuple[Cell, ...]:
     deep = tones.get("queues.depth") or tones.get("queues.stalled", "")
     error = printable(queue.error) if queue.error and says_errors else ""
+    held = f"and {number(queue.held)} in workers" if queue.held else ""
     return (
         name(queue.name, href=links.queue(queue.name)),
-        Cell(number(queue.ready), deep, detail=error),
+        Cell(number(queue.ready), deep, detail=error or held),
         Cell(oldest(queue), tones.get("queues.age", "")),
         Cell(number(queue.reserved)),
         Cell(number(queue.unacked)),

@@ -90,6 +90,8 @@ class Consumption:
     """Ours that take from it."""
     foreign: tuple[str, ...] = ()
     idle: tuple[Worker, ...] = ()
+    outdated: tuple[Worker, ...] = ()
+    """Ours that took from it by their records, and the broker has counted nobody since."""
     consumers: int | None = None
     """How many there are; None when that is not known."""
     unconsumed_seconds: float | None = None
@@ -117,7 +119,9 @@ def consumption_of(
         watched: what this process remembers of it, this reading not included.
         age_seconds: of its oldest message, by its stamp.
     """
-    takers = tuple(w for w in evidence.takers.get(queue.name, ()) if not _is_outdated(w, queue, watched))
+    subscribed = evidence.takers.get(queue.name, ())
+    outdated = tuple(worker for worker in subscribed if _is_outdated(worker, queue, watched))
+    takers = tuple(subscribed) if not outdated else tuple(w for w in subscribed if w not in outdated)
     foreign = tuple(worker.hostname for worker in evidence.foreign.get(queue.name, ()))
     idle = tuple(evidence.idle.get(queue.name, ()))
     counted = None if queue.consumers is None else max(0, queue.consumers - _hanging(idle))
@@ -127,19 +131,25 @@ def consumption_of(
             workers=takers,
             foreign=foreign,
             idle=idle,
+            outdated=outdated,
             consumers=max(len(takers) + len(foreign), counted or 0),
             unconsumed_seconds=0.0,
             is_by_store=not foreign and not counted and all(w.source is Source.HEARTBEATS for w in takers),
         )
     if counted is None:
         if watched.is_drained:
-            return Consumption(is_consumed=True, idle=idle, unconsumed_seconds=0.0)
+            return Consumption(is_consumed=True, idle=idle, outdated=outdated, unconsumed_seconds=0.0)
         why = why_unknown(queue.name, evidence)
         if why is not None:
             return Consumption(is_consumed=None, idle=idle, unknown=why)
     seconds, by_store = _unconsumed(queue, evidence, watched, age_seconds)
     return Consumption(
-        is_consumed=False, idle=idle, consumers=0, unconsumed_seconds=seconds, by_store=by_store
+        is_consumed=False,
+        idle=idle,
+        outdated=outdated,
+        consumers=0,
+        unconsumed_seconds=seconds,
+        by_store=by_store,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from celery_health.brokers.base import BrokerReading, QueueReading
 from celery_health.conf import Settings
 from celery_health.reading.consumption import ConsumerEvidence, consumption_of
+from celery_health.reading.held import Held, Holders
 from celery_health.reading.queue_watch import QueueWatch
 from celery_health.reading.quiet_queues import QuietQueues
 from celery_health.records import QueueState, Worker
@@ -61,6 +62,7 @@ class QueueStates:
         open_ = [place for place, state in enumerate(states) if state is None]
         asked = frozenset(names[place] for place in open_)
         sources = replace(sources, consumers=replace(sources.consumers, of_interest=asked))
+        holders = Holders(sources.consumers.workers)
         for place in open_:
             name = names[place]
             queue = queues[name]
@@ -74,7 +76,7 @@ class QueueStates:
                     is_by_store=kept.is_by_store,
                     now=quiet.last_reading_at,
                 )
-            state, is_by_store = _state(queue, sources, topology, self._settings, self._watch)
+            state, is_by_store = _state(queue, sources, holders, topology, self._settings, self._watch)
             states[place] = state
             quiet.keep(queue, expected.get(name, ()), state, is_by_store=is_by_store)
         quiet.last_reading_at = sources.now
@@ -82,7 +84,12 @@ class QueueStates:
 
 
 def _state(
-    queue: QueueReading, sources: QueueSources, topology: Topology, settings: Settings, watch: QueueWatch
+    queue: QueueReading,
+    sources: QueueSources,
+    holders: Holders,
+    topology: Topology,
+    settings: Settings,
+    watch: QueueWatch,
 ) -> tuple[QueueState, bool]:
     """Return the state of a queue, and whether it is consumed by workers that keep records alone."""
     name, now = queue.name, sources.now
@@ -99,13 +106,18 @@ def _state(
         now=now,
         most_gap_seconds=gap,
     )
-    held = _held(queue, age, sources, watch)
+    nonempty = _nonempty(queue, age, sources, watch)
     unconsumed = found.unconsumed_seconds
-    if age is None and queue.oldest_message_id is None and unconsumed and held and not queue.oldest_has_eta:
+    unseen = age is None and queue.oldest_message_id is None and not queue.oldest_has_eta
+    if unseen and unconsumed and nonempty:
         # Nobody can look at the oldest. It lies there since the first came, or since nobody takes any.
-        age, is_minimum = min(unconsumed, held), True
+        age, is_minimum = min(unconsumed, nonempty), True
     takers = found.workers
     told = bool(takers) or found.is_consumed is False
+    held = holders.of(name, is_told=told, unacked=queue.unacked, without=found.outdated)
+    is_unknown = queue.ready != 0 and age is None
+    oldest, is_least, is_held = _older(age, is_minimum, held, is_unknown=is_unknown)
+    waiting = None if queue.ready is None else queue.ready + (held.count or 0)
     reasons = [*topology.expected.get(name, ()), *(["setting"] if name in settings.expected_queues else [])]
     state = QueueState(
         name=name,
@@ -115,8 +127,14 @@ def _state(
         unacked=queue.unacked,
         scheduled=_sum("scheduled_by_queue", name, takers, found.idle) if told else None,
         active=_sum("active_by_queue", name, takers, found.idle) if told else None,
-        oldest_age_seconds=age,
-        oldest_age_is_minimum=is_minimum,
+        held=held.count,
+        held_is_minimum=held.is_minimum,
+        held_with_eta=held.with_eta,
+        waiting_before=watch.waiting_before(name, waiting, now),
+        oldest_age_seconds=oldest,
+        oldest_age_is_minimum=is_least,
+        oldest_held_by=held.oldest_by if is_held else None,
+        ready_age_is_unknown=is_unknown,
         consumers=found.consumers,
         consumer_names=tuple(worker.hostname for worker in takers),
         foreign_consumers=found.foreign,
@@ -125,7 +143,7 @@ def _state(
         unconsumed_seconds=unconsumed,
         unconsumed_by_store=found.by_store,
         consumption_unknown=found.unknown,
-        held_seconds=held,
+        held_seconds=nonempty,
         expected_by=tuple(dict.fromkeys(reasons)),
         error=queue.error,
     )
@@ -151,7 +169,21 @@ def _oldest_age(queue: QueueReading, sources: QueueSources, watch: QueueWatch) -
     return (watched, True) if watched else (None, False)
 
 
-def _held(queue: QueueReading, age: float | None, sources: QueueSources, watch: QueueWatch) -> float | None:
+def _older(
+    age: float | None, is_minimum: bool, held: Held, *, is_unknown: bool
+) -> tuple[float | None, bool, bool]:
+    """Return the age of the oldest of what is ready and held, whether it is a least one, and if that is held.
+
+    `is_unknown`: something may be ready whose age nobody can say.
+    """
+    if held.oldest_seconds is not None and (age is None or held.oldest_seconds > age):
+        return held.oldest_seconds, held.oldest_is_minimum or is_minimum or is_unknown, True
+    return age, age is not None and (is_minimum or held.oldest_is_minimum), False
+
+
+def _nonempty(
+    queue: QueueReading, age: float | None, sources: QueueSources, watch: QueueWatch
+) -> float | None:
     """Return how long it has not been empty: as long as was watched, or as its oldest message is old.
 
     A stamp alone is not believed at first sight: it is by another clock, and the message may be on its

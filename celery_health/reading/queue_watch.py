@@ -25,6 +25,12 @@ class Watched:
     """How long the broker has counted no consumer; 0 where it does not count."""
 
 
+#: Whether a queue drains is told by how much waited so long ago, at least and at most.
+TREND_SECONDS = (20.0, 90.0)
+#: Between two that are remembered of that.
+_TREND_STEP_SECONDS = 10.0
+
+
 #: Of a queue that was never seen.
 NOTHING = Watched()
 
@@ -47,6 +53,8 @@ class _Memory:
     oldest_id: str | None = None
     oldest_since: float | None = None
     oldest_stamp: float | None = None
+    waiting: tuple[tuple[float, int], ...] = ()
+    """When how many waited, in the broker and in workers, the latest last."""
 
 
 class QueueWatch:
@@ -127,6 +135,19 @@ class QueueWatch:
             if seen.bare_at is not None:
                 seen.bare_seconds += min(now - seen.bare_at, most_gap_seconds)
             seen.bare_at = now
+
+    def waiting_before(self, name: str, waiting: int | None, now: float) -> tuple[float, int] | None:
+        """Take in how many wait in all; return how long ago how many did, None where that is not known."""
+        seen = self._queues.setdefault(name, _Memory())
+        least, most = TREND_SECONDS
+        known = tuple(one for one in seen.waiting if now - one[0] <= most)
+        if waiting and (not known or now - known[-1][0] >= _TREND_STEP_SECONDS):
+            known = (*known, (now, waiting))
+        seen.waiting = known if waiting else ()
+        if not seen.waiting or now - seen.waiting[0][0] < least:
+            return None
+        at, before = seen.waiting[0]
+        return now - at, before
 
     def keep(self, names: set[str]) -> None:
         """Forget every queue but `names`."""

@@ -2,7 +2,7 @@
 
 Most queues of a large system are empty and consumed, reading after reading, and putting a state together
 costs more than asking the broker. A queue is quiet while it is empty, its consumers are known by name, and
-none of them says anything else of it than before.
+none of them holds what it could run, or says anything else of it than before.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 from celery_health.brokers.base import QueueReading
 from celery_health.reading.consumption import ConsumerEvidence
-from celery_health.records import QueueState
+from celery_health.records import DueTasks, QueueState
 
 #: What a worker says that goes into the state of a queue; its queues first.
 _Said = tuple[
-    tuple[str, ...] | None, bool, int | None, Mapping[str, int], Mapping[str, int], Mapping[str, int]
-]
+    tuple[str, ...] | None, bool, int | None, Mapping[str, int], Mapping[str, int], Mapping[str, int],
+    Mapping[str, DueTasks] | None,
+]  # fmt: skip
 
 
 class Kept(NamedTuple):
@@ -52,7 +53,7 @@ class QuietQueues:
             takes = worker.state.takes_messages
             said = (
                 worker.queues, takes, worker.concurrency, worker.active_by_queue, worker.reserved_by_queue,
-                worker.scheduled_by_queue,
+                worker.scheduled_by_queue, worker.due_by_queue,
             )  # fmt: skip
             if not takes:
                 others.update(worker.queues or ())
@@ -98,7 +99,8 @@ class QuietQueues:
         self, reading: QueueReading, expected: tuple[str, ...], state: QueueState, *, is_by_store: bool
     ) -> None:
         """Remember the state of a queue, if it is quiet."""
-        if reading.ready == 0 and reading.error is None and state.consumers:
+        # What workers hold grows older, whatever they say.
+        if reading.ready == 0 and reading.error is None and state.consumers and not state.held:
             self._kept[reading.name] = Kept(reading, expected, state, is_by_store)
 
     def only(self, names: Mapping[str, object]) -> None:
@@ -107,4 +109,4 @@ class QuietQueues:
 
 
 def _queues(words: Iterable[_Said]) -> set[str]:
-    return {name for said in words for name in said[0] or ()}
+    return {name for said in words for name in (*(said[0] or ()), *(said[-1] or ()))}

@@ -12,7 +12,18 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from celery_health.headers import STATS_MARK
-from celery_health.reading.fields import counts, moment, name, names, number, of_type, plus, rows, texts
+from celery_health.reading.fields import (
+    counts,
+    moment,
+    name,
+    names,
+    number,
+    of_type,
+    plus,
+    rows,
+    texts,
+)
+from celery_health.reading.held import counted, due_by_queue
 from celery_health.reading.lazy_rows import LazyRows
 from celery_health.reading.starts import exit_of
 from celery_health.reading.worker_states import load_state
@@ -82,6 +93,8 @@ def worker_from_report(
         active_by_queue=counts(read("active_by_queue")),
         reserved_by_queue=counts(read("reserved_by_queue")),
         scheduled_by_queue=counts(read("scheduled_by_queue")),
+        due_by_queue=due_by_queue(read("due_by_queue")),
+        is_cut=read("is_cut") is True,
         single_active_queues=names(read("single_active_queues")) or (),
         held_back=_holds(read("held_back")),
         is_paused=read("paused") is True,
@@ -243,6 +256,8 @@ def worker_from_builtin(hostname: str, replies: Mapping[str, Any]) -> Worker:
         "active_by_queue": Counter(row["queue"] for row in active),
         "reserved_by_queue": Counter(row["queue"] for row in reserved),
         "scheduled_by_queue": Counter(row["queue"] for row in scheduled),
+        # Celery lists what waits for a rate limit under none of these. Clocks are not compared with an ETA's.
+        "due_by_queue": counted(reserved) if "reserved" in replies else None,
         "active_count": len(active) if "active" in replies else None,
         "reserved_count": len(reserved) if "reserved" in replies else None,
         "scheduled_count": len(scheduled) if "scheduled" in replies else None,

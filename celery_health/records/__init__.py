@@ -23,6 +23,7 @@ from celery_health.records.snapshot import (
 from celery_health.records.streaks import Streak, TaskStreak
 from celery_health.records.verdict import CheckResult, CheckStatus, HealthReport, Status
 from celery_health.records.workers import (
+    DueTasks,
     Exit,
     Hold,
     ReservedTask,
@@ -43,6 +44,7 @@ __all__ = [
     "BrokerState",
     "CheckResult",
     "CheckStatus",
+    "DueTasks",
     "Exit",
     "HealthReport",
     "Hold",

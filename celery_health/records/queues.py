@@ -20,10 +20,25 @@ class QueueState:
     """Held by workers until their ETA."""
     active: int | None = None
     """Running now, of those that came from this queue."""
+    held: int | None = None
+    """Of what workers took, what could run now: no ETA ahead, no rate limit; None when no worker says."""
+    held_is_minimum: bool = False
+    """A worker does not say, or holds more than it counted: there are at least so many."""
+    held_with_eta: int = 0
+    """Of `held`, those that had an ETA, which has passed."""
+    waiting_before: tuple[float, int] | None = None
+    """How many waited, ready and held, so many seconds ago; None when this process did not look then."""
     oldest_age_seconds: float | None = None
-    """Age of the oldest ready message; None when empty or unknown."""
+    """How long the oldest of `ready` and `held` has waited, since it was published or its ETA was.
+
+    None when there is none, or nobody can say.
+    """
     oldest_age_is_minimum: bool = False
-    """True when the age was watched, not stamped: it is at least that old."""
+    """True when the age was watched, not stamped, or another may be older: it is at least that old."""
+    oldest_held_by: str | None = None
+    """The worker that holds the oldest; None where that is ready."""
+    ready_age_is_unknown: bool = False
+    """Nobody can say how old the oldest ready message is, whatever workers hold."""
     consumers: int | None = None
     """Workers (or, without them, broker consumers) that take from it; None when unknown."""
     consumer_names: tuple[str, ...] = ()
@@ -49,6 +64,11 @@ class QueueState:
     """Why somebody should consume it: ``task:<name>``, ``beat:<entry>``, ``setting``; or nobody must."""
     error: str | None = None
     """Why `ready` is None, where that is known."""
+
+    @property
+    def waiting(self) -> int | None:
+        """Return how many could run and do not, in the broker and in workers, as far as is known."""
+        return None if self.ready is None else self.ready + (self.held or 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

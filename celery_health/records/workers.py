@@ -144,6 +144,20 @@ class Starts:
     """Of the last that ended without being told to; None when it left no word, as after SIGKILL."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DueTasks:
+    """What a worker holds of one queue and could run now, as of its record."""
+
+    count: int
+    """Given to its pool and not begun, or with an ETA that has passed; none that waits for a rate limit."""
+    eta_count: int = 0
+    """Of these, those that had an ETA."""
+    oldest_seconds: float | None = None
+    """How long the oldest has waited, since it was published or its ETA was; None when unknown."""
+    oldest_is_minimum: bool = False
+    """It is at least that old: not all were asked, or one has no stamp."""
+
+
 # No slots: hundreds are copied at each reading, and copying a dictionary takes a tenth of the time.
 @dataclass(frozen=True, kw_only=True)
 class Worker:
@@ -186,6 +200,10 @@ class Worker:
     """Queue → how many of `active_count` came from it; likewise the next two."""
     reserved_by_queue: Mapping[str, int] = field(default_factory=dict)
     scheduled_by_queue: Mapping[str, int] = field(default_factory=dict)
+    due_by_queue: Mapping[str, DueTasks] | None = None
+    """Queue → what it could run now; None when it does not say (an older version)."""
+    is_cut: bool = False
+    """It holds more than it looked at: its numbers by queue are least ones."""
     processed: int | None = None
     """Tasks accepted since the worker started (``celery.worker.state.total_count``)."""
     unacked_count: int | None = None

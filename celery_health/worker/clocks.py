@@ -76,7 +76,7 @@ class Clocks:
         self._watch_reads(consumer)
 
     def begin(self) -> None:
-        """Note that the loop begins: what came up after the connection, however slowly, kept it from turning."""
+        """Note that the loop begins: what came up after the connection kept it from turning."""
         self._looped_at = monotonic()
         if self._read_at is not None:
             self._read_at = self._looped_at

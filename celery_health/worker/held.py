@@ -6,9 +6,10 @@ interpreter, and without a call that could open a connection.
 
 from __future__ import annotations
 
-from collections import Counter
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, Final
 
 from celery.worker import state as worker_state
@@ -18,11 +19,14 @@ from celery_health.monitoring import options_of
 from celery_health.reporting.faults import Faults
 from celery_health.text.arguments import shown
 from celery_health.worker.clocks import age, rounded
+from celery_health.worker.due import due_rows
 from celery_health.worker.holds import holds
 from celery_health.worker.queues import QueueNames
 
 #: Tasks of each kind in a record; `*_count` says how many there are.
 MAX_TASKS: Final = 100
+#: Tasks of each kind that a record looks at: beyond that, its numbers by queue are of these, and least ones.
+MAX_LOOKED: Final = 10_000
 #: Characters of an id or a name in a record: as many as its readers keep.
 MAX_NAME: Final = 500
 #: The lists of tasks in a record.
@@ -55,18 +59,28 @@ class HeldTasks:
     ) -> dict[str, Any]:
         """Return rows, counts and counts by queue, of those that run, wait for a slot, wait for their ETA.
 
-        Also what holds the worker back, given its slots, and whether it may take another message.
+        Also what of these is due, and what holds the worker back, given its slots, and whether it may take
+        another message.
         """
         active = [r for r in _members(worker_state.active_requests) if not _is_over(r)]
         running = {id(request) for request in active}
         limited = _rate_limited(consumer)
-        waiting = [*_members(worker_state.reserved_requests), *limited]
-        reserved = [r for r in waiting if id(r) not in running and not _is_over(r)]
+        looked = _members(worker_state.reserved_requests, MAX_LOOKED)
+        waiting = [request for request in looked if id(request) not in running]
+        given = [request for request in waiting if not _is_over(request)]
+        reserved = [*given, *(r for r in limited[:MAX_LOOKED] if id(r) not in running and not _is_over(r))]
         taken = running | {id(request) for request in reserved}
-        scheduled = [r for r in _scheduled(consumer) if id(r) not in taken]
+        all_scheduled = _scheduled(consumer)
+        scheduled = [r for r in all_scheduled[:MAX_LOOKED] if id(r) not in taken]
+        # Celery keeps what runs among what is reserved.
+        unseen_running = len(active) - (len(looked) - len(waiting))
+        unlooked = max(0, len(worker_state.reserved_requests) - MAX_LOOKED - unseen_running)
+        unlooked_limited, unlooked_scheduled = (
+            max(0, len(found) - MAX_LOOKED) for found in (limited, all_scheduled)
+        )
         has_free_slots = concurrency is not None and len(active) < concurrency
         # What the pool was given and does not begin would be a fault of the pool, whatever else waits.
-        waits_for_pool = len(reserved) > len(limited)
+        waits_for_pool = bool(given)
         held_back = (
             holds(consumer, limited=limited, scheduled=scheduled)
             if can_consume is False and has_free_slots and not waits_for_pool
@@ -74,21 +88,46 @@ class HeldTasks:
         )
         # The longest runs first: if anything is cut off, then what has just begun.
         active.sort(key=lambda request: request.time_start or 0.0)
+        of_given, of_scheduled = self._by_queue(given), self._by_queue(scheduled)
         return {
             "active": [self._running_row(request, now) for request in active[:MAX_TASKS]],
             "reserved": [self._row(request) for request in reserved[:MAX_TASKS]],
             "scheduled": [self._scheduled_row(request) for request in scheduled[:MAX_TASKS]],
             "active_count": len(active),
-            "reserved_count": len(reserved),
-            "scheduled_count": len(scheduled),
+            "reserved_count": len(reserved) + unlooked + unlooked_limited,
+            "scheduled_count": len(scheduled) + unlooked_scheduled,
             "held_back": held_back,
-            "active_by_queue": self._by_queue(active),
-            "reserved_by_queue": self._by_queue(reserved),
-            "scheduled_by_queue": self._by_queue(scheduled),
+            "active_by_queue": _counts(self._by_queue(active)),
+            "reserved_by_queue": _counts(of_given, self._by_queue(reserved[len(given) :])),
+            "scheduled_by_queue": _counts(of_scheduled),
+            # What waits for its rate limit could not run now.
+            "due_by_queue": self._due([*of_given.items(), *of_scheduled.items()]),
+            "is_cut": bool(unlooked or unlooked_limited or unlooked_scheduled),
         }
 
-    def _by_queue(self, requests: Iterable[Any]) -> dict[str, int]:
-        return dict(Counter(self._queue(request) for request in requests))
+    def _due(self, groups: Sequence[tuple[str, Iterable[Any]]]) -> Mapping[str, Any] | None:
+        """Return what is due by queue; None where it cannot be told, and the record goes up without it."""
+        try:
+            return due_rows(groups, time.time())
+        except Exception as error:
+            self._faults.caught("recorder.due", error)
+            return None
+
+    def _by_queue(self, requests: Iterable[Any]) -> dict[str, list[Any]]:
+        """Return the requests by queue; the name of each is looked up once for all that came the same way."""
+        ways: dict[Any, list[Any]] = {}
+        for request in requests:
+            origin = getattr(request.message, "celery_health_origin", None)
+            if origin is not None:
+                way: Any = id(origin)
+            else:
+                info = request.delivery_info or {}
+                way = info.get("exchange"), info.get("routing_key")
+            ways.setdefault(way, []).append(request)
+        found: dict[str, list[Any]] = {}
+        for those in ways.values():
+            found.setdefault(self._queue(those[0]), []).extend(those)
+        return found
 
     def _queue(self, request: Any) -> str:
         origin = getattr(request.message, "celery_health_origin", None)
@@ -202,11 +241,19 @@ def _is_over(request: Any) -> bool:
     return getattr(request, "health_outcome", None) is not None
 
 
-def _members(requests: Any) -> list[Any]:
-    """Return what is alive in a WeakSet that the main thread changes."""
+def _members(requests: Any, most: int | None = None) -> list[Any]:
+    """Return what is alive in a WeakSet that the main thread changes, or of `most` of it."""
     # Copying a set of weak references runs no Python code, so nothing can change it meanwhile.
-    references = requests.data.copy()
+    references = islice(requests.data.copy(), most)
     return [request for reference in references if (request := reference()) is not None]
+
+
+def _counts(*groups: Mapping[str, Sequence[Any]]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for group in groups:
+        for queue, requests in group.items():
+            counts[queue] = counts.get(queue, 0) + len(requests)
+    return counts
 
 
 def _rate_limited(consumer: Any) -> list[Any]:

@@ -107,7 +107,7 @@ def backlog(project: Project) -> Iterator[Alert]:
 
     def over(parts: int) -> str:
         return any_of(
-            f"{project.scope.gauge('celery_queue_length', matcher, by=_BY)} > {number(limit / parts)}"
+            f"{_waiting(project.scope, matcher)} > {number(limit / parts)}"
             for _, matcher, limit in project.queues("depth", _scaled_to_zero(project))
         )
 
@@ -127,6 +127,12 @@ def backlog(project: Project) -> Iterator[Alert]:
         summary=f"Queue {_QUEUE} holds {FOUND} tasks, over its limit.",
         check="queues.depth",
     )
+
+
+def _waiting(scope: Scope, matcher: str) -> str:
+    """Return what could run and does not: in the broker, and, where that is known, in workers."""
+    ready = scope.gauge("celery_queue_length", matcher, by=_BY)
+    return f"({ready} + {scope.gauge('celery_queue_tasks_held', matcher, by=_BY)} or {ready})"
 
 
 def oldest(project: Project) -> Iterator[Alert]:

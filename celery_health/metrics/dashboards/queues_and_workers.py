@@ -32,6 +32,7 @@ _ALL: Final = Panel(
     description="One row a queue. An empty cell is not known.",
     queries=(
         Query(expr=_queue("celery_queue_length"), legend="waiting"),
+        Query(expr=_queue("celery_queue_tasks_held"), legend="held"),
         Query(expr=_RESERVED, legend="reserved"),
         Query(expr=_ACTIVE, legend="running"),
         Query(expr=_queue("celery_queue_oldest_message_age_seconds"), legend="oldest, s"),
@@ -47,7 +48,7 @@ _QUEUES: Final = (
     _per_queue("Waiting", "Messages that nobody has taken.", _queue("celery_queue_length"), stacked=True),
     _per_queue(
         "Oldest message",
-        "How long the oldest message has waited, tasks with an ETA left out.",
+        "How long the oldest has waited that could run, in the queue or in a worker that took it.",
         _queue("celery_queue_oldest_message_age_seconds"),
         unit="s",
     ),
