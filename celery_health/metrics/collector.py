@@ -33,7 +33,7 @@ _TASK_REASON: Final = "task:"
 _BUILT_IN: Final = "celery."
 _COUNTED_BY_TASK: Final = (
     counters.RECEIVED, counters.STARTED, counters.SUCCEEDED, counters.RETRIED, counters.REJECTED,
-    counters.REVOKED, counters.SENT,
+    counters.REVOKED, counters.EXPIRED, counters.KILLED, counters.SENT,
 )  # fmt: skip
 _CAPPED_LABELS: Final = ("name", "queue_name", "exception", "store")
 

@@ -39,7 +39,7 @@ def facts_of(report: HealthReport | None, reading: StoreReading | None) -> Facts
             (queue,): float(size) for queue, size in letters.items() if size is not None
         }
     if reading is not None:
-        facts |= _beats(reading)
+        facts |= _beats(reading) | _streaks(reading)
     return facts
 
 
@@ -150,6 +150,17 @@ def _queues(queues: Iterable[QueueState], workers: Iterable[Worker]) -> Facts:
             if value is not None:
                 facts[fact][(queue.name,)] = float(value)
     return facts
+
+
+def _streaks(reading: StoreReading) -> Facts:
+    """Return how many runs in a row of each task ended badly, and when the last did."""
+    rows = {name: streak for name, streak in reading.streaks.items() if streak.failures}
+    return {
+        "celery_task_failure_streak": {(name,): float(row.failures) for name, row in rows.items()},
+        "celery_task_last_failure_timestamp_seconds": {
+            (name,): reading.server_time - row.failed_seconds for name, row in rows.items()
+        },
+    }
 
 
 def _beats(reading: StoreReading) -> Facts:

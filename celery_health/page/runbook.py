@@ -28,7 +28,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "queues.depth": ("CeleryQueueBacklogLarge",),
     "queues.age": ("CeleryOldestMessageTooOld",),
     "tasks.unknown": ("CeleryTaskUnknown",),
-    "tasks.failing": ("CeleryTaskFailing", "CeleryTaskRetryStorm"),
+    "tasks.failing": ("CeleryTaskFailing", "CeleryTaskFailingInARow", "CeleryTaskRetryStorm"),
     "tasks.stuck": ("tasks.stuck", "CeleryTaskSlow"),
     "tasks.lost": ("CeleryTasksLost", "CeleryMessagesOrphaned"),
     "beat.alive": ("CeleryBeatDead",),

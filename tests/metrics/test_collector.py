@@ -15,7 +15,7 @@ from celery_health.counters import encode
 from celery_health.exceptions import StoreError
 from celery_health.metrics.collector import MAX_ZERO_PAIRS, CeleryHealthCollector
 from celery_health.metrics.dialects import rows_of
-from celery_health.records import Losses, QueueState, Status
+from celery_health.records import Losses, QueueState, Status, TaskStreak
 from celery_health.reporting.totals import Totals
 from celery_health.store import StoredRecord
 from tests.metrics.conftest import beat, reading, report, worker
@@ -137,7 +137,8 @@ def everything():
     )
     beats = (beat(1.0, tick_age_seconds=1.0, entries=[{"entry": "sync", "overdue_seconds": 3.0}]),)
     totals = some_totals()
-    return full, lambda: reading(totals, beats=beats)
+    streaks = {"shop.pay": TaskStreak(failures=7, failed_seconds=60.0), "shop.poll": TaskStreak(attempts=9)}
+    return full, lambda: reading(totals, beats=beats, streaks=streaks)
 
 
 def test_render__both_formats_and_the_registry_say_the_same():
@@ -152,6 +153,8 @@ def test_render__both_formats_and_the_registry_say_the_same():
     assert {row.name for row in rows_of(DIALECTS)} <= shown
     assert registry.get_sample_value("celery_health_status", {"status": "degraded"}) == 1.0
     assert registry.get_sample_value("celery_beat_overdue_seconds", {"schedule": "sync"}) == 4.0
+    (streak,) = [(dict(labels), value) for (name, labels), value in found.items() if name.endswith("_streak")]
+    assert streak == ({"name": "shop.pay"}, 7.0)
 
 
 @pytest.mark.prometheus

@@ -11,10 +11,22 @@ from celery_health.metrics.dialects import DIALECTS, rows_of
 CONTRACT = {
     **{
         f"celery_task_{fact}_total": ("counter", ("name", "queue_name"))
-        for fact in ("received", "started", "succeeded", "retried", "rejected", "revoked", "sent")
+        for fact in (
+            "received",
+            "started",
+            "succeeded",
+            "retried",
+            "rejected",
+            "revoked",
+            "expired",
+            "killed",
+            "sent",
+        )  # fmt: skip
     },
     "celery_task_failed_total": ("counter", ("name", "queue_name", "exception")),
     "celery_task_unknown_total": ("counter", ("name",)),
+    "celery_task_failure_streak": ("gauge", ("name",)),
+    "celery_task_last_failure_timestamp_seconds": ("gauge", ("name",)),
     "celery_task_runtime": ("histogram", ("name", "queue_name")),
     "celery_task_queue_wait_time": ("histogram", ("name", "queue_name")),
     "celery_worker_up": ("gauge", ("hostname",)),

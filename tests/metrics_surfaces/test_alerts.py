@@ -192,6 +192,18 @@ DRIVES = [
         quiet_at="13m", fires_at="16m", resolved_at="27m", labels=ADD,
         says="75% of the last runs of shop.add failed for good.",
     ),
+    # Its last failure is at 10 m; a task that has ended well since has no series.
+    Drive(
+        alert="CeleryTaskFailingInARow",
+        series={
+            'celery_task_failure_streak{name="shop.add"}': "4x10 5x1600",
+            'celery_task_last_failure_timestamp_seconds{name="shop.add"}': "0+60x10 600x1600",
+            'celery_task_failure_streak{name="shop.rare"}': "4x1600",
+            'celery_task_last_failure_timestamp_seconds{name="shop.rare"}': "600x1600",
+        },
+        quiet_at="10m", fires_at="13m", resolved_at="1515m", labels=ADD,
+        says="The last 5 runs of shop.add ended badly, one after the other.",
+    ),
     Drive(
         alert="CeleryTaskSlow",
         series={

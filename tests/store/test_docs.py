@@ -31,6 +31,7 @@ def test_docs__list_every_key():
         keys.consumed,
         f"{keys.ring}<minute>",
         f"{keys.exceptions}<minute>",
+        keys.streaks,
         keys.sequence("<writer>"),
     }
 
@@ -60,6 +61,10 @@ def test_docs__state_the_life_spans():
         "consumed": f"{limits.CONSUMED_SECONDS // day} days",
         "ring:<minute>": f"{limits.RING_SECONDS // 60} minutes",
         "exceptions:<minute>": "as its minute of the ring",
+        "streaks": (
+            f"until a run ends well; at most {limits.STREAK_SECONDS // day} days, {limits.MAX_STREAKS:,} "
+            "tasks: the oldest go first"
+        ),
         "seq:<writer>": (
             f"{limits.SEQUENCE_SECONDS // day} days of silence; "
             f"of producers {limits.PRODUCER_SEQUENCE_SECONDS // 3600} hour"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from celery_health.counters import DURATION_BUCKETS
+from celery_health.health.failing import NEXT_RUN_SECONDS
 from celery_health.metrics.alerts.base import (
     FOUND,
     MINUTE,
@@ -71,6 +72,29 @@ def failing(project: Project) -> Iterator[Alert]:
         hold_seconds=MINUTE,
         severity=WARNING,
         summary=f"{SHARE} of the last runs of {subject(task)} failed for good.",
+        check="tasks.failing",
+    )
+
+
+def in_a_row(project: Project) -> Iterator[Alert]:
+    """Yield the alert on the last few runs, whenever they were: a nightly task has no share of failures."""
+    settings, scope = project.settings, project.scope
+    limits = {"failure_streak", "streak_memory_seconds"}
+    own = sorted(name for name, given in settings.tasks.items() if limits & given.keys())
+
+    def over(matcher: str, name: str | None) -> str:
+        streak = scope.gauge("celery_task_failure_streak", matcher, by=("name",))
+        last = scope.gauge("celery_task_last_failure_timestamp_seconds", matcher, by=("name",))
+        memory = settings.limit("streak_memory_seconds", task=name) + NEXT_RUN_SECONDS
+        least = settings.limit("failure_streak", task=name)
+        return f"({streak} >= {number(least)}\nand\ntime() - {last} <= {number(memory)})"
+
+    yield Alert(
+        name="CeleryTaskFailingInARow",
+        expr=any_of([over(none_of("name", own), None), *(over(equals("name", name), name) for name in own)]),
+        hold_seconds=MINUTE,
+        severity=WARNING,
+        summary=f"The last {FOUND} runs of {subject('name')} ended badly, one after the other.",
         check="tasks.failing",
     )
 
@@ -141,6 +165,7 @@ def unknown(project: Project) -> Iterator[Alert]:
 
 ALERTS: Final[Makers] = (
     (None, failing),
+    ("celery_task_failure_streak", in_a_row),
     (None, slow),
     (None, retry_storm),
     ("celery_task_unknown_total", unknown),
