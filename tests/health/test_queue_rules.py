@@ -14,6 +14,7 @@ from celery_health.records import (
     Beat,
     BeatState,
     CheckStatus,
+    DueTasks,
     Hold,
     QueueState,
     ScheduleEntryState,
@@ -288,3 +289,146 @@ def test_rules__scaled_to_zero_is_judged_by_age_alone() -> None:
     assert results(QueuesAge(), snapshot, scaled) == [("celery", "warn")]
     assert results(QueuesDepth(), snapshot) == [("celery", "warn")]
     assert results(QueuesStalled(), snapshot) == [("celery", "fail")]
+
+
+DEPTH = [
+    # Held by workers counts, as long as it could run.
+    (make_queue(ready=1000, held=204), "warn"),
+    (make_queue(ready=0, held=1001), "warn"),
+    (make_queue(ready=900, held=100), "pass"),
+    # Nobody says what workers hold: judged by what is ready.
+    (make_queue(ready=1000, held=None, reserved=400), "pass"),
+    (make_queue(ready=1001, held=None), "warn"),
+    # Until its ETA, or for a rate limit, it is reserved or scheduled, and not held.
+    (make_queue(ready=0, held=0, reserved=5000, scheduled=5000), "pass"),
+    # The depth is not known, whatever workers hold.
+    (make_queue(ready=None, held=5000), "unknown"),
+]
+
+
+@pytest.mark.parametrize(("queue", "expected"), DEPTH)
+def test_queues_depth__table(queue: QueueState, expected: str) -> None:
+    ((_, status),) = results(QueuesDepth(), make_snapshot(queues=[queue]))
+
+    assert status == expected
+
+
+HELD_AGE = [
+    # The queue is empty, and a worker holds what has waited too long.
+    (make_queue(held=3, oldest_age_seconds=601.0, oldest_held_by="w@h"), "warn"),
+    (make_queue(held=3, oldest_age_seconds=599.0, oldest_held_by="w@h"), "pass"),
+    # For how long it has held them, nobody says: as before.
+    (make_queue(held=3), "pass"),
+    # How old the ready ones are is not known, and what is held is young.
+    (
+        make_queue(
+            ready=3, held=3, oldest_age_seconds=5.0, oldest_age_is_minimum=True, ready_age_is_unknown=True
+        ),
+        "unknown",
+    ),
+    (
+        make_queue(
+            ready=3, held=3, oldest_age_seconds=601.0, oldest_age_is_minimum=True, ready_age_is_unknown=True
+        ),
+        "warn",
+    ),
+]
+
+
+@pytest.mark.parametrize(("queue", "expected"), HELD_AGE)
+def test_queues_age__of_what_workers_hold(queue: QueueState, expected: str) -> None:
+    ((_, status),) = results(QueuesAge(), make_snapshot(queues=[queue]))
+
+    assert status == expected
+
+
+def holder(hostname: str = "w1@host", **changes: Any) -> Worker:
+    return make_worker(
+        hostname, **{"due_by_queue": {"celery": DueTasks(count=204)}, "prefetch_count": 16, **changes}
+    )
+
+
+START = "Add workers: celery -A proj worker -Q celery"
+PREFETCH = (
+    "No other worker can take what one has taken: with worker_prefetch_multiplier 1 each takes less ahead, "
+    "and long tasks do better in a queue of their own. "
+)
+ETA = (
+    "were sent with a countdown or an ETA, and were taken before it: once it has passed, no other worker can "
+    "take them. worker_eta_task_limit (Celery 5.6 and newer) says how many one worker takes so. "
+)
+
+WORDS: list[tuple[dict[str, Any], list[Worker], str, str]] = [
+    (
+        {"ready": 1000, "held": 204},
+        [holder()],
+        "Queue 'celery' holds 1,204 tasks (limit 1000): 1,000 wait in the broker, 204 in workers.",
+        "",
+    ),
+    (
+        {"held": 1204},
+        [holder()],
+        "Queue 'celery' holds 1,204 tasks (limit 1000): none waits in the broker, 1,204 in workers.",
+        PREFETCH,
+    ),
+    (
+        {"ready": 1, "held": 1204, "held_is_minimum": True, "held_with_eta": 1204},
+        [holder()],
+        "Queue 'celery' holds at least 1,205 tasks (limit 1000): 1 waits in the broker, 1,204 in workers.",
+        f"They {ETA}",
+    ),
+    (
+        {"held": 1204, "held_with_eta": 700},
+        [holder()],
+        "Queue 'celery' holds 1,204 tasks (limit 1000): none waits in the broker, 1,204 in workers.",
+        f"700 of them {ETA}",
+    ),
+    (
+        {"held": 1204},
+        [
+            holder("a@h", prefetch_count=0),
+            holder("b@h", prefetch_count=0),
+            make_worker("c@h", prefetch_count=0),
+        ],
+        "Queue 'celery' holds 1,204 tasks (limit 1000): none waits in the broker, 1,204 in workers.",
+        "Workers 'a@h', 'b@h' take all that comes, and leave nothing to others: set "
+        "worker_prefetch_multiplier, which is 0, to 1, and restart. ",
+    ),
+]
+
+
+@pytest.mark.parametrize(("queue", "workers", "message", "cause"), WORDS)
+def test_queues_depth__says_of_what_and_why(
+    queue: dict[str, Any], workers: list[Worker], message: str, cause: str
+) -> None:
+    (result,) = QueuesDepth().judge(make_snapshot(queues=[make_queue(**queue)], workers=workers), Settings())
+
+    assert (result.message, result.recommendation) == (message, f"{message} {cause}{START}")
+    assert result.observed == queue.get("ready", 0) + queue["held"]
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        (None, ""),
+        ((60.0, 1500), " 1 min ago it held 1,500: it drains."),
+        ((60.0, 900), " 1 min ago it held 900: it grows."),
+        ((25.0, 1210), " 25 s ago it held 1,210: it does not drain."),
+    ],
+)
+def test_queues_depth__says_whether_it_drains(before: tuple[float, int] | None, told: str) -> None:
+    queue = make_queue(ready=1204, waiting_before=before)
+    (result,) = QueuesDepth().judge(make_snapshot(queues=[queue]), Settings())
+
+    assert result.message == f"Queue 'celery' holds 1204 tasks (limit 1000).{told}"
+
+
+def test_queues_age__names_the_worker_that_holds_the_oldest() -> None:
+    queue = make_queue(held=3, oldest_age_seconds=750.0, oldest_held_by="w1@host")
+    (result,) = QueuesAge().judge(make_snapshot(queues=[queue], workers=[holder()]), Settings())
+
+    assert result.message == (
+        "The oldest task in queue 'celery' has waited 750 s (limit 600): worker 'w1@host' took it, and has "
+        "not begun it."
+    )
+    assert result.recommendation == f"{result.message} {PREFETCH}{START}"

@@ -105,7 +105,15 @@ HEALTHY = report(
     ),
     queues=(
         queue(
-            "celery", 1205, reserved=3, unacked=5, scheduled=0, active=2, oldest_age_seconds=61.0, consumers=2
+            "celery",
+            1205,
+            held=3,
+            reserved=3,
+            unacked=5,
+            scheduled=0,
+            active=2,
+            oldest_age_seconds=61.0,
+            consumers=2,
         ),
         queue("emails", 0, consumers=0),
         queue("slow", 1, oldest_age_seconds=4000.0, oldest_age_is_minimum=True),

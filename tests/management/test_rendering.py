@@ -123,10 +123,10 @@ def test_render__verbose() -> None:
           ... and perhaps others: not every worker has told
 
         Queues
-          name    waiting  reserved  unacked  scheduled  running          oldest  consumers
-          celery    1,205         3        5          0        2       1 min 1 s          2
-          emails        0         ?        ?          ?        ?               -          0
-          slow          1         ?        ?          ?        ?  over 1 h 6 min          ?
+          name    waiting  held  reserved  unacked  scheduled  running          oldest  consumers
+          celery    1,205     3         3        5          0        2       1 min 1 s          2
+          emails        0     ?         ?        ?          ?        ?               -          0
+          slow          1     ?         ?        ?          ?        ?  over 1 h 6 min          ?
 
         Schedule
           none known

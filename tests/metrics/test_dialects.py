@@ -42,6 +42,7 @@ CONTRACT = {
     "celery_queue_tasks_active": ("gauge", ("queue_name",)),
     "celery_queue_tasks_orphaned": ("gauge", ("queue_name",)),
     "celery_queue_tasks_reserved": ("gauge", ("queue_name",)),
+    "celery_queue_tasks_held": ("gauge", ("queue_name",)),
     "celery_queue_oldest_message_age_seconds": ("gauge", ("queue_name",)),
     "celery_active_consumer_count": ("gauge", ("queue_name",)),
     "celery_active_worker_count": ("gauge", ("queue_name",)),

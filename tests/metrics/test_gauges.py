@@ -101,6 +101,7 @@ def test_queues__each_fact_of_each_queue():
         ready=5,
         active=2,
         reserved=4,
+        held=3,
         oldest_age_seconds=7.5,
         consumers=3,
         consumer_names=("a@host", "b@host"),
@@ -111,12 +112,30 @@ def test_queues__each_fact_of_each_queue():
         "celery_queue_length": 5.0,
         "celery_queue_tasks_active": 2.0,
         "celery_queue_tasks_reserved": 4.0,
+        "celery_queue_tasks_held": 3.0,
         "celery_queue_oldest_message_age_seconds": 7.5,
         "celery_active_consumer_count": 3.0,
         "celery_active_worker_count": 2.0,
         "celery_active_process_count": 16.0,
         "celery_held_back_process_count": 0.0,
     }
+
+
+@pytest.mark.parametrize(
+    ("held", "age", "shown"),
+    [
+        # Nothing waits, in the queue or in workers; or nobody says what workers hold.
+        (0, None, {("emails",): 0.0}),
+        (None, None, {("emails",): 0.0}),
+        # Workers hold some, for so long; or for how long nobody knows.
+        (3, 7.5, {("emails",): 7.5}),
+        (3, None, {}),
+    ],
+)
+def test_queues__an_empty_one_of_which_workers_hold_some(held, age, shown):
+    queue = QueueState(name="emails", ready=0, held=held, oldest_age_seconds=age)
+    facts = facts_of(report(queues=(queue,)), None)
+    assert facts["celery_queue_oldest_message_age_seconds"] == shown
 
 
 def test_queues__what_is_unknown_is_absent_and_an_empty_one_has_no_old_message():
@@ -127,6 +146,7 @@ def test_queues__what_is_unknown_is_absent_and_an_empty_one_has_no_old_message()
         "celery_queue_length": {("empty",): 0.0},
         "celery_queue_tasks_active": {},
         "celery_queue_tasks_reserved": {},
+        "celery_queue_tasks_held": {},
         "celery_queue_oldest_message_age_seconds": {("empty",): 0.0},
         "celery_active_consumer_count": {},
         "celery_active_worker_count": {},

@@ -47,6 +47,7 @@ EXPORTER = {
     "celery_queue_tasks_active": ("gauge", QUEUE),
     "celery_queue_tasks_orphaned": ("gauge", QUEUE),
     "celery_queue_tasks_reserved": ("gauge", QUEUE),
+    "celery_queue_tasks_held": ("gauge", QUEUE),
     "celery_queue_oldest_message_age_seconds": ("gauge", QUEUE),
     "celery_active_consumer_count": ("gauge", QUEUE),
     "celery_active_worker_count": ("gauge", QUEUE),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from celery_health.brokers.base import BrokerReading, QueueReading
 from celery_health.conf import Settings
 from celery_health.reading.consumption import ConsumerEvidence
 from celery_health.reading.queue_states import QueueSources, QueueStates
-from celery_health.records import QueueState, WorkerState
+from celery_health.records import DueTasks, QueueState, WorkerState
 from celery_health.testing import make_worker
 from celery_health.topology import Topology
 
@@ -87,3 +89,71 @@ def test_queue_state__a_stamp_counts_from_the_second_look() -> None:
 
     assert state(sources(reading, now=50.0), watch).held_seconds is None
     assert state(sources(reading, now=50.25), watch).held_seconds == 300.0
+
+
+def holder(count: int = 3, oldest: float | None = 40.0, *, least: bool = False, eta: int = 0) -> Any:
+    due = DueTasks(count=count, oldest_seconds=oldest, oldest_is_minimum=least, eta_count=eta)
+    return make_worker("w@h", due_by_queue={"celery": due}, reserved_by_queue={"celery": count})
+
+
+EMPTY: dict[str, Any] = {"ready": 0}
+STAMPED: dict[str, Any] = {"ready": 5, "oldest_published_at": 999_970.0, "oldest_message_id": "a"}
+UNSTAMPED: dict[str, Any] = {"ready": 5, "oldest_message_id": "a"}
+
+#: What is read, who holds what; the age, whether it is a least one, who holds the oldest, and what of the
+#: ready part is not known.
+OLDEST: list[tuple[dict[str, Any], Any, tuple[float | None, bool, str | None, bool]]] = [
+    # Nothing in the broker, some in a worker.
+    (EMPTY, holder(), (40.0, False, "w@h", False)),
+    (EMPTY, holder(least=True), (40.0, True, "w@h", False)),
+    (EMPTY, holder(oldest=None), (None, False, None, False)),
+    (EMPTY, make_worker("w@h", due_by_queue={}), (None, False, None, False)),
+    # In both: the older of the two.
+    (STAMPED, holder(), (40.0, False, "w@h", False)),
+    (STAMPED, holder(oldest=10.0), (30.0, False, None, False)),
+    # What is held may be older, where nobody says how old it is.
+    (STAMPED, holder(oldest=None), (30.0, True, None, False)),
+    (STAMPED, make_worker("w@h"), (30.0, False, None, False)),
+    # What is ready may be, and that stays unknown.
+    (UNSTAMPED, holder(), (40.0, True, "w@h", True)),
+    (UNSTAMPED, make_worker("w@h", due_by_queue={}), (None, False, None, True)),
+]
+
+
+@pytest.mark.parametrize(("reading", "worker", "expected"), OLDEST)
+def test_queue_state__the_oldest_of_what_is_ready_and_held(
+    reading: dict[str, Any], worker: Any, expected: tuple[float | None, bool, str | None, bool]
+) -> None:
+    queue = state(sources(QueueReading(name="celery", **reading), workers=[worker]))
+    found = (queue.oldest_age_seconds, queue.oldest_age_is_minimum, queue.oldest_held_by)
+    assert (*found, queue.ready_age_is_unknown) == expected
+
+
+def test_queue_state__what_waits_in_all() -> None:
+    both = state(sources(QueueReading(name="celery", ready=5), workers=[holder(eta=2)]))
+    assert (both.ready, both.held, both.held_with_eta, both.waiting) == (5, 3, 2, 8)
+    old = state(sources(QueueReading(name="celery", ready=5), workers=[make_worker("w@h")]))
+    assert (old.held, old.waiting) == (None, 5)
+    unread = state(sources(QueueReading(name="celery", error="no"), workers=[holder()]))
+    assert (unread.held, unread.waiting) == (3, None)
+    # More than the broker has delivered: its record is old.
+    delivered = state(sources(QueueReading(name="celery", ready=5, unacked=1), workers=[holder()]))
+    assert (delivered.held, delivered.waiting) == (1, 6)
+
+
+def test_queue_state__how_many_waited_before() -> None:
+    watch = QueueStates(Settings())
+
+    def before(now: float, ready: int) -> tuple[float, int] | None:
+        return state(sources(QueueReading(name="celery", ready=ready), now=now), watch).waiting_before
+
+    assert [before(now, 100 - int(now)) for now in (0.0, 10.0, 20.0, 80.0)] == [
+        None, None, (20.0, 100), (80.0, 100),
+    ]  # fmt: skip
+    # Too long ago says nothing; nor do readings before it was empty.
+    assert before(95.0, 30) == (85.0, 90)
+    assert [before(now, 0 if now == 100.0 else 50) for now in (100.0, 110.0, 130.0)] == [
+        None,
+        None,
+        (20.0, 50),
+    ]

@@ -13,7 +13,7 @@ from celery_health.conf import Settings
 from celery_health.reading.consumption import ConsumerEvidence
 from celery_health.reading.queue_states import QueueSources, QueueStates
 from celery_health.reading.quiet_queues import QuietQueues
-from celery_health.records import QueueState, Source, Worker, WorkerState
+from celery_health.records import DueTasks, QueueState, Source, Worker, WorkerState
 from celery_health.testing import make_worker
 from celery_health.topology import Topology
 
@@ -50,6 +50,16 @@ def test_quiet__keeps_its_state() -> None:
     assert (first["a"].active, first["a"].consumer_names) == (1, ("w@h",))
 
 
+def test_quiet__what_is_held_grows_older() -> None:
+    system = System()
+    holder = replace(WORKER, due_by_queue={"a": DueTasks(count=2, oldest_seconds=5.0)})
+    ages = [
+        system.look(replace(holder, last_seen_seconds=s))["a"].oldest_age_seconds for s in (0.0, 1.0, 2.0)
+    ]
+
+    assert ages == [5.0, 6.0, 7.0]
+
+
 CHANGES: list[tuple[str, dict[str, Any], Any]] = [
     ("more running", {"workers": [replace(WORKER, active_by_queue={"a": 2})]}, ("active", 2)),
     ("more slots", {"workers": [replace(WORKER, concurrency=9)]}, ("capacity", 9)),
@@ -59,6 +69,7 @@ CHANGES: list[tuple[str, dict[str, Any], Any]] = [
     ("it drains", {"workers": [replace(WORKER, state=WorkerState.DRAINING)]}, ("consumers", 0)),
     ("it took another queue", {"workers": [replace(WORKER, queues=("b",))]}, ("consumers", 0)),
     ("a stranger came", {"strangers": [make_worker("x@h", queues=("a",))]}, ("foreign_consumers", ("x@h",))),
+    ("it holds some", {"workers": [replace(WORKER, due_by_queue={"a": DueTasks(count=2)})]}, ("held", 2)),
     ("a message came", {"a": QueueReading(name="a", ready=1)}, ("ready", 1)),
     ("it is expected now", {"topology": Topology(expected={"a": ("task:t",)})}, ("expected_by", ("task:t",))),
 ]
@@ -140,4 +151,7 @@ def some_worker(chance: Random) -> Worker:
         queues=tuple(chance.sample("ab", chance.randint(0, 2))),
         concurrency=chance.choice([1, 2]),
         active_by_queue=chance.choice([{}, {"a": 1}]),
+        due_by_queue=chance.choice(
+            [None, {}, {"a": DueTasks(count=chance.choice([0, 3]), oldest_seconds=1.0)}]
+        ),
     )

@@ -1,0 +1,64 @@
+"""Situations in which what waits is in the memory of workers: an empty queue, and work for a long time."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+from tests.situations.system import System
+from tests.situations.table import patience, situation, stay
+from tests.support import eventually
+
+
+def over_the_depth(system: System) -> int:
+    """Return a number of tasks that is over the limit, also while some of them run."""
+    return int(system.limit("depth")) + 30
+
+
+@situation("degraded", "queues.depth", "warn", subject="celery")
+def countdowns_that_end_at_once(system: System) -> Iterator[None]:
+    system.worker()
+    system.healthy()
+    count = over_the_depth(system)
+    system.send("sleep", 0.3 if not system.is_soak else 0.1, count=count, countdown=4)
+    taken = eventually(
+        lambda: (
+            (queue := system.report().snapshot.queues[0]).ready == 0 and (queue.scheduled or 0) > count / 2
+        ),
+        10,
+        what="taken",
+    )
+    assert taken
+    yield
+    yield
+
+
+@situation("degraded", "queues.depth", "warn", subject="celery")
+def every_worker_takes_everything(system: System) -> Iterator[None]:
+    system.conf["worker_prefetch_multiplier"] = 0
+    system.worker(name="a")
+    system.worker(name="b")
+    system.healthy()
+    system.send("sleep", 0.4 if not system.is_soak else 0.2, count=over_the_depth(system))
+    yield
+    yield
+
+
+@situation("healthy")
+def many_that_are_due_in_an_hour(system: System) -> Iterator[None]:
+    system.worker()
+    system.send("add", count=over_the_depth(system) + 40, countdown=3600)
+    system.healthy()
+    yield from stay(system, patience(system))
+
+
+@situation("healthy")
+def drained_with_a_few_prefetched(system: System) -> Iterator[None]:
+    system.worker(name="a")
+    leaving = system.worker(name="b")
+    system.healthy()
+    # Half of the limit: counted twice, here and where it goes back to, it would be over it.
+    system.send("sleep", 0.5, count=int(system.limit("depth")) // 2 + 6)
+    yield from stay(system, 1.5)
+    leaving.signal(signal.SIGTERM)
+    yield from stay(system, patience(system))
