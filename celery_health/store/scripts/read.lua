@@ -174,7 +174,7 @@ local function changed_starts(known)
 end
 
 local starts = changed_starts(ARGV[9])
-local trouble_names, trouble_values = names_and_values(KEYS[10], '^%d+ - %S+ {')
+local trouble_names, trouble_values = names_and_values(KEYS[10], '^%d+ %- %S+ {')
 local streak_names, streaks = names_and_values(KEYS[9], '^%d+ %d+ %d+ %d+ %d+ %d+ [^\31]*\31')
 
 local left_out = {}
