@@ -25,12 +25,13 @@ from celery_health.exceptions import (
     UnsupportedError,
 )
 from celery_health.health import get_report
-from celery_health.reading import check_broker
+from celery_health.reading import check_broker, results_fault
 from celery_health.records import Status
 
 #: The part of DEADLINE that asking may use; the rest is for answering.
 ASKING_SHARE: Final = 0.95
 HIDDEN_UNASKED: Final = "The broker cannot be asked."
+HIDDEN_RESULTS: Final = "Results cannot be stored."
 HIDDEN_UNKNOWN: Final = "Whether the broker answers is not known."
 
 
@@ -80,6 +81,8 @@ def _deadline(seconds: float) -> Deadline:
 def _check_broker(deadline: Deadline, details: bool) -> dict[str, Any]:
     """Ask the broker. One that cannot be asked keeps no pod from being ready for ever: the body says so.
 
+    Results that cannot be stored are said there, too: to send a task without one works.
+
     Nor does a process that was late itself: it is importing, or got no processor, and that proves nothing.
     """
     try:
@@ -89,7 +92,8 @@ def _check_broker(deadline: Deadline, details: bool) -> dict[str, Any]:
     except LateError as error:  # as long as nothing is proven, it stays what it was
         text = f"Whether the broker answers is not known. {error}"
         return {"notes": [text if details else HIDDEN_UNKNOWN]}
-    return {}
+    fault = results_fault()
+    return {"notes": [fault if details else HIDDEN_RESULTS]} if fault else {}
 
 
 def _broker_refusal(error: CeleryHealthError, details: bool) -> dict[str, Any]:

@@ -84,7 +84,7 @@ CHECK_IDS: Final = (
     "tasks.unknown", "tasks.failing", "tasks.stuck", "tasks.lost",
     "beat.alive", "beat.on_time",
     "dead_letters.size",
-    "store.reachable",
+    "store.reachable", "results.reachable",
 )  # fmt: skip
 #: Limits that make sense for one queue, and for one task.
 QUEUE_LIMITS: Final = ("depth", "age_seconds", "unconsumed_seconds", "stalled_seconds", "dead_letters")

@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 from celery_health.conf import Settings
 from celery_health.health.base import Check
 from celery_health.health.needs import Need, tasks_are_sent, the_broker_answers
+from celery_health.health.refused import evidence_of
 from celery_health.records import CheckResult, CheckStatus, NearLimit, Snapshot
 from celery_health.text.formats import number
 
@@ -81,8 +82,18 @@ class BrokerWritable(Check):
         broker, writes = snapshot.broker, snapshot.broker.writes
         why = f"The broker at {broker.url} answers and refuses writes: {writes.refusal}."
         todo = f"{why} {writes.fix or ''}".rstrip()
+        evidence = evidence_of(snapshot.refused, settings.limits.recent_seconds)
         if writes.accepted is False:
             yield self.result(CheckStatus.FAIL, f"{why} Nothing can be sent.", recommendation=todo)
+        elif evidence is not None:
+            yield self.result(
+                evidence.status,
+                evidence.message,
+                observed=evidence.observed,
+                limit=0,
+                unit=evidence.unit,
+                recommendation=f"{evidence.message} {evidence.fix}",
+            )
         elif writes.may_be_failover and snapshot.is_one_shot:
             # It will not look again.
             yield self.result(CheckStatus.WARN, why, recommendation=todo)

@@ -15,6 +15,7 @@ WATCHED: Final[Mapping[str, str]] = {
     "broker.reachable": "the broker",
     "broker.writable": "whether it takes messages",
     "store.reachable": "the store",
+    "results.reachable": "the result backend",
     "workers.alive": "workers",
     "workers.consuming": "workers that stop reading",
     "workers.pool": "pool processes",

@@ -17,6 +17,7 @@ from celery_health.health.failing import TasksFailing
 from celery_health.health.lost import TasksLost
 from celery_health.health.pools import WorkersPool
 from celery_health.health.queues import QueuesAge, QueuesDepth
+from celery_health.health.results import ResultsReachable
 from celery_health.health.stores import DeadLettersSize, StoreReachable
 from celery_health.health.tasks import TasksStuck, TasksUnknown
 from celery_health.health.workers import WorkersAlive, WorkersConsuming
@@ -28,6 +29,7 @@ CHECKS: Final[Sequence[Check]] = (
     BrokerReachable(),
     BrokerWritable(),
     StoreReachable(),
+    ResultsReachable(),
     WorkersAlive(),
     WorkersConsuming(),
     WorkersPool(),

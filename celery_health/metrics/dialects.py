@@ -90,6 +90,18 @@ EXPORTER: Final = (
     _task_counter(counters.EXPIRED),
     _task_counter(counters.KILLED),
     _task_counter(counters.SENT),
+    _counter(
+        "celery_task_publish_failed_total",
+        counters.PUBLISH_FAILED.labels,
+        counters.PUBLISH_FAILED.help,
+        _of(counters.PUBLISH_FAILED),
+    ),
+    _counter(
+        "celery_task_result_failed_total",
+        counters.RESULT_FAILED.labels,
+        counters.RESULT_FAILED.help,
+        _of(counters.RESULT_FAILED),
+    ),
     _counter("celery_task_unknown_total", ("name",), counters.UNKNOWN.help, _of(counters.UNKNOWN)),
     _gauge(
         "celery_task_failure_streak",
@@ -119,6 +131,9 @@ EXPORTER: Final = (
     _gauge("celery_health_up", (), "1 if the verdict behind these metrics could be made, else 0."),
     _gauge("celery_health_store_up", (), "1 if the store of totals answered, else 0."),
     _gauge("celery_broker_writable", (), "1 if the broker takes messages, 0 if it answers and refuses them."),
+    _gauge(
+        "celery_result_backend_up", (), "1 if results can be stored, 0 if not; absent where nobody knows."
+    ),
     _gauge("celery_queue_length", _QUEUE, "Messages waiting in the queue."),
     _gauge("celery_queue_tasks_active", _QUEUE, "Tasks from the queue that run now."),
     _gauge(

@@ -34,6 +34,7 @@ def facts_of(report: HealthReport | None, reading: StoreReading | None) -> Facts
         facts["celery_health_status"] = {(status.value,): float(status is report.status) for status in Status}
         takes = report.snapshot.broker.writes.accepted
         facts["celery_broker_writable"] = {} if takes is None else {(): float(takes)}
+        facts["celery_result_backend_up"] = _results(report)
         letters = report.snapshot.dead_letters or {}
         facts["celery_dead_letter_queue_size"] = {
             (queue,): float(size) for queue, size in letters.items() if size is not None
@@ -41,6 +42,13 @@ def facts_of(report: HealthReport | None, reading: StoreReading | None) -> Facts
     if reading is not None:
         facts |= _beats(reading) | _streaks(reading)
     return facts
+
+
+def _results(report: HealthReport) -> Samples:
+    """Return what the check found: whether it is severe enough for a warning is not asked here."""
+    known = {CheckStatus.PASS: 1.0, CheckStatus.WARN: 0.0, CheckStatus.FAIL: 0.0}
+    found = [one for one in report.checks if one.id == "results.reachable" and one.status in known]
+    return {(): min(known[one.status] for one in found)} if found else {}
 
 
 def _workers(report: HealthReport) -> Facts:

@@ -18,8 +18,9 @@ from celery_health.records import HealthReport
 #: Check → the sections of the runbooks that are about it, the nearest first.
 SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "broker.reachable": ("broker.reachable",),
-    "broker.writable": ("CeleryBrokerRefusesWrites",),
+    "broker.writable": ("CeleryBrokerRefusesWrites", "CeleryTasksNotSent"),
     "store.reachable": ("CeleryStoreDown",),
+    "results.reachable": ("CeleryResultBackendDown",),
     "workers.alive": ("CeleryNoWorkers", "CeleryWorkerRestarting", "CeleryWorkerHeartbeatStale"),
     "workers.consuming": ("workers.consuming",),
     "workers.pool": ("workers.pool",),

@@ -180,6 +180,17 @@ def check_broker(deadline: Deadline) -> None:
         )
 
 
+def results_fault() -> str | None:
+    """Return that results cannot be stored, as their Redis last answered in this process; None else.
+
+    Asks nobody: `check_broker` and readings do, beside what they do. Of other backends only a verdict knows.
+
+    Raises:
+        ConfigurationError: no app is configured, or a setting is wrong.
+    """
+    return get_reader().results.fault()
+
+
 def _after_fork() -> None:
     # Sockets and threads of the parent are not ours; its lock may be held for ever.
     global _reader, _reader_lock

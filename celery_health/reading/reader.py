@@ -38,9 +38,11 @@ from celery_health.reading.merging import merged, source_of
 from celery_health.reading.preparation import Preparation
 from celery_health.reading.queue_states import QueueSources, QueueStates
 from celery_health.reading.recorded import Recorded, RecordedWorkers
+from celery_health.reading.results import ResultsWatch
 from celery_health.reading.schedules import schedule_exists
 from celery_health.reading.sharing import shared_queues
 from celery_health.reading.task_totals import TaskTotals
+from celery_health.reading.troubles import refused_of
 from celery_health.reading.vanished import Vanished
 from celery_health.records import BrokerState, Hour, InspectionState, Snapshot, StoreState, Writes
 from celery_health.store import RowsReading
@@ -81,6 +83,8 @@ class Reader:
         self._vanished = Vanished(settings.heartbeat_interval, settings.flush_interval)
         self._letters = LetterCount(app, settings)
         self._hour = HourMemory()
+        self.results = ResultsWatch(app, settings)
+        self._lately = settings.limits.recent_seconds
         self._shared = Shared()
         self._live_worker_at: float | None = None
         # Never connected: it knows whether there is a store.
@@ -142,6 +146,7 @@ class Reader:
     def _ping(self, run: Run) -> Writes:
         # A connection of its own: a slow reading must not make a ready process look unready.
         broker = open_broker(self.app, run.deadline.budget_seconds, self._shared)
+        self.results.begin(run.deadline, broker.url, self._unasked.unasked().url)
         try:
             return broker.ping(_share(run.deadline, READING_SHARE))
         finally:
@@ -192,6 +197,7 @@ class Reader:
         unknown = unknown.difference(known, self.settings.ignored_queues)
         names = sorted([*known, *unknown]) if unknown else known
         broker = lines.broker
+        self.results.begin(deadline, broker.url, recorded.store.url)
         reading = without_empty(broker.read(names, deadline), unknown)
         recorded = with_broker_of(recorded, broker, reading)
         recorded = self._without_vanished(run, broker, reading, recorded, deadline)
@@ -232,10 +238,11 @@ class Reader:
                     sources = replace(sources, reading=again, now=time.monotonic())
                     queues = self._queues.update(sources, topology)
         letters = self._count_letters(run, lines.box, known, reading, deadline)
+        broker_state = answered(broker, reading)
         return Snapshot(
             taken_at=datetime.now(UTC),
             app=self.facts,
-            broker=answered(broker, reading),
+            broker=broker_state,
             store=recorded.store,
             inspection=sighting.state,
             workers=workers,
@@ -264,6 +271,10 @@ class Reader:
                 self.settings.limits,
                 now=sources.wall_time,
                 returns_after=returns_after(self.app, broker.transport),
+            ),
+            refused=None if recorded.reading is None else refused_of(recorded.reading, self._lately),
+            results=self.results.state(
+                deadline, broker_state, recorded, None if imported is None else topology.own_tasks
             ),
             live_worker_seen_seconds=None if self._live_worker_at is None else now - self._live_worker_at,
             notes=(*recorded.notes, *notes_of(recorded, reading)),
@@ -340,6 +351,7 @@ class Reader:
             broker=broker,
             store=Recorded().store if self.facts.always_eager else self._unasked_store(broker),
             inspection=InspectionState(),
+            results=self.results.unasked(),
             queues=() if self.facts.always_eager else unread_queues(names, broker, topology),
             dead_letters=letters,
             dead_letters_lack=self._letters.lack(letters),
@@ -362,6 +374,7 @@ class Reader:
         """Close what is open; a run under way closes its connections when it ends."""
         self._lines.close()
         self._counted.close()
+        self.results.close()
         self._shared.close()
 
 

@@ -10,6 +10,7 @@ from celery_health.records.beats import Beat, BeatState, ScheduleEntryState
 from celery_health.records.hour import HOUR_MINUTES, Hour, TaskHour
 from celery_health.records.lost import Losses, LostRun, LostRuns, Orphans
 from celery_health.records.queues import QueueState, SharedQueue, Sharer
+from celery_health.records.results import ResultsState, SharedServer
 from celery_health.records.snapshot import (
     AppFacts,
     BrokerState,
@@ -21,6 +22,7 @@ from celery_health.records.snapshot import (
     TaskOutcomes,
 )
 from celery_health.records.streaks import Streak, TaskStreak
+from celery_health.records.troubles import Blocked, Hanging, LastError, Refused, StoredResults
 from celery_health.records.verdict import CheckResult, CheckStatus, HealthReport, Status
 from celery_health.records.workers import (
     DueTasks,
@@ -41,15 +43,18 @@ __all__ = [
     "AppFacts",
     "Beat",
     "BeatState",
+    "Blocked",
     "BrokerState",
     "CheckResult",
     "CheckStatus",
     "DueTasks",
     "Exit",
+    "Hanging",
     "HealthReport",
     "Hold",
     "Hour",
     "InspectionState",
+    "LastError",
     "LettersLack",
     "Losses",
     "LostRun",
@@ -58,11 +63,14 @@ __all__ = [
     "ObservedRuntime",
     "Orphans",
     "QueueState",
+    "Refused",
     "ReservedTask",
+    "ResultsState",
     "RunningTask",
     "ScheduleEntryState",
     "ScheduledTask",
     "SharedQueue",
+    "SharedServer",
     "Sharer",
     "Snapshot",
     "Source",
@@ -70,6 +78,7 @@ __all__ = [
     "Status",
     "StoreState",
     "Streak",
+    "StoredResults",
     "TaskHour",
     "TaskOutcomes",
     "TaskStreak",

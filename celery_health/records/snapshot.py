@@ -10,7 +10,9 @@ from enum import StrEnum
 from celery_health.records.beats import Beat
 from celery_health.records.lost import Losses
 from celery_health.records.queues import QueueState, SharedQueue
+from celery_health.records.results import ResultsState
 from celery_health.records.streaks import TaskStreak
+from celery_health.records.troubles import Refused
 from celery_health.records.workers import RunningTask, Source, Worker, WorkerState
 from celery_health.records.writes import Writes
 
@@ -179,6 +181,10 @@ class Snapshot:
     """Why `dead_letters` is None; None when that is not known."""
     losses: Losses = field(default_factory=Losses)
     """What was lost with workers that vanished, and the messages that nobody holds."""
+    refused: Refused | None = None
+    """What processes say of publications that did not get through; None without a store to say it in."""
+    results: ResultsState | None = None
+    """The result backend; None when nothing of it was looked at."""
     live_worker_seen_seconds: float | None = None
     """Since this process last saw a live worker; None when it never did."""
     is_one_shot: bool = False

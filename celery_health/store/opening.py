@@ -26,7 +26,7 @@ _SCHEMES: Final = ("redis", "rediss", "sentinel", "redis+socket", "socket")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Place:
+class Place:
     """A Redis that could be the store."""
 
     connection: Connection
@@ -44,7 +44,7 @@ def open_store(app: Celery, settings: Settings | None = None) -> Store | None:
         ConfigurationError: STORE_URL is none of a Redis, or lacks what its sentinels need.
     """
     settings = settings or get_settings()
-    place = _configured(app, settings) or _broker(app) or _result_backend(app)
+    place = _configured(app, settings) or _broker(app) or results_place(app)
     if place is None:
         return None
     from celery_health.store.redis import RedisStore
@@ -54,7 +54,7 @@ def open_store(app: Celery, settings: Settings | None = None) -> Store | None:
     return RedisStore(link, prefix, url=place.url, secrets=link.secrets)
 
 
-def _configured(app: Celery, settings: Settings) -> _Place | None:
+def _configured(app: Celery, settings: Settings) -> Place | None:
     url = settings.store_url
     if url is None:
         return None
@@ -73,7 +73,7 @@ def _configured(app: Celery, settings: Settings) -> _Place | None:
             )
     connection = _connection(url, options, _ssl_of(app, url), where)
     broker: dict[str, Any] = app.conf.broker_transport_options or {}
-    return _Place(
+    return Place(
         connection=connection,
         url=mask(settings.store_url),
         key_prefix=str(broker.get("global_keyprefix") or ""),
@@ -103,7 +103,7 @@ def _ssl_of(app: Celery, url: str) -> Any:
     return None
 
 
-def _broker(app: Celery) -> _Place | None:
+def _broker(app: Celery) -> Place | None:
     # The URL for writing: the one for reading may be a replica, and the store is written to.
     try:
         connection: Any = app.connection_for_write()
@@ -112,14 +112,15 @@ def _broker(app: Celery) -> _Place | None:
     if not is_redis(connection):
         return None
     options = connection.transport_options or {}
-    return _Place(
+    return Place(
         connection=connection,
         url=masked_url(connection),
         key_prefix=str(options.get("global_keyprefix") or ""),
     )
 
 
-def _result_backend(app: Celery) -> _Place | None:
+def results_place(app: Celery) -> Place | None:
+    """Return the Redis that keeps results; None where none does."""
     url = app.conf.result_backend
     if not isinstance(url, str) or not url.startswith(tuple(f"{scheme}://" for scheme in _SCHEMES)):
         return None
@@ -128,7 +129,7 @@ def _result_backend(app: Celery) -> _Place | None:
         connection = _connection(url, options, app.conf.redis_backend_use_ssl or None, "result_backend")
     except ConfigurationError:
         return None  # what Celery cannot use either is no store, and not ours to judge
-    return _Place(connection=connection, url=mask(url), key_prefix=str(options.get("global_keyprefix") or ""))
+    return Place(connection=connection, url=mask(url), key_prefix=str(options.get("global_keyprefix") or ""))
 
 
 def _connection(url: str, options: dict[str, Any], ssl: Any, where: str) -> Connection:

@@ -79,6 +79,7 @@ WELL: dict[str, Said] = {
     "broker.reachable": passes(f"The broker at {URL} answers."),
     "broker.writable": passes(f"The broker at {URL} takes messages."),
     "store.reachable": passes(f"The store at {URL} answers."),
+    "results.reachable": off("Results are not kept: no result_backend is set."),
     "workers.alive": passes("1 worker is alive."),
     "workers.consuming": passes("Workers read their queues."),
     "workers.pool": passes("Pool processes live."),

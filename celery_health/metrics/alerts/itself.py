@@ -1,4 +1,4 @@
-"""Alerts on the whole: that nobody looks, that the verdict is bad, that nothing can be sent."""
+"""Alerts on the whole: that nobody looks, that the verdict is bad, that something cannot be written."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 
 from celery_health.metrics.alerts.base import (
     CRITICAL,
+    FOUND,
     HOUR,
     INFO,
     MINUTE,
@@ -66,6 +67,31 @@ def broker(project: Project) -> Iterator[Alert]:
     )
 
 
+def results(project: Project) -> Iterator[Alert]:
+    """Yield the alert that results cannot be stored."""
+    yield Alert(
+        name="CeleryResultBackendDown",
+        expr=f"{project.scope.gauge('celery_result_backend_up')} == 0",
+        hold_seconds=2 * MINUTE,
+        severity=WARNING,
+        summary="Results cannot be stored: whoever sends, ends or reads a task waits for that, and fails.",
+        check="results.reachable",
+    )
+
+
+def unsent(project: Project) -> Iterator[Alert]:
+    """Yield the alert that tasks were to be sent, and were not."""
+    labels = ("name", "exception")
+    grown = project.increase("celery_task_publish_failed_total", seconds=10 * MINUTE, by=("name",), of=labels)
+    yield Alert(
+        name="CeleryTasksNotSent",
+        expr=f"{grown} > 0",
+        hold_seconds=0,
+        severity=WARNING,
+        summary=f"{FOUND} tasks {subject('name')} were to be sent lately, and were not.",
+    )
+
+
 def overflow(project: Project) -> Iterator[Alert]:
     """Yield the alert that values of a label are folded into "other"."""
     grown = project.increase("celery_health_label_overflow_total", seconds=HOUR, by=("label",), of=("label",))
@@ -97,6 +123,8 @@ ALERTS: Final[Makers] = (
     ("celery_health_status", verdict),
     ("celery_health_store_up", store),
     ("celery_broker_writable", broker),
+    ("celery_result_backend_up", results),
+    ("celery_task_publish_failed_total", unsent),
     ("celery_health_label_overflow_total", overflow),
     ("celery_health_internal_errors_total", errors),
 )

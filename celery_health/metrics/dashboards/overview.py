@@ -104,6 +104,25 @@ _NOW: Final = (
         texts={"0": ("refuses writes", "red"), "1": ("takes messages", "green")},
     ),
     _stat(
+        "Results",
+        "Whether results can be stored; unknown where nobody tells, or nobody keeps any.",
+        gauge("celery_result_backend_up"),
+        texts={"0": ("down", "red"), "1": ("up", "green")},
+    ),
+    _stat(
+        "Not sent",
+        "Tasks that were to be sent in the last hour, and were not: best effort.",
+        or_none(
+            rate(
+                "celery_task_publish_failed_total",
+                of=("name", "exception"),
+                window="1h",
+                function="increase",
+            )
+        ),
+        limits=(1, 100),
+    ),
+    _stat(
         "Scraped from",
         "Targets that serve these metrics. More than one is no fault: every panel counts each thing once.",
         'count(celery_health_up{job=~"$job",namespace=~"$namespace"})',

@@ -1,0 +1,105 @@
+"""What processes say of publications that did not get through: pure. Part of ``broker.writable``.
+
+The broker's own word comes first. This speaks where it says nothing, or says that all is well now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from celery_health.records import CheckStatus, Refused
+from celery_health.text.commands import ALARMS
+from celery_health.text.formats import duration, listing, plural
+
+#: Task names in one message.
+MAX_NAMED: Final = 3
+#: A publication that is tried again ends within seconds; one that has gone on for so long is a fault.
+HANGING_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """What is to be said of publications."""
+
+    status: CheckStatus
+    """``FAIL`` while they are blocked, ``WARN`` for what was refused lately, or hangs."""
+    message: str
+    """The fact, and its cause."""
+    fix: str
+    """What to do: whole sentences."""
+    observed: int
+    unit: str
+
+
+def evidence_of(refused: Refused | None, lately_seconds: float) -> Evidence | None:
+    """Return what processes say against the broker; None where they say nothing.
+
+    Args:
+        refused: None where nobody reports, as without a store.
+        lately_seconds: how far back the refused ones were counted.
+    """
+    if refused is None:
+        return None
+    if refused.blocked:
+        return _blocked(refused)
+    hanging = [one for one in refused.hanging if one.seconds >= HANGING_SECONDS]
+    if hanging:
+        count = sum(one.count for one in hanging)
+        return Evidence(
+            status=CheckStatus.WARN,
+            message=(
+                f"{plural(count, 'publication')} of {_where(hanging[0].process, len(hanging))} "
+                f"{'hangs' if count == 1 else 'hang'}, for up to {duration(hanging[0].seconds)} "
+                f"({named(hanging[0].tasks)}): whoever sends waits."
+            ),
+            fix=(
+                "See whether that host reaches the broker: a firewall may have forgotten its connection. "
+                "A socket_timeout in broker_transport_options ends the wait, and so does a restart."
+            ),
+            observed=count,
+            unit="publications",
+        )
+    if not refused.count:
+        return None
+    last = refused.last
+    why = f" ({last.exception}: {last.text})" if last is not None and last.text else ""
+    tasks = sorted(refused.tasks, key=lambda name: (-refused.tasks[name], name))
+    return Evidence(
+        status=CheckStatus.WARN,
+        message=(
+            f"{plural(refused.count, 'publication')} {'was' if refused.count == 1 else 'were'} refused, as "
+            f"reported in the last {duration(lately_seconds)}{why}: {named(tasks)}."
+        ),
+        fix=(
+            "These tasks were not sent, unless who sent them tried again: their logs say which. Send them "
+            "again."
+        ),
+        observed=refused.count,
+        unit="publications",
+    )
+
+
+def _blocked(refused: Refused) -> Evidence:
+    longest, count = refused.blocked[0], len(refused.blocked)
+    who = _where(longest.process, count)
+    return Evidence(
+        status=CheckStatus.FAIL,
+        message=(
+            f"RabbitMQ has blocked publications of {who} for {duration(longest.seconds)}: what is sent since "
+            "then waits in the sender, enters no queue, and is lost with it."
+        ),
+        fix=f"See what it lacks, on its host: {ALARMS}",
+        observed=count,
+        unit="processes",
+    )
+
+
+def _where(first: str, count: int) -> str:
+    return first if count == 1 else f"{first} and {count - 1:,} more"
+
+
+def named(tasks: Sequence[str]) -> str:
+    """Return the names of some tasks, quoted."""
+    return listing([f"'{name}'" for name in tasks], MAX_NAMED)

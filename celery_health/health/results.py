@@ -1,0 +1,134 @@
+"""Whether results can be stored: where they cannot, whoever sends, ends or reads a task waits and fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Final
+
+from celery_health.conf import Settings
+from celery_health.health.base import Check
+from celery_health.health.needs import BROKER, STORE, WRITABLE, Need, tasks_are_sent
+from celery_health.health.refused import named
+from celery_health.records import CheckResult, CheckStatus, ResultsState, SharedServer, Snapshot
+from celery_health.text.formats import duration, plural
+
+#: What it means, where a Redis keeps results.
+_COST: Final = "each delay() and each end of a task waits for it, some 20 s by default, and fails"
+_SET: Final = "Or keep no results: task_ignore_result = True."
+
+
+class ResultsReachable(Check):
+    """Warn when results cannot be stored, by the backend's own word or by what workers say."""
+
+    id: ClassVar[str] = "results.reachable"
+    needs: ClassVar[Sequence[Need]] = (tasks_are_sent,)
+
+    def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
+        """Yield one result."""
+        results = snapshot.results
+        if results is not None and results.ignored:
+            yield self.result(CheckStatus.OFF, f"Results are not kept: {results.ignored}.")
+            return
+        if results is None:
+            because = BROKER if snapshot.broker.is_lacking else None
+            yield self.result(CheckStatus.UNKNOWN, "The result backend was not looked at.", because=because)
+        elif results.shared is SharedServer.BROKER:
+            yield self._of_the_broker(snapshot, results, settings)
+        elif results.shared is SharedServer.STORE:
+            yield self._of_the_store(snapshot, results, settings)
+        elif results.is_redis:
+            yield self._asked(results, settings)
+        else:
+            yield self._told(results, settings) or self._untold(snapshot, results, settings)
+
+    def _of_the_broker(self, snapshot: Snapshot, results: ResultsState, settings: Settings) -> CheckResult:
+        broker = snapshot.broker
+        if not broker.reachable:
+            why = "Results are kept by the broker, which "
+            why += "does not answer." if broker.reachable is False else "was not asked, or could not be."
+            return self.result(CheckStatus.UNKNOWN, why, because=BROKER)
+        if broker.writes.accepted is False:
+            why = "Results are kept by the broker, which refuses writes."
+            return self.result(CheckStatus.UNKNOWN, why, because=WRITABLE)
+        return self._told(results, settings) or self._passed("Results are kept by the broker, which answers.")
+
+    def _of_the_store(self, snapshot: Snapshot, results: ResultsState, settings: Settings) -> CheckResult:
+        store = snapshot.store
+        if store.reachable is None:
+            return self.result(CheckStatus.UNKNOWN, "The result backend was not asked.", because=STORE)
+        if not store.reachable:
+            return self._away(results, store.error)
+        if store.refuses_writes:
+            return self._full(results, store.refuses_writes, None)
+        return self._told(results, settings) or self._passed(f"The result backend at {results.url} answers.")
+
+    def _asked(self, results: ResultsState, settings: Settings) -> CheckResult:
+        if results.late:
+            why = f"Whether the result backend at {results.url} answers is not known. {results.late}"
+            return self.result(CheckStatus.UNKNOWN, why)
+        if results.reachable is None:
+            why = f"The result backend at {results.url} has not answered yet."
+            return self._told(results, settings) or self.result(CheckStatus.UNKNOWN, why)
+        if not results.reachable:
+            return self._away(results, results.error)
+        if results.refusal:
+            return self._full(results, results.refusal, results.fix)
+        return self._told(results, settings) or self._passed(f"The result backend at {results.url} answers.")
+
+    def _told(self, results: ResultsState, settings: Settings) -> CheckResult | None:
+        """Return what workers say against it; None where they say nothing, or that it is over."""
+        told = results.told
+        if told is None or not told.count or told.is_over:
+            return None
+        why = f" ({told.last.exception}: {told.last.text})" if told.last and told.last.text else ""
+        lately = duration(settings.limits.recent_seconds)
+        what = (
+            f"{plural(told.count, 'result')} could not be stored, as workers reported in the last {lately}"
+            f"{why}: {named(sorted(told.unstored))}."
+        )
+        return self.result(
+            CheckStatus.WARN,
+            f"{what} Each such task is taken for failed, though it ran.",
+            observed=told.count,
+            limit=0,
+            unit="results",
+            recommendation=f"{what} Check {self._name(results)}, and that workers reach it.",
+        )
+
+    def _untold(self, snapshot: Snapshot, results: ResultsState, settings: Settings) -> CheckResult:
+        """Return what can be said of a backend that nobody asks, and of which no worker complains."""
+        told, name = results.told, self._name(results)
+        if told is not None and told.stored:
+            return self._passed(f"Workers store results in {name}: {told.stored:,} lately.")
+        if not snapshot.store.configured:
+            why = f"Whether {name} takes results is not known: workers would say it in a store."
+            return self.result(CheckStatus.UNSUPPORTED, why, because=STORE)
+        if told is None:
+            why = f"Whether {name} takes results is not known: what workers say could not be read."
+            return self.result(CheckStatus.UNKNOWN, why, because=STORE)
+        why = f"Whether {name} takes results is not known: no task has had one to store lately."
+        return self.result(CheckStatus.UNKNOWN, why)
+
+    def _away(self, results: ResultsState, error: str | None) -> CheckResult:
+        why = (error or "no reason is known").rstrip(".")
+        what = f"The result backend at {results.url} cannot be reached: {why}"
+        return self.result(
+            CheckStatus.WARN,
+            f"{what}. While it is away, {_COST}.",
+            recommendation=f"{what}. Check that it runs, and that result_backend names its address. {_SET}",
+        )
+
+    def _full(self, results: ResultsState, why: str, fix: str | None) -> CheckResult:
+        what = f"The result backend at {results.url} answers and takes no results: {why}."
+        return self.result(
+            CheckStatus.WARN,
+            f"{what} While that is so, {_COST}.",
+            recommendation=f"{what} {fix or _SET}",
+        )
+
+    def _passed(self, message: str) -> CheckResult:
+        return self.result(CheckStatus.PASS, message)
+
+    @staticmethod
+    def _name(results: ResultsState) -> str:
+        return f"the result backend ({results.url or results.backend})"

@@ -1,0 +1,78 @@
+"""What could not be written: publications that were refused, hang or are blocked, and results not stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LastError:
+    """The last of many errors, in words."""
+
+    task: str
+    exception: str
+    """The name of its class."""
+    text: str
+    """Masked, one line, and short."""
+    age_seconds: float
+    """Since it happened."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Blocked:
+    """A process that RabbitMQ has told not to publish, and that would have heard if that were over."""
+
+    process: str
+    """``w1@host``, or ``process 42 on host``."""
+    seconds: float
+    """For how long."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hanging:
+    """A process in which publications have begun and do not end."""
+
+    process: str
+    count: int
+    seconds: float
+    """How long the longest has gone on."""
+    tasks: tuple[str, ...] = ()
+    """Some of the tasks that are to be sent."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """What processes say of publications that did not get through."""
+
+    tasks: Mapping[str, int] = field(default_factory=dict)
+    """Task → how many publications were refused, of those that were reported in the last `lately_seconds`."""
+    last: LastError | None = None
+    """The last of these, as far as anybody told."""
+    blocked: tuple[Blocked, ...] = ()
+    """Now; the longest first."""
+    hanging: tuple[Hanging, ...] = ()
+    """Now; the longest first."""
+
+    @property
+    def count(self) -> int:
+        """Return how many publications were refused lately."""
+        return sum(self.tasks.values())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredResults:
+    """What workers say of storing results lately."""
+
+    unstored: Mapping[str, int] = field(default_factory=dict)
+    """Task → how many results of it the backend did not take."""
+    last: LastError | None = None
+    stored: int = 0
+    """Runs that succeeded of tasks whose results are kept: each had its result stored before."""
+    is_over: bool = False
+    """Since the last result that was not stored, others were."""
+
+    @property
+    def count(self) -> int:
+        """Return how many results were not stored lately."""
+        return sum(self.unstored.values())

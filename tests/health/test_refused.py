@@ -1,0 +1,99 @@
+"""What processes say of publications that did not get through, in ``broker.writable``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from celery_health.conf import Settings
+from celery_health.health.broker import BrokerWritable
+from celery_health.health.refused import evidence_of
+from celery_health.records import (
+    Blocked,
+    BrokerState,
+    CheckStatus,
+    Hanging,
+    LastError,
+    NearLimit,
+    Refused,
+    Writes,
+)
+from celery_health.testing import make_snapshot
+
+LAST = LastError(
+    task="shop.pay", exception="OperationalError", text="OOM command not allowed", age_seconds=9.0
+)
+REFUSED = Refused(tasks={"shop.pay": 2, "shop.mail": 5}, last=LAST)
+BLOCKED = Refused(blocked=(Blocked(process="w1@a", seconds=95.0), Blocked(process="w2@a", seconds=3.0)))
+
+
+def hanging(seconds: float) -> Refused:
+    one = Hanging(process="process 7 on web-1", count=2, seconds=seconds, tasks=("shop.pay",))
+    return Refused(hanging=(one,))
+
+
+@pytest.mark.parametrize(
+    ("refused", "status", "message"),
+    [
+        (None, None, ""),  # nobody reports
+        (Refused(), None, ""),
+        (
+            REFUSED,
+            CheckStatus.WARN,
+            "7 publications were refused, as reported in the last 10 min (OperationalError: OOM command not "
+            "allowed): 'shop.mail', 'shop.pay'.",
+        ),
+        # Whose words got lost: how many is still known.
+        (
+            Refused(tasks={"a": 1}),
+            CheckStatus.WARN,
+            "1 publication was refused, as reported in the last 10 min: 'a'.",
+        ),
+        (
+            BLOCKED,
+            CheckStatus.FAIL,
+            "RabbitMQ has blocked publications of w1@a and 1 more for 1 min 35 s: what is sent since then waits "
+            "in the sender, enters no queue, and is lost with it.",
+        ),
+        # What is tried again ends within seconds.
+        (hanging(14.0), None, ""),
+        (
+            hanging(20.0),
+            CheckStatus.WARN,
+            "2 publications of process 7 on web-1 hang, for up to 20 s ('shop.pay'): whoever sends waits.",
+        ),
+    ],
+)
+def test_evidence__says(refused: Refused | None, status: CheckStatus | None, message: str) -> None:
+    found = evidence_of(refused, 600.0)
+    assert (found and found.status, found.message if found else "") == (status, message)
+    assert found is None or found.fix
+
+
+NEAR = NearLimit(
+    name="maxmemory", used=95, limit=100, unit="bytes", refuses="every message", fix="Make room."
+)
+
+
+@pytest.mark.parametrize(
+    ("writes", "refused", "statuses"),
+    [
+        # The broker's own word is the cause of what was refused: it is said once.
+        (Writes(accepted=False, refusal="it is full"), REFUSED, ["fail"]),
+        (Writes(accepted=True), REFUSED, ["warn"]),
+        (Writes(accepted=True), BLOCKED, ["fail"]),
+        (Writes(accepted=True, near=(NEAR,)), REFUSED, ["warn", "warn"]),
+        # Where the broker cannot be asked, processes still tell.
+        (Writes(), REFUSED, ["warn"]),
+        (Writes(unknown="Not allowed to ask."), BLOCKED, ["fail"]),
+        (Writes(unknown="Not allowed to ask."), Refused(), ["unknown"]),
+        (Writes(accepted=True), Refused(), ["pass"]),
+    ],
+)
+def test_writable__takes_the_word_of_processes(writes: Writes, refused: Refused, statuses: list[str]) -> None:
+    broker = BrokerState(transport="amqp", url="amqp://b//", reachable=True, writes=writes)
+    changes: dict[str, Any] = {"broker": broker, "refused": refused}
+    results = list(BrokerWritable().judge(make_snapshot(**changes), Settings()))
+    assert [one.status.value for one in results] == statuses
+    assert all(one.recommendation for one in results if one.status.value in ("warn", "fail"))
