@@ -53,8 +53,8 @@ def hanging(seconds: float) -> Refused:
         (
             BLOCKED,
             CheckStatus.FAIL,
-            "RabbitMQ has blocked publications of w1@a and 1 more for 1 min 35 s: what is sent since then waits "
-            "in the sender, enters no queue, and is lost with it.",
+            "RabbitMQ has blocked publications of w1@a and 1 more for 1 min 35 s: what is sent since then "
+            "waits in the sender, enters no queue, and is lost with it.",
         ),
         # What is tried again ends within seconds.
         (hanging(14.0), None, ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -58,7 +59,9 @@ CASES: dict[str, tuple[dict[str, Any], str, str | None, str]] = {
         "warn", None, "answers and takes no results: it is full (6 of 3 bytes).",
     ),
     # It answers here, and workers do not reach it.
-    "workers do not reach it": ({"results": asked(told=FAILED)}, "warn", None, "3 results could not be stored"),
+    "workers do not reach it": (
+        {"results": asked(told=FAILED)}, "warn", None, "3 results could not be stored",
+    ),
     "the broker is away": (
         {"results": of_broker(), "broker": BrokerState(transport="redis", url=BROKER, reachable=False)},
         "unknown", "broker.reachable", "does not answer",
@@ -66,7 +69,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str | None, str]] = {
     "the broker refuses": (
         {
             "results": of_broker(),
-            "broker": BrokerState(transport="redis", url=BROKER, reachable=True, writes=Writes(accepted=False)),
+            "broker": replace(ANSWERS, writes=Writes(accepted=False)),
         },
         "unknown", "broker.writable", "refuses writes",
     ),
@@ -78,17 +81,18 @@ CASES: dict[str, tuple[dict[str, Any], str, str | None, str]] = {
         "warn", None, "each delay()",
     ),
     "the store takes nothing": (
-        {"results": OF_STORE, "store": StoreState(configured=True, reachable=True, refuses_writes="it is full")},
+        {"results": OF_STORE, "store": replace(STORE, refuses_writes="it is full")},
         "warn", None, "takes no results: it is full.",
     ),
     "the store was not asked": (
-        {"results": OF_STORE, "store": StoreState(configured=True)}, "unknown", "store.reachable", "not asked",
+        {"results": OF_STORE, "store": StoreState(configured=True)},
+        "unknown", "store.reachable", "not asked",
     ),
     "workers complain": (
         {"results": other(FAILED), "store": STORE},
         "warn", None,
-        "3 results could not be stored, as workers reported in the last 10 min (OperationalError: no route to "
-        "host): 'shop.pay'.",
+        "3 results could not be stored, as workers reported in the last 10 min (OperationalError: no route "
+        "to host): 'shop.pay'.",
     ),
     "it is over": ({"results": other(OVER), "store": STORE}, "pass", None, "5 lately"),
     "workers store": ({"results": other(StoredResults(stored=7)), "store": STORE}, "pass", None, "7 lately"),

@@ -668,4 +668,4 @@ def only_another_apps_worker(system: System) -> Iterator[None]:
 
 
 # Rows that stand in modules of their own.
-from tests.situations import backlog, ends, losses, starts, writes  # noqa: E402, F401
+from tests.situations import backlog, ends, losses, results, starts, writes  # noqa: E402, F401

@@ -33,7 +33,7 @@ def commands_in(text: str) -> list[str]:
 def is_whole(part: str) -> bool:
     """Say whether a shell, or Python, reads it to its end."""
     try:
-        if re.match(r"(?:DJANGO_SETTINGS_MODULE=|celery |python |redis-cli )", part):
+        if re.match(r"(?:DJANGO_SETTINGS_MODULE=|celery |python |redis-cli |rabbitmq)", part):
             return bool(shlex.split(part, comments=True))
         return bool(ast.parse(part).body)
     except (SyntaxError, ValueError):
