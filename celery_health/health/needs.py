@@ -163,7 +163,8 @@ def losses_are_told(snapshot: Snapshot) -> Lack | None:
         return _unread(snapshot, "What workers that vanished ran is not known")
     if store.refuses_writes and not any(worker.state.is_live for worker in snapshot.workers):
         return _unknown(
-            f"What is lost is not known: the store takes no reports ({store.refuses_writes}).", because=STORE
+            f"What is lost is not known: the store takes no reports ({store.refuses_writes}).",
+            because=refused_by(snapshot),
         )
     return None
 

@@ -317,6 +317,9 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Said]]] = {
                 f"Whether workers live is not known: the store takes no reports of theirs ({FULL}).",
                 because="broker.writable",
             ),
+            "tasks.lost": unknown(
+                f"What is lost is not known: the store takes no reports ({FULL}).", because="broker.writable"
+            ),
             **NOBODY,
         },
     ),
@@ -340,6 +343,10 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Said]]] = {
                 ),
                 unknown("Beats cannot be seen while the store is away: refused", because="store.reachable"),
                 unknown("Outcomes are not known while the store is away: refused", because="store.reachable"),
+                unknown(
+                    "What workers that vanished ran is not known while the store is away: refused",
+                    because="store.reachable",
+                ),
             ),
         },
     ),
