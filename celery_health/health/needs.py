@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from celery_health.connections.urls import is_same_server
-from celery_health.records import CheckStatus, Snapshot, WorkerState
+from celery_health.records import BeatState, CheckStatus, Snapshot, WorkerState
 
 #: The checks that say of their own what others lack.
 BROKER: Final = "broker.reachable"
@@ -175,7 +175,14 @@ def beats_are_seen(snapshot: Snapshot) -> Lack | None:
         return _unsupported(
             "Beats report themselves to a store, and there is none: set STORE_URL to a Redis.", because=STORE
         )
-    return None if snapshot.store.reachable else _unread(snapshot, "Beats cannot be seen")
+    store = snapshot.store
+    if not store.reachable:
+        return _unread(snapshot, "Beats cannot be seen")
+    silent = (BeatState.UNKNOWN, BeatState.GONE)
+    if store.refuses_writes and snapshot.beats and all(beat.state in silent for beat in snapshot.beats):
+        why = f"Beats cannot be seen: the store takes no reports ({store.refuses_writes})."
+        return _unknown(why, because=refused_by(snapshot))
+    return None
 
 
 def _while(snapshot: Snapshot) -> str:

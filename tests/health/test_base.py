@@ -16,6 +16,7 @@ from celery_health.health.tasks import TasksUnknown
 from celery_health.health.verdict import CHECKS
 from celery_health.records import (
     AppFacts,
+    BeatState,
     BrokerState,
     CheckResult,
     CheckStatus,
@@ -302,6 +303,7 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Said]]] = {
         {
             "broker": full(),
             "store": replace(STORE, refuses_writes=FULL),
+            "beats": (make_beat(state=BeatState.GONE, last_seen_seconds=200.0),),
             "workers": [make_worker(state=WorkerState.GONE, last_seen_seconds=40.0)],
             "inspection": InspectionState(asked=True),
         },
@@ -319,6 +321,12 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Said]]] = {
             ),
             "tasks.lost": unknown(
                 f"What is lost is not known: the store takes no reports ({FULL}).", because="broker.writable"
+            ),
+            **dict.fromkeys(
+                ("beat.alive", "beat.on_time"),
+                unknown(
+                    f"Beats cannot be seen: the store takes no reports ({FULL}).", because="broker.writable"
+                ),
             ),
             **NOBODY,
         },
