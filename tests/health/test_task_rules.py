@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,15 @@ from celery_health.conf import DeadLetterSettings, Settings
 from celery_health.health.failing import TasksFailing
 from celery_health.health.stores import DeadLettersSize, StoreReachable
 from celery_health.health.tasks import TasksStuck, TasksUnknown
-from celery_health.records import LettersLack, ObservedRuntime, RunningTask, StoreState, TaskOutcomes
-from celery_health.testing import make_snapshot, make_worker
+from celery_health.records import (
+    LettersLack,
+    ObservedRuntime,
+    RunningTask,
+    StoreState,
+    TaskOutcomes,
+    TaskStreak,
+)
+from celery_health.testing import make_queue, make_snapshot, make_worker
 
 STORE = StoreState(configured=True, reachable=True, url="redis://localhost:6379/0")
 
@@ -56,6 +64,152 @@ FAILING = [
 @pytest.mark.parametrize(("outcomes", "settings", "expected"), FAILING)
 def test_tasks_failing__table(outcomes: TaskOutcomes, settings: Settings, expected: str) -> None:
     ((_, status),) = statuses(TasksFailing(), settings, recent={"t": outcomes})
+
+    assert status == expected
+
+
+DAY = 86_400.0
+NIGHTLY = TaskStreak(failures=5, failed_by="ValueError", failed_seconds=3 * 3600.0)
+
+STREAKS = [
+    # Each of the last five, whenever they were; four are a row that is too short.
+    (NIGHTLY, {}, "warn"),
+    (replace(NIGHTLY, failures=4), {}, "pass"),
+    # The next night's run is due, and takes its time; after that it is forgotten.
+    (replace(NIGHTLY, failed_seconds=DAY + 3500), {}, "warn"),
+    (replace(NIGHTLY, failed_seconds=DAY + 3700), {}, "pass"),
+    # Its own limits.
+    (replace(NIGHTLY, failures=2), {"tasks": {"t": {"failure_streak": 2}}}, "warn"),
+    (NIGHTLY, {"tasks": {"t": {"failure_streak": 6}}}, "pass"),
+    (replace(NIGHTLY, failed_seconds=3 * DAY), {"tasks": {"t": {"streak_memory_seconds": 4 * DAY}}}, "warn"),
+    (replace(NIGHTLY, failures=0), {"tasks": {"t": {"failure_streak": 0}}}, "pass"),
+    # Retries by autoretry that led to no success; at the limit it is not over it.
+    (TaskStreak(retries=51, retried_by="OSError", retried_seconds=60.0), {}, "warn"),
+    (TaskStreak(retries=50, retried_by="OSError", retried_seconds=60.0), {}, "pass"),
+    (TaskStreak(retries=446, retried_by="OSError", retried_seconds=2 * DAY), {}, "pass"),
+    # Attempts of one run; one that is long overdue has ended, though nobody said so.
+    (TaskStreak(attempts=51, retried_by="OSError", overdue_seconds=-3600.0), {}, "warn"),
+    (TaskStreak(attempts=51, retried_by="OSError", overdue_seconds=500.0), {}, "warn"),
+    (TaskStreak(attempts=51, retried_by="OSError", overdue_seconds=700.0), {}, "pass"),
+    (TaskStreak(attempts=50, retried_by="OSError", overdue_seconds=0.0), {}, "pass"),
+    (TaskStreak(attempts=51, overdue_seconds=0.0), {"tasks": {"t": {"autoretry_attempts": 500}}}, "pass"),
+]
+
+
+@pytest.mark.parametrize(("streak", "settings", "expected"), STREAKS)
+def test_tasks_failing__in_a_row(streak: TaskStreak, settings: dict[str, Any], expected: str) -> None:
+    ((_, status),) = statuses(TasksFailing(), Settings(**settings), recent={}, streaks={"t": streak})
+
+    assert status == expected
+
+
+def test_tasks_failing__a_task_that_may_fail_often_is_judged_by_its_share_where_that_can_be_told() -> None:
+    may = Settings(tasks={"t": {"failure_ratio": 0.9}})
+    both = Settings(tasks={"t": {"failure_ratio": 0.9, "failure_streak": 5}})
+    often = {"t": TaskOutcomes(succeeded=4, failed=16)}
+
+    assert statuses(TasksFailing(), may, recent=often, streaks={"t": NIGHTLY}) == [(None, "pass")]
+    assert statuses(TasksFailing(), both, recent=often, streaks={"t": NIGHTLY}) == [("t", "warn")]
+    # Too few lately: the row is all there is.
+    assert statuses(TasksFailing(), may, recent={}, streaks={"t": NIGHTLY}) == [("t", "warn")]
+
+
+WORDS = [
+    # As it ever was, where nothing else is in it; the exception is that of the last failure.
+    (TaskOutcomes(failed=12, succeeded=3), TaskStreak(), "Task 't' failed in 12 of its last 15 runs."),
+    (TaskOutcomes(failed=12), NIGHTLY, "Task 't' failed in 12 of its last 12 runs (ValueError)."),
+    (
+        TaskOutcomes(expired=60),
+        TaskStreak(failures=60, failed_by="expired"),
+        "Task 't' ended badly in 60 of its last 60 runs: 60 had expired before they began.",
+    ),
+    # What was killed for good stands among the failures, too, and is told once. The most frequent stands first.
+    (
+        TaskOutcomes(failed=8, killed=9, redelivered=4, rejected=2, expired=1, succeeded=5),
+        TaskStreak(),
+        "Task 't' ended badly in 15 of its last 20 runs: 9 were killed with their process and their messages "
+        "delivered again, 3 failed, 2 were rejected, 1 had expired before they began.",
+    ),
+    (
+        TaskOutcomes(failed=10, killed=10),
+        TaskStreak(failures=10, failed_by="killed"),
+        "Task 't' ended badly in 10 of its last 10 runs: 10 were killed with their process.",
+    ),
+    # Declared exceptions are ends, and well; so is Ignore. Without them it would be a half.
+    (
+        TaskOutcomes(failed=30, expected=9, ignored=3, succeeded=2),
+        TaskStreak(),
+        "Task 't' failed in 21 of its last 35 runs.",
+    ),
+    (
+        TaskOutcomes(),
+        NIGHTLY,
+        "Task 't' failed in each of its last 5 runs, the last 3 h ago (ValueError).",
+    ),
+    (
+        TaskOutcomes(),
+        TaskStreak(failures=7, failed_by="killed", failed_seconds=40.0),
+        "Task 't' ended badly in each of its last 7 runs, the last 40 s ago (its process was killed).",
+    ),
+    (
+        TaskOutcomes(retried=446),
+        TaskStreak(retries=446, retried_by="OSError", retried_seconds=1.0),
+        "Task 't' did not succeed in its last 446 retries by autoretry_for, the last 1.0 s ago (OSError).",
+    ),
+    (
+        TaskOutcomes(succeeded=100),
+        TaskStreak(attempts=60, retried_by="ConnectionError", overdue_seconds=-10.0),
+        "A run of task 't' has failed in 60 attempts, autoretry_for asks for another each time, and nothing "
+        "ends it (ConnectionError).",
+    ),
+]
+
+
+@pytest.mark.parametrize(("outcomes", "streak", "words"), WORDS)
+def test_tasks_failing__says_how(outcomes: TaskOutcomes, streak: TaskStreak, words: str) -> None:
+    snapshot = make_snapshot(store=STORE, recent={"t": outcomes}, streaks={"t": streak})
+    (result,) = TasksFailing().judge(snapshot, Settings())
+
+    assert result.message == words
+    assert str(result.recommendation).startswith(words)
+
+
+def test_tasks_failing__says_what_to_do_about_the_most_frequent_end() -> None:
+    queue = make_queue("slow", expected_by=("task:t",))
+
+    def advice(queues: Any = (), **outcomes: int) -> str:
+        snapshot = make_snapshot(store=STORE, recent={"t": TaskOutcomes(**outcomes)}, queues=queues)
+        (result,) = TasksFailing().judge(snapshot, Settings())
+        return str(result.recommendation).removeprefix(result.message).strip()
+
+    assert "Let them expire later, or have more workers take that queue." in advice(expired=20, failed=2)
+    assert advice([queue], expired=20).endswith(" start another worker: celery -A proj worker -Q slow")
+    assert "dmesg" in advice(failed=20, killed=20)
+    assert "Reject" in advice(rejected=11, failed=5)
+    assert advice(failed=20) == "Read the worker's log for its exception."
+
+
+TABLE = [
+    # What is no fault: declared, ignored, revoked by somebody (no end at all), retried.
+    (TaskOutcomes(failed=20, expected=20), "pass"),
+    (TaskOutcomes(ignored=20), "pass"),
+    (TaskOutcomes(failed=10, ignored=10), "pass"),
+    (TaskOutcomes(retried=500), "pass"),
+    # Each bad end alone.
+    (TaskOutcomes(expired=10), "warn"),
+    (TaskOutcomes(rejected=10), "warn"),
+    (TaskOutcomes(redelivered=10, killed=10), "warn"),
+    # All of them together, and half is not over half.
+    (TaskOutcomes(expired=3, rejected=3, redelivered=3, killed=3, failed=3, succeeded=12), "pass"),
+    (TaskOutcomes(expired=3, rejected=3, redelivered=3, killed=3, failed=3, succeeded=11), "warn"),
+    # Too few.
+    (TaskOutcomes(expired=9), "pass"),
+]
+
+
+@pytest.mark.parametrize(("outcomes", "expected"), TABLE)
+def test_tasks_failing__all_ends(outcomes: TaskOutcomes, expected: str) -> None:
+    ((_, status),) = statuses(TasksFailing(), recent={"t": outcomes})
 
     assert status == expected
 
