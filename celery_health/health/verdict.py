@@ -13,6 +13,7 @@ from celery_health.health.base import Check
 from celery_health.health.beat import BeatAlive, BeatOnTime
 from celery_health.health.broker import BrokerReachable, BrokerWritable
 from celery_health.health.consumers import QueuesConsumed, QueuesStalled
+from celery_health.health.consuming import WorkersConsuming
 from celery_health.health.failing import TasksFailing
 from celery_health.health.lost import TasksLost
 from celery_health.health.pools import WorkersPool
@@ -20,7 +21,7 @@ from celery_health.health.queues import QueuesAge, QueuesDepth
 from celery_health.health.results import ResultsReachable
 from celery_health.health.stores import DeadLettersSize, StoreReachable
 from celery_health.health.tasks import TasksStuck, TasksUnknown
-from celery_health.health.workers import WorkersAlive, WorkersConsuming
+from celery_health.health.workers import WorkersAlive
 from celery_health.reading import get_reading
 from celery_health.records import CheckResult, CheckStatus, HealthReport, Snapshot, Status
 

@@ -1,4 +1,4 @@
-"""Whether somebody is there to run tasks, and takes them."""
+"""Whether somebody is there to run tasks."""
 
 from __future__ import annotations
 
@@ -13,16 +13,13 @@ from celery_health.health import starts
 from celery_health.health.base import Check
 from celery_health.health.needs import (
     BROKER,
-    WORKERS,
     Need,
-    a_worker_lives,
-    reads_are_told,
     refused_by,
     tasks_are_sent,
     workers_are_known,
 )
 from celery_health.records import CheckResult, CheckStatus, Exit, Snapshot, Worker, WorkerState
-from celery_health.text.commands import add_consumer_command, worker_command
+from celery_health.text.commands import worker_command
 from celery_health.text.formats import listing, plural
 
 NO_WORKERS = "No active Celery workers found"
@@ -41,9 +38,13 @@ class WorkersAlive(Check):
         """Yield one result for the whole, and one for each name that there is something to say of."""
         started = () if _cannot_report(snapshot) else starts.trying(snapshot, settings)
         starting = self._starting(started, snapshot, settings) if started else None
-        yield starting or self._whole(snapshot, settings)
+        whole = starting or self._whole(snapshot, settings)
+        yield whole
         yield from self._doubled(snapshot)
-        told = set() if starting is None else {worker.hostname for worker in started}
+        # Whom that names is named once.
+        failed = _failed(snapshot) if whole.status is CheckStatus.FAIL else None
+        named = started if starting else [failed] if failed else []
+        told = {worker.hostname for worker in named}
         for worker in snapshot.workers:
             if worker.hostname not in told and starts.restarts(worker, settings):
                 told.add(worker.hostname)
@@ -124,8 +125,7 @@ class WorkersAlive(Check):
             return none(CheckStatus.UNKNOWN, f"The workers could not be asked: {why}")
         if not snapshot.workers and (counted := _counted_by_the_broker(snapshot)):
             return none(CheckStatus.UNKNOWN, f"No worker has answered in time, yet {counted}.")
-        failed = _last_to_end(snapshot)
-        if failed is not None and starts.has_failed(failed):
+        if failed := _failed(snapshot):
             return none(
                 CheckStatus.FAIL,
                 f"{NO_WORKERS}: {starts.story(failed)}.",
@@ -233,9 +233,13 @@ def _is_lost(worker: Worker) -> bool:
     return worker.state is WorkerState.GONE and not worker.said_goodbye and not worker.is_draining
 
 
-def _last_to_end(snapshot: Snapshot) -> Worker | None:
-    gone = [worker for worker in snapshot.workers if worker.last_seen_seconds is not None]
-    return min(gone, key=lambda worker: worker.last_seen_seconds or 0.0, default=None)
+def _failed(snapshot: Snapshot) -> Worker | None:
+    """Return the last worker to end, if it did so at its start and nobody lives; else None."""
+    if any(worker.state.is_live for worker in snapshot.workers):
+        return None
+    seen = [worker for worker in snapshot.workers if worker.last_seen_seconds is not None]
+    last = min(seen, key=lambda worker: worker.last_seen_seconds or 0.0, default=None)
+    return last if last is not None and starts.has_failed(last) else None
 
 
 def _is_recent(worker: Worker, settings: Settings) -> bool:
@@ -256,81 +260,3 @@ def _seconds_since_left(snapshot: Snapshot, settings: Settings) -> float | None:
     # No record at all: gone with a restart of the store, or never kept; this process may remember.
     lost = any(_is_lost(worker) and _is_recent(worker, settings) for worker in snapshot.workers)
     return None if lost else snapshot.live_worker_seen_seconds
-
-
-class WorkersConsuming(Check):
-    """Fail when every worker has stopped reading its queues; warn when one has, or consumes no queue."""
-
-    id: ClassVar[str] = "workers.consuming"
-    needs: ClassVar[Sequence[Need]] = (
-        tasks_are_sent,
-        a_worker_lives("No worker is there to read."),
-        reads_are_told,
-    )
-
-    def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
-        """Yield one result per worker that has stopped or consumes nothing, else one for all."""
-        live = [worker for worker in snapshot.workers if worker.state.is_live]
-        if all(worker.state is WorkerState.STARTING for worker in live):
-            yield self.result(CheckStatus.UNKNOWN, "No worker is ready to read.", because=WORKERS)
-            return
-        stopped = [w for w in live if w.state in (WorkerState.NOT_CONSUMING, WorkerState.STUCK)]
-        idle = [w for w in live if w.state is WorkerState.NO_QUEUES]
-        # Those that drain, reconnect or consume nothing read nothing either, and rightly: they excuse nobody.
-        status = CheckStatus.WARN if any(w.state.takes_messages for w in live) else CheckStatus.FAIL
-        for worker in stopped:
-            yield self._stopped(worker, status, settings)
-        for worker in idle:
-            yield self._without_queues(worker, snapshot.app.name)
-        if not stopped and not idle:
-            yield self._well(live)
-
-    def _well(self, live: list[Worker]) -> CheckResult:
-        known = [w for w in live if w.read_age_seconds is not None or w.unread_seconds is not None]
-        if not known:
-            return self.result(
-                CheckStatus.UNKNOWN, "No worker says when it last read: they keep no records in the store."
-            )
-        return self.result(
-            CheckStatus.PASS, "Workers read their queues.", observed=len(known), unit="workers"
-        )
-
-    def _without_queues(self, worker: Worker, app_name: str) -> CheckResult:
-        what = f"Worker '{worker.hostname}' consumes no queue"
-        if worker.cancelled_queues:
-            why = f"{what}: its consumer was cancelled (cancel_consumer)."
-            commands = " && ".join(
-                add_consumer_command(app_name, queue, worker.hostname) for queue in worker.cancelled_queues
-            )
-            fix = f"Restart it, or have it consume again: {commands}"
-        else:
-            why, fix = f"{what}; why is not known.", "Restart it."
-        return self.result(
-            CheckStatus.WARN,
-            why,
-            subject=worker.hostname,
-            observed=0,
-            limit=1,
-            unit="queues",
-            recommendation=f"{why} {fix}",
-        )
-
-    def _stopped(self, worker: Worker, status: CheckStatus, settings: Settings) -> CheckResult:
-        stuck = worker.state is WorkerState.STUCK
-        unread = worker.read_age_seconds if worker.unread_seconds is None else worker.unread_seconds
-        age = worker.loop_age_seconds if stuck else unread
-        what = (
-            "has an event loop that does not turn" if stuck else "answers, but has stopped reading its queues"
-        )
-        return self.result(
-            status,
-            f"Worker '{worker.hostname}' {what}.",
-            subject=worker.hostname,
-            observed=None if age is None else round(age, 1),
-            limit=settings.limits.loop_stuck_seconds if stuck else settings.limits.not_consuming_seconds,
-            unit="seconds",
-            recommendation=(
-                f"Worker '{worker.hostname}' takes no tasks. Restart it. On Redis, set "
-                "broker_transport_options = {'socket_timeout': 5}: then it notices a dead connection itself."
-            ),
-        )

@@ -7,6 +7,7 @@ attribute at a time, which needs no lock.
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable
 from queue import Empty
 from time import monotonic
@@ -76,7 +77,7 @@ class Clocks:
         self._watch_reads(consumer)
 
     def begin(self) -> None:
-        """Note that the loop begins: what came up after the connection kept it from turning."""
+        """Note that the loop begins now: whatever came up after the connection kept it from turning."""
         self._looped_at = monotonic()
         if self._read_at is not None:
             self._read_at = self._looped_at
@@ -175,7 +176,8 @@ class Clocks:
     def _turned(self, generation: int) -> None:
         if generation == self._generation:
             self._looped_at = monotonic()
-            self.turned = True
+            # While an error ends the worker, the loop may turn to stop its pool.
+            self.turned = self.turned or sys.exc_info()[1] is None
 
     def _watch_drain(self, connection: Any) -> None:
         """Stamp each return of ``drain_events``, which the blocking loop calls with a timeout of 2 s.

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from celery_health.conf import Limits, Settings
-from celery_health.health.workers import WorkersAlive, WorkersConsuming
+from celery_health.health.consuming import WorkersConsuming
+from celery_health.health.workers import WorkersAlive
 from celery_health.records import (
     BrokerState,
     CheckResult,
@@ -101,7 +102,10 @@ CASES = [
     # It died at its start a moment ago, and its supervisor waits.
     ([failed(5, 8)], Settings(), [(None, "warn")]),
     # It waits longer than a restart may take: nobody is there.
-    ([failed(31, 50)], Settings(), [(None, "fail"), ("new@h", "warn")]),
+    ([failed(31, 50)], Settings(), [(None, "fail")]),
+    ([failed(31, 50)], ZERO, [(None, "off"), ("new@h", "warn")]),
+    # Long ago; who worked since has left in peace.
+    ([failed(500, 510), gone(40, said_goodbye=True)], Settings(), [(None, "fail"), ("new@h", "warn")]),
     # For longer than a start may take it has come to nothing.
     ([failed(5, 130, 9)], Settings(), [(None, "fail")]),
     # Of two names neither comes up.

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from celery_health.conf import Settings
+from celery_health.health.consuming import WorkersConsuming
 from celery_health.health.pools import WorkersPool
-from celery_health.health.workers import WorkersAlive, WorkersConsuming
+from celery_health.health.workers import WorkersAlive
 from celery_health.records import (
     InspectionState,
     QueueState,

@@ -6,11 +6,13 @@ import pytest
 from kombu import Queue
 
 from celery_health.brokers import amqp_writes
-from celery_health.records import Status, WorkerState
+from celery_health.records import CheckResult, Status, WorkerState
+from tests.situations.starts import Supervisor
 from tests.situations.system import System, has
 from tests.situations.table import SITUATIONS, stay
 from tests.situations.test_situations import play
-from tests.support import RabbitServer, RedisServer
+from tests.support import RabbitServer, RedisServer, eventually
+from tests.text.splitting import commands_in
 
 pytestmark = pytest.mark.live
 
@@ -117,3 +119,33 @@ def test_rabbitmq__without_a_store(
     # Each half minute everybody is asked who is there: often enough here to meet who is busy.
     monkeypatch.setattr("celery_health.reading.live.DISCOVERY_SECONDS", 0.5)
     play(BY_NAME[name], System(redis=redis_server, is_soak=False, url=rabbit_url))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_rabbitmq__a_queue_of_another_declaration(rabbit_url: str, redis_server: RedisServer) -> None:
+    # The worker dies at its first declaration, 406, and is started again each time.
+    limits = {"start_seconds": 6}
+    with RedisServer() as store:
+        health = {"STORE_URL": store.url, "LIMITS": limits}
+        system = System(redis=store, is_soak=False, url=rabbit_url, health=health)
+        try:
+            with system.make_app(rabbit_url).connection_for_write() as connection:
+                Queue("celery", queue_arguments={"x-max-priority": 10})(connection.default_channel).declare()
+            Supervisor(system, name="loop", pool="solo", health=system.settings)
+            system.until(lambda report: has(report, "workers.alive", "warn"), 30, "nobody is ready")
+            system.until(lambda report: has(report, "workers.alive", "fail"), 60, "for too long")
+
+            def told() -> CheckResult | None:
+                found = [check for check in system.report().checks if check.id == "workers.alive"]
+                assert len(found) == 1, [check.message for check in found]
+                return found[0] if "ready; the last time it ended by" in found[0].message else None
+
+            found = eventually(told, 60)
+            assert "'loop@test' has started" in found.message
+            assert "inequivalent arg 'x-max-priority' for queue 'celery'" in found.message
+            [command] = commands_in(found.recommendation or "")
+            system.run(command)
+            system.until(lambda report: report.status is Status.HEALTHY, 60, "healthy again")
+        finally:
+            system.close()
