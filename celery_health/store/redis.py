@@ -14,11 +14,10 @@ from celery_health.connections.scripts import Script
 from celery_health.deadline import Deadline
 from celery_health.exceptions import LateStoreError, StoreError
 from celery_health.store import keys as limits
-from celery_health.store import parts, skipped, streaks
+from celery_health.store import missing, parts, skipped, streaks
 from celery_health.store.base import (
     Acknowledgement,
     MinutesReading,
-    MissingRuns,
     Publication,
     RowsReading,
     Store,
@@ -81,7 +80,7 @@ class RedisStore(Store):
         )  # fmt: skip
         allowed, started = Deadline.after(self._pace.publish_seconds), monotonic()
         try:
-            epoch, reset, now, overflowed, unwritten, missing = self._run(
+            epoch, reset, now, overflowed, unwritten, missed = self._run(
                 PUBLISH,
                 names,
                 (keys.ring, keys.exceptions, *_LIMITS, *_arguments(publication, keys)),
@@ -100,7 +99,7 @@ class RedisStore(Store):
             server_time=now / 1e6,
             overflowed=tuple(label.decode("utf-8", "replace") for label in overflowed),
             unwritten=tuple(key.decode("utf-8", "replace") for key in unwritten),
-            missing=_missing_runs(missing),
+            missing=missing.answered(missed),
         )
 
     def read(self, deadline: Deadline, *, totals: bool = False, ring_minutes: int = 0) -> StoreReading:
@@ -298,7 +297,7 @@ def _arguments(publication: Publication, keys: Keys) -> tuple[str | bytes | int,
     # Readers take the queues apart at line feeds: one in a name would have each of them looked at, for good.
     consumed = (_text(queue.replace("\n", LINE_FEED)) for queue in own.consumed)
     own_streaks = streaks.arguments(own.streaks, keys.streaks)
-    last = (*own_streaks, *_trouble(own, keys), *_missing(own, keys))
+    last = (*own_streaks, *_trouble(own, keys), *missing.arguments(own, keys))
     return (*given, len(own.consumed), *consumed, *_start(own), *last)
 
 
@@ -319,24 +318,6 @@ def _trouble(own: Publication, keys: Keys) -> tuple[str | bytes | int, ...]:
         return ("",)
     told = _json(own.trouble) if own.trouble else "-"
     return (told, keys.troubles, own.writer, limits.TROUBLE_SECONDS, limits.MAX_TROUBLES)
-
-
-def _missing(own: Publication, keys: Keys) -> tuple[str | bytes | int, ...]:
-    """Return what missing.lua takes."""
-    asked = own.missing
-    if asked is None or own.kind != "worker" or own.record is None:
-        return ("",)
-    bounds = (limits.MISSING_SECONDS, limits.MAX_MISSING, limits.MISSING_PAUSE_SECONDS)
-    return (keys.missing, repr(asked.silent_seconds), *bounds, asked.known)
-
-
-def _missing_runs(answer: Any) -> MissingRuns | None:
-    if not answer:
-        return None
-    change, ids = answer
-    return MissingRuns(
-        change=change.decode("ascii", "replace"), ids=frozenset(one.decode("utf-8", "replace") for one in ids)
-    )
 
 
 def _json(value: object) -> str:

@@ -75,6 +75,15 @@ def test_read__acl_denies_the_clock_and_unacked(restricted: Restricted, reader: 
     assert reading.queues["mine"].unacked is None
 
 
+def test_read__acl_denies_to_look_who_was_taken_long_ago(restricted: Restricted, reader: Reader) -> None:
+    app, server = restricted("~* &* +@all -zcount")
+    with redis.Redis(port=server.port) as client:
+        client.hset("unacked", "tag", '[{}, "", "mine"]')
+        client.zadd("unacked_index", {"tag": time.time() - 200})
+    found = read(reader(app), "mine")
+    assert (found.long_unacked, found.queues["mine"].unacked) == (None, 1)
+
+
 def test_read__scripts_are_renamed_away(
     own_redis: Callable[..., RedisServer], make_app: MakeApp, reader: Reader
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import redis
 from celery import Celery
 from kombu.transport.virtual.exchange import TopicExchange
 
-from celery_health.brokers.base import Broker
+from celery_health.brokers.base import Broker, LongUnacked
 from celery_health.deadline import Deadline
 from tests.brokers.conftest import queue, read
 from tests.brokers.messages import envelope
@@ -163,3 +164,60 @@ def test_roster__is_not_spoilt_by_what_else_is_bound(
     ):
         redis_client.sadd("_kombu.binding.celery.pidbox", member)
     assert reader(make_app(redis_url)).roster(Deadline.after(5)) == ("w@h",)
+
+
+# Those that were taken long ago -------------------------------------------------------------------------
+
+
+def take(
+    client: redis.Redis, tag: str, ago: float, exchange: str = "", key: str = "q", body: str = "W10="
+) -> None:
+    hold(client, tag, exchange, key, body)
+    client.zadd("unacked_index", {tag: time.time() - ago})
+
+
+def test_read__who_was_taken_long_ago(
+    redis_client: redis.Redis, redis_url: str, make_app: MakeApp, reader: Reader
+) -> None:
+    broker = reader(make_app(redis_url))
+    assert read(broker, "q").long_unacked == LongUnacked(total=0)
+    redis_client.sadd("_kombu.binding.two", "k\x06\x16\x06\x16left", "k\x06\x16\x06\x16right")
+    take(redis_client, "young", 50)
+    take(redis_client, "old", 70)
+    take(redis_client, "older", 3600, exchange="two", key="k")
+    found = read(broker, "q", "left", "right")
+    assert found.long_unacked is not None and found.server_time is not None
+    assert found.long_unacked.total == 2
+    # The first come first; which of two queues it came from nobody knows.
+    assert [(one.tag, one.queue) for one in found.long_unacked.messages] == [("older", None), ("old", "q")]
+    ages = [found.server_time - one.taken_at for one in found.long_unacked.messages]
+    assert ages == pytest.approx([3600, 70], abs=5)
+
+
+def test_read__of_very_many_the_first(
+    redis_client: redis.Redis, redis_url: str, make_app: MakeApp, reader: Reader
+) -> None:
+    """An amount that was reported: they are counted, and no call gets longer for it."""
+    entry = json.dumps([json.loads(envelope()), "", "q"])
+    for first in range(0, 50_000, 5_000):
+        tags = [f"{number:08d}" for number in range(first, first + 5_000)]
+        redis_client.hset("unacked", mapping=dict.fromkeys(tags, entry))
+        redis_client.zadd("unacked_index", {tag: 1_000_000 + int(tag) for tag in tags})
+    broker = reader(make_app(redis_url))
+    read(broker, "q")
+    redis_client.config_resetstat()
+    found = read(broker, "q").long_unacked
+    assert found is not None
+    assert (found.total, len(found.messages), found.messages[0].tag) == (50_000, 100, "00000000")
+    assert redis_client.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+
+
+def test_read__large_ones_are_counted_and_not_looked_at(
+    redis_client: redis.Redis, redis_url: str, make_app: MakeApp, reader: Reader
+) -> None:
+    take(redis_client, "a", 200)
+    take(redis_client, "b", 100, body="x" * 200_000)
+    take(redis_client, "c", 90)
+    found = read(reader(make_app(redis_url)), "q").long_unacked
+    assert found is not None
+    assert (found.total, [one.tag for one in found.messages]) == (3, ["a"])

@@ -32,6 +32,7 @@ WITH_STORE = [
     "beat_task_under_an_unknown_name",
     "only_another_apps_worker",
     "sole_worker_draining",
+    "killed_while_it_ran_three_tasks",
     "consumed_by_another_application",
 ]
 
