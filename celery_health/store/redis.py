@@ -165,6 +165,11 @@ class RedisStore(Store):
         from redis.exceptions import RedisError
 
         try:
+            found = refusal(self._link.call_many(QUESTIONS, deadline=deadline))
+            if found is None:
+                return None
+            # The connection may lead to the master of before a failover: its name may lead elsewhere by now.
+            self._link.close()
             return refusal(self._link.call_many(QUESTIONS, deadline=deadline))
         except (RedisError, OSError, ValueError) as error:
             raise self._failed(error) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ from celery_health.conf import Settings
 from celery_health.deadline import Deadline
 from celery_health.health.stores import StoreReachable
 from celery_health.reading.recorded import RecordedWorkers
+from celery_health.store import open_store
 from celery_health.store.refusals import refusal
 from celery_health.testing import make_snapshot
-from tests.support import RedisServer, eventually
+from tests.support import Proxy, RedisServer, eventually
 
 FULL = b"used_memory:2000\r\nmaxmemory:1000\r\nmaxmemory_policy:noeviction\r\n"
 
@@ -70,3 +72,22 @@ def test_store__that_refuses_writes_is_a_warning(
         ((status, message),) = eventually(lambda: (now := verdict())[0][0] == "warn" and now)
         assert f"read-only replica of 127.0.0.1:{master.port}" in message
         assert "Set STORE_URL to the master" in message
+
+
+def test_store__whose_name_leads_to_another_master_is_asked_there(
+    own_redis: Callable[..., RedisServer],
+    proxy: Callable[[int], Proxy],
+    make_app: Callable[..., Celery],
+) -> None:
+    before, after = own_redis(), own_redis()
+    between = proxy(before.port)
+    store = open_store(make_app(between.url(before.url)), Settings(app_id="shop"))
+    assert store is not None
+    with closing(store):
+        assert store.refuses_writes(Deadline.after(5)) is None
+        between.target = ("127.0.0.1", after.port)
+        with redis.Redis(port=before.port) as client:
+            client.replicaof("127.0.0.1", after.port)
+
+        # Connections to the master of before stay open.
+        assert store.refuses_writes(Deadline.after(5)) is None
