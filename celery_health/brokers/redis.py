@@ -103,8 +103,8 @@ class RedisBroker(Broker):
             fetched, latency, writes = self._fetch(names, skip, question, deadline)
         except BrokerError as error:
             return unanswered(error, time.monotonic() - started)
-        if writes.may_be_failover:
-            # The connection may have been to the master of before: the sentinels are asked again.
+        if self._writes.is_read_only:
+            # The connection may have been to the master of before: its name or its sentinels lead elsewhere.
             with suppress(BrokerError):
                 fetched, latency, writes = self._fetch(names, skip, question, deadline)
         return BrokerReading(
@@ -218,8 +218,15 @@ class RedisBroker(Broker):
         """
         question = self._writes.question()
         # Whatever it says to that is an answer; to PING, one that could not write its snapshot gives none.
-        replies = self._run(lambda redis: redis.call_many(question.commands(redis.keys)), deadline)
-        return self._told(question, replies)
+        commands = question.commands
+        writes = self._told(
+            question, self._run(lambda redis: redis.call_many(commands(redis.keys)), deadline)
+        )
+        if self._writes.is_read_only:  # see `read`
+            with suppress(BrokerError):
+                replies = self._run(lambda redis: redis.call_many(commands(redis.keys)), deadline)
+                writes = self._told(question, replies)
+        return writes
 
     def close(self) -> None:
         """Close the connection, if one is open."""

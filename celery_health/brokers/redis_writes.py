@@ -59,6 +59,11 @@ class RedisWrites:
         self._read_only_since: float | None = None
         self._is_refused = False
 
+    @property
+    def is_read_only(self) -> bool:
+        """Say whether the server last said that it is a replica."""
+        return self._read_only_since is not None
+
     def question(self) -> Question:
         """Return what to ask now."""
         return Question(self._info is None or time.monotonic() >= self._info[0])

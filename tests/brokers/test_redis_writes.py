@@ -20,7 +20,7 @@ from celery_health.deadline import Deadline
 from celery_health.records import Writes
 from celery_health.text.commands import split_commands
 from tests.brokers.conftest import PASSWORD, read
-from tests.support import RedisServer, Sentinel, eventually
+from tests.support import Proxy, RedisServer, Sentinel, eventually
 
 Reader = Callable[..., Broker]
 MakeApp = Callable[..., Celery]
@@ -213,6 +213,22 @@ def test_writes__a_failover_is_no_fault(
             assert time.monotonic() - seen > 1.5
             client.replicaof("NO", "ONE")
             assert eventually(lambda: writes(broker).accepted)
+
+
+def test_writes__a_name_that_leads_to_another_master_now_is_no_fault(
+    own_redis: OwnRedis, make_app: MakeApp, reader: Reader, proxy: Callable[[int], Proxy]
+) -> None:
+    before, after = own_redis(), own_redis()
+    between = proxy(before.port)
+    broker = reader(make_app(between.url(before.url)))
+    assert writes(broker).accepted
+    between.target = ("127.0.0.1", after.port)
+    with redis.Redis(port=before.port) as client:
+        client.replicaof("127.0.0.1", after.port)
+
+    # Connections to the master of before stay open.
+    assert writes(broker).accepted
+    assert broker.ping(Deadline.after(5)).accepted
 
 
 #: What servers answer, and what that says of messages.
