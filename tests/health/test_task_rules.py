@@ -123,7 +123,7 @@ WORDS = [
         TaskStreak(failures=60, failed_by="expired"),
         "Task 't' ended badly in 60 of its last 60 runs: 60 had expired before they began.",
     ),
-    # What was killed for good stands among the failures, too, and is told once. The most frequent stands first.
+    # What was killed for good stands among the failures, too, and is told once. The most frequent is first.
     (
         TaskOutcomes(failed=8, killed=9, redelivered=4, rejected=2, expired=1, succeeded=5),
         TaskStreak(),
