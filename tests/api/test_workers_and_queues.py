@@ -129,8 +129,11 @@ FULL_QUEUE = QueueState(
     unacked=7,
     scheduled=2,
     active=3,
+    held=5,
+    held_is_minimum=True,
     oldest_age_seconds=61.23456,
     oldest_age_is_minimum=True,
+    oldest_held_by="w1@host",
     consumers=2,
     foreign_consumers=("crm@host",),
     idle_consumers=("w2@host (draining)",),
@@ -144,8 +147,11 @@ FULL_QUEUE_ROW = {
     "reserved": 4,
     "unacked": 7,
     "scheduled": 2,
+    "held": 5,
+    "held_is_minimum": True,
     "oldest_age_seconds": 61.235,
     "oldest_age_is_minimum": True,
+    "oldest_held_by": "w1@host",
     "consumers": 2,
     "foreign_consumers": ["crm@host"],
     "idle_consumers": ["w2@host (draining)"],
@@ -170,7 +176,7 @@ def test_queues__unknown_is_null_and_never_minus_one(staff: Client, celery: Cele
 
     (row,) = staff.get(PREFIX + "queues/").json()["queues"]
 
-    known: dict[str, object] = {"name": "celery", "oldest_age_is_minimum": False}
+    known: dict[str, object] = {"name": "celery", "oldest_age_is_minimum": False, "held_is_minimum": False}
     known |= dict.fromkeys(("expected_by", "foreign_consumers", "idle_consumers"), [])
     assert row == {**dict.fromkeys(FULL_QUEUE_ROW), **known}
 

@@ -124,6 +124,8 @@ def everything():
         consumers=1,
         capacity=4,
         reserved=1,
+        held=1,
+        oldest_age_seconds=2.0,
         consumer_names=("w1@host",),
         expected_by=("task:shop.pay",),
     )
