@@ -65,8 +65,8 @@ class TaskSeries:
     """
 
     __slots__ = (
-        "_admission", "_attempts", "_attempts_ended", "_broken_by", "_cells", "_failures", "_retried_by",
-        "name", "queue",
+        "_admission", "_attempts", "_attempts_ended", "_attempts_of_last", "_broken_by", "_cells",
+        "_failures", "_retried_by", "name", "queue",
     )  # fmt: skip
 
     def __init__(self, admission: Admission, name: str, queue: str) -> None:
@@ -79,6 +79,7 @@ class TaskSeries:
         self._retried_by = ""
         self._attempts: tuple[int, float, str] | None = None
         self._attempts_ended = 0
+        self._attempts_of_last = 0
 
     def received(self) -> None:
         """Count a message that the worker took."""
@@ -189,12 +190,16 @@ class TaskSeries:
 
     def retries_without_end(self, attempts: int, again_in_seconds: float, by: str) -> None:
         """Note a run that autoretry has tried so often, and tries again without a limit."""
+        # A retry without a delay may have ended in another thread before the one that asked for it has.
+        if attempts + 1 == self._attempts_of_last:
+            return
         known = self._attempts
         if known is None or known[0] <= attempts:
             self._attempts = attempts, again_in_seconds, by
 
     def retries_ended(self, attempts: int) -> None:
         """Note a run that is tried no more, after so many attempts."""
+        self._attempts_of_last = attempts
         if attempts > self._attempts_ended:
             self._attempts_ended = attempts
 
