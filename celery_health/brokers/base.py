@@ -81,6 +81,7 @@ class UnackedMessage:
 class LongUnacked:
     """The messages that were taken over so many seconds ago, and not acknowledged."""
 
+    seconds: float = 60.0
     total: int
     messages: tuple[UnackedMessage, ...] = ()
     """Those taken first; not all where there are many, or large ones."""

@@ -151,7 +151,7 @@ def _fetch_by_script(
     fetched = Fetched(
         clock=clock,
         unacked=_count_unacked(redis, bound, *unacked),
-        long_unacked=_long_unacked(bound, long_count, long),
+        long_unacked=_long_unacked(bound, long_seconds, long_count, long),
         besides=replies,
     )
     fetched.add(read, lengths, errors, heads)
@@ -206,7 +206,7 @@ def _count_unacked(
     return count_unacked(map(_text, entries), bound)
 
 
-def _long_unacked(bound: Bindings, total: int, entries: list[bytes]) -> LongUnacked | None:
+def _long_unacked(bound: Bindings, seconds: float, total: int, entries: list[bytes]) -> LongUnacked | None:
     """Return what the script says of entries that are old; None where it could not look."""
     if total < 0:
         return None
@@ -214,7 +214,7 @@ def _long_unacked(bound: Bindings, total: int, entries: list[bytes]) -> LongUnac
         UnackedMessage(tag=_text(tag), queue=queue_of(_text(end), bound), taken_at=float(taken_at))
         for tag, taken_at, end in zip(entries[::3], entries[1::3], entries[2::3], strict=True)
     )
-    return LongUnacked(total=total, messages=messages)
+    return LongUnacked(seconds=seconds, total=total, messages=messages)
 
 
 def _in_parts(tags: Sequence[bytes], sizes: Sequence[int]) -> Iterator[list[bytes]]:

@@ -26,6 +26,8 @@ TAG_LENGTH: Final = 8
 #: Seconds after which an unacknowledged message is handed out again, where nobody set another number
 #: (``kombu/transport/redis.py``, ``kombu/transport/SQS``).
 _VISIBILITY_TIMEOUTS: Final = {"redis": 3600.0, "sqs": 1800.0}
+#: How far behind a clock may be so that what is counted by age alone is believed.
+_MOST_LAG_SECONDS: Final = 10.0
 #: How far apart two ages of one moment may be: they come with records of different ages.
 _AGE_SLACK_SECONDS: Final = 1.0
 
@@ -152,11 +154,15 @@ def orphans_of(
     present = [worker for worker in evidence.workers if worker.state is not WorkerState.GONE]
     reporting = [worker for worker in present if _tells(worker)]
     held = {tag for worker in reporting for tag in _tags(worker)}
+    # Who took a message before its last record came would name it there.
+    told = max((worker.last_seen_seconds or 0.0 for worker in reporting), default=0.0)
+    least = max(long.seconds, told + _AGE_SLACK_SECONDS) + _lag(reporting, now)
     unnamed = sum((worker.unacked_count or 0) - len(_tags(worker)) for worker in reporting)
     nobodys: dict[str, list[UnackedMessage]] = defaultdict(list)
     known = frozenset(queues)
     for message in long.messages:
-        if message.tag[:TAG_LENGTH] not in held and message.queue in known:
+        is_old = now - message.taken_at > least
+        if is_old and message.tag[:TAG_LENGTH] not in held and message.queue in known:
             nobodys[message.queue or ""].append(message)
     found = []
     for queue, messages in sorted(nobodys.items()):
@@ -178,7 +184,8 @@ def orphans_of(
                 held_by=_held_by(messages, evidence.workers),
             )
         )
-    return tuple(found) or _of_all(long, evidence, present, known)
+    is_sure = least <= long.seconds + _MOST_LAG_SECONDS
+    return tuple(found) or (_of_all(long, evidence, present, known) if is_sure else ())
 
 
 def _of_all(
@@ -192,6 +199,12 @@ def _of_all(
     if evidence.strangers or untold or any(why_unknown(queue, evidence) for queue in queues):
         return ()
     return (Orphans(queue=None, count=more, is_minimum=True),)
+
+
+def _lag(workers: Iterable[Worker], now: float) -> float:
+    """Return how far a clock of `workers`, which stamp what they take, is behind the broker's at most."""
+    clocks = ((now - (w.last_seen_seconds or 0.0), w.unacked_clock) for w in workers)
+    return max([0.0, *(at - clock for at, clock in clocks if clock is not None)])
 
 
 def _tells(worker: Worker) -> bool:

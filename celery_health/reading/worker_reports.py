@@ -75,6 +75,7 @@ def worker_from_report(
         processed=of_type(int, read("processed")),
         prefetch_count=of_type(int, read("prefetch_count")),
         unacked_count=of_type(int, unacked.get("count")),
+        unacked_clock=number(unacked.get("clock")),
         unacked_tags=of_type(str, unacked.get("tags")),
         config=of_type(str, read("config")),
         broker=of_type(str, read("broker")),

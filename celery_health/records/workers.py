@@ -208,6 +208,8 @@ class Worker:
     """Tasks accepted since the worker started (``celery.worker.state.total_count``)."""
     unacked_count: int | None = None
     """Messages that it took and has not acknowledged; None where it does not say (all but Redis)."""
+    unacked_clock: float | None = None
+    """Unix seconds at its last record, by the clock that its messages are stamped with when it takes them."""
     unacked_tags: str | None = None
     """The first 8 characters of the delivery tag of each, of at most a bounded number, in one text."""
     prefetch_count: int | None = None

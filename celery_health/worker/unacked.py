@@ -28,6 +28,9 @@ def unacked_messages(consumer: Any) -> dict[str, Any] | None:
     qos: Any = getattr(channel, "_qos", None)
     if not hasattr(channel, "unacked_index_key"):
         return None
+    from kombu.transport import redis
+
+    transport: Any = redis
     delivered = {} if qos is None else qos._delivered
     done = frozenset() if qos is None else frozenset(copied(partial(iter, qos._dirty)))
     tags = [tag for tag in copied(partial(iter, delivered)) if tag not in done]
@@ -35,5 +38,7 @@ def unacked_messages(consumer: Any) -> dict[str, Any] | None:
     shown = islice((*older, *tags), MAX_TAGS)
     return {
         "count": len(tags) + len(older),
+        # kombu writes when it took a message by this clock.
+        "clock": round(transport.time(), 1),
         "tags": "".join(str(tag)[:TAG_LENGTH].ljust(TAG_LENGTH) for tag in shown),
     }

@@ -157,6 +157,14 @@ GONE = {"hostname": "x@host", "state": WorkerState.GONE}
         (long(100.0, 200.0, total=200_000), [holder()], [(2, True)]),
         (long(100.0, 200.0, total=200_000), [holder(0, 1, count=5_000)], [(195_000, True)]),
         (long(100.0, 200.0, total=5_000), [holder(0, 1, count=5_000)], []),
+        # A host's clock is two minutes behind: it took them after its last record.
+        (long(121.0, 130.0), [holder(unacked_clock=NOW - 120.0)], []),
+        (long(121.0, 190.0), [holder(unacked_clock=NOW - 120.0)], [(1, False)]),
+        # Ahead, it stamps them later than it took them: they are seen later.
+        (long(100.0), [holder(unacked_clock=NOW + 120.0)], [(1, False)]),
+        # Its last record is as old as that.
+        (long(100.0), [holder(last_seen_seconds=110.0, unacked_clock=NOW - 110.0)], []),
+        (long(100.0, total=5_000), [holder(0, count=9, unacked_clock=NOW - 120.0)], []),
         # Not ours, or nobody can tell whose.
         (long(100.0, queue="theirs"), [holder()], []),
         (long(100.0, queue=None), [holder()], []),
