@@ -139,7 +139,7 @@ def consumption_of(
     if counted is None:
         if watched.is_drained:
             return Consumption(is_consumed=True, idle=idle, outdated=outdated, unconsumed_seconds=0.0)
-        why = why_unknown(queue.name, evidence)
+        why = _unknown(queue.name, evidence)
         if why is not None:
             return Consumption(is_consumed=None, idle=idle, unknown=why)
     seconds, by_store = _unconsumed(queue, evidence, watched, age_seconds)
@@ -164,7 +164,7 @@ def _hanging(idle: Iterable[Worker]) -> int:
     return sum(worker.state in _HANGING for worker in idle)
 
 
-def why_unknown(name: str, evidence: ConsumerEvidence) -> str | None:
+def _unknown(name: str, evidence: ConsumerEvidence) -> str | None:
     """Return why somebody may consume it whom nobody knows of; None where that is ruled out."""
     known = [one.hostname for one in evidence.silent if one.queues is not None and name in one.queues]
     if known:

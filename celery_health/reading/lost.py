@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery_health.brokers.base import LongUnacked, UnackedMessage
 from celery_health.conf import Limits
-from celery_health.reading.consumption import ConsumerEvidence, why_unknown
+from celery_health.reading.consumption import ConsumerEvidence
 from celery_health.reading.fields import name, number, of_type, rows
 from celery_health.records import Losses, LostRun, LostRuns, Orphans, Source, Worker, WorkerState
 from celery_health.store.base import StoredRecord
@@ -185,18 +185,16 @@ def orphans_of(
             )
         )
     is_sure = least <= long.seconds + _MOST_LAG_SECONDS
-    return tuple(found) or (_of_all(long, evidence, present, known) if is_sure else ())
+    return tuple(found) or (_of_all(long, evidence, present) if is_sure else ())
 
 
-def _of_all(
-    long: LongUnacked, evidence: ConsumerEvidence, present: Sequence[Worker], queues: Iterable[str]
-) -> tuple[Orphans, ...]:
+def _of_all(long: LongUnacked, evidence: ConsumerEvidence, present: Sequence[Worker]) -> tuple[Orphans, ...]:
     """Return the orphans among more messages than were looked at: there are more than workers hold."""
     more = long.total - sum(worker.unacked_count or 0 for worker in present)
     if long.total <= len(long.messages) or more <= 0:
         return ()
     untold = [worker for worker in present if not _tells(worker)]
-    if evidence.strangers or untold or any(why_unknown(queue, evidence) for queue in queues):
+    if evidence.strangers or evidence.silent or evidence.unasked or untold:
         return ()
     return (Orphans(queue=None, count=more, is_minimum=True),)
 
@@ -220,9 +218,11 @@ def _unknown(queue: str, evidence: ConsumerEvidence, untold: Iterable[Worker]) -
     """Return why somebody may hold messages of a queue who does not say so; None where that is ruled out."""
     strangers = [worker.hostname for worker in evidence.foreign.get(queue, ())]
     silent = [worker.hostname for worker in untold if worker.queues is None or queue in worker.queues]
+    # Whoever may live and did not answer may hold a message for as long as it is busy with it.
+    silent += [one.hostname for one in evidence.silent if one.queues is None or queue in one.queues]
     if strangers or silent:
         return f"worker '{[*strangers, *silent][0]}' does not say what it holds"
-    return why_unknown(queue, evidence)
+    return evidence.unasked
 
 
 def _held_by(messages: Sequence[UnackedMessage], workers: Iterable[Worker]) -> tuple[str, ...]:

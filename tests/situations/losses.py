@@ -139,3 +139,15 @@ def unacknowledged_by_a_worker_without_celery_health(system: System) -> Iterator
     system.send("sleep_late", 120, count=2)
     yield from stay(system, patience(system) + system.limit("lost_seconds"))
     assert has(system.report(), "tasks.lost", "unknown")
+
+
+@situation("degraded", "tasks.lost", "warn", subject="celery", within="lost_seconds")
+def messages_of_a_worker_that_never_came_back(system: System) -> Iterator[None]:
+    """Redis keeps its name among those that listen: that it does not answer says nothing more."""
+    system.health.update(FAST_ORPHANS)
+    victim = system.worker(name="b", concurrency=2)
+    system.healthy()
+    run(system, "sleep_late", 2)
+    victim.kill()
+    system.worker(name="a")
+    yield
