@@ -58,10 +58,11 @@ def lost_runs(
 
 
 def _has_vanished(one: StoredRecord, is_proven: bool, limits: Limits) -> bool:
-    if one.record.get("goodbye") or not _count(one):
-        return False
+    # First what is false of nearly all.
     is_silent = is_proven or one.age_seconds > limits.worker_lost_seconds
-    return is_silent and one.age_seconds <= limits.lost_worker_memory_seconds
+    if not is_silent or one.age_seconds > limits.lost_worker_memory_seconds:
+        return False
+    return not one.record.get("goodbye") and _count(one) > 0
 
 
 def _count(one: StoredRecord) -> int:
