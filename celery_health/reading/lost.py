@@ -8,7 +8,7 @@ as one that began again.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from celery_health.brokers.base import LongUnacked, UnackedMessage
@@ -52,7 +52,8 @@ def lost_runs(
     vanished = [one for one in records if _has_vanished(one, one.writer in proven, limits)]
     if not vanished:
         return ()
-    began = _began_again(records)
+    ids = {name(row.get("task_id")) for one in vanished for row in rows(one.record.get("active"))}
+    began = _began_again(records, ids)
     found = (_of(one, began, returns_after) for one in vanished)
     return tuple(sorted((one for one in found if one is not None), key=lambda one: one.silent_seconds))
 
@@ -69,13 +70,17 @@ def _count(one: StoredRecord) -> int:
     return max(of_type(int, one.record.get("active_count")) or 0, len(rows(one.record.get("active"))))
 
 
-def _began_again(records: Iterable[StoredRecord]) -> Mapping[str, list[tuple[str, float, float]]]:
-    """Return task id → writer, seconds since the run began there, and age of its record."""
+def _began_again(
+    records: Iterable[StoredRecord], ids: Collection[str]
+) -> Mapping[str, list[tuple[str, float, float]]]:
+    """Return task id → writer, seconds since the run began there, and age of its record, of these `ids`."""
     found: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
     for one in records:
         for row in rows(one.record.get("active")):
-            seconds = number(row.get("runtime_seconds")) or 0.0
-            found[name(row.get("task_id"))].append((one.writer, seconds + one.age_seconds, one.age_seconds))
+            task_id = row.get("task_id")
+            if isinstance(task_id, str) and task_id in ids:
+                seconds = number(row.get("runtime_seconds")) or 0.0
+                found[task_id].append((one.writer, seconds + one.age_seconds, one.age_seconds))
         restarted = one.record.get("restarted")
         for pair in restarted if isinstance(restarted, list) else ():
             if isinstance(pair, list) and len(pair) == 2 and (ago := number(pair[1])) is not None:
