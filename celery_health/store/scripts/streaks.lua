@@ -38,7 +38,8 @@ local function keep_streak(attempt, key, name, streak)
   return attempt('HSET', key, name, value)
 end
 
--- Removes the old, and over the bound those whose last bad end is the longest ago.
+-- Removes the old, and over nine tenths of the bound those whose last bad end is the longest ago: the next few
+-- find room.
 local function prune_streaks(attempt, key, now, seconds, most)
   local all = attempt('HGETALL', key) or {}
   local kept = {}
@@ -52,7 +53,7 @@ local function prune_streaks(attempt, key, now, seconds, most)
     end
   end
   table.sort(kept, function(one, other) return one[1] > other[1] end)
-  for index = most + 1, #kept do
+  for index = math.floor(most * 0.9) + 1, #kept do
     attempt('HDEL', key, kept[index][2])
   end
 end
