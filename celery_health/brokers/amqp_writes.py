@@ -2,8 +2,9 @@
 
 The message is published within a transaction that is rolled back, so that it enters no queue whatever the
 broker holds, and carries a routing key that no queue can have. While an alarm lasts the broker reads nothing
-more from such a connection: hence one of its own. It is kept until the broker says ``unblocked``, since the
-server keeps a blocked connection open until the alarm ends, also when its client has gone.
+more from such a connection: hence one of its own, a new one each time, for nobody new may be let in. Where
+there is an alarm it is kept until the broker says ``unblocked``, since the server keeps a blocked connection
+open until the alarm ends, also when its client has gone.
 """
 
 from __future__ import annotations
@@ -30,12 +31,16 @@ if TYPE_CHECKING:
 ASK_EVERY_SECONDS: Final = 10.0
 #: The same where this user may not publish: each time is an error in the broker's log.
 DENIED_MEMORY_SECONDS: Final = 60.0
+#: The same where no connection could be opened.
+SHUT_OUT_SECONDS: Final = 3.0
 #: What asking may take of what is left of a deadline, and at most.
 SHARE: Final = 0.3
 MOST_SECONDS: Final = 1.0
 #: A blocked connection that says nothing for so long, or for two heartbeats where there are any, is opened
 #: anew: a firewall may have forgotten it.
 SILENT_SECONDS: Final = 300.0
+#: In what it says where a limit of connections is reached.
+LIMIT: Final = "connection limit ("
 #: RabbitMQ lets nobody declare a queue whose name begins so.
 ROUTING_KEY: Final = "amq.celery_health.takes_messages"
 #: How long is looked whether an alarm has ended: what the broker said is here, or is not.
@@ -49,6 +54,10 @@ class AmqpWrites:
         self._link = Link(app, limit_seconds)
         self._lock = threading.Lock()
         self._line: _Line | None = None
+        self._shut_out = 0
+        """How often in a row no connection could be opened."""
+        self._is_in = False
+        """A connection was opened by the question that is asked."""
         self._answer: tuple[float, Writes] | None = None
         """Until when (monotonic seconds) it holds, and what it is."""
 
@@ -69,6 +78,10 @@ class AmqpWrites:
             return self._answer[1]
         seconds = ASK_EVERY_SECONDS
         try:
+            # On a new connection each time, as a process that sends has to open one: it may not be let in.
+            if not is_alarmed:
+                self._link.close()
+            self._is_in = False
             line = self._link.run(self._attempt, deadline)
             if line.reason is not None:
                 answer = _alarmed(line.reason)
@@ -79,11 +92,26 @@ class AmqpWrites:
         except LateError as error:
             return Writes(unknown=f"Whether the broker takes messages is not known. {error}")
         except BrokerError as error:
-            answer = _unknown(str(error))
+            answer, seconds = self._failed(error)
+        else:
+            self._shut_out = 0
+            if line.reason is None:
+                self._link.close()
         self._answer = (time.monotonic() + seconds, answer)
         return answer
 
+    def _failed(self, error: BrokerError) -> tuple[Writes, float]:
+        """Return what follows when no answer came, and for how many seconds."""
+        if self._is_in or _is_silence(error):
+            self._shut_out = 0
+            return _unknown(str(error)), ASK_EVERY_SECONDS
+        self._shut_out += 1
+        # What a load balancer does for a moment is no fault; a limit is the broker's own word.
+        is_proven = LIMIT in str(error) or self._shut_out > 1
+        return (_shut_out if is_proven else _unknown)(str(error)), SHUT_OUT_SECONDS
+
     def _attempt(self, connection: BoundedConnection) -> _Line:
+        self._is_in = True
         raw: Any = getattr(connection, "_connection", None)
         if raw is None or not raw.connected:
             raise ConnectionResetError("The connection to the broker is closed.")
@@ -208,6 +236,22 @@ def _alarmed(reason: str) -> Writes:
             f"{ALARMS}{more}"
         ),
     )
+
+
+def _is_silence(error: BrokerError) -> bool:
+    """Say whether nothing was said in time, which proves nothing."""
+    return "timeout" in str(error).lower() or "timed out" in str(error).lower()
+
+
+def _shut_out(why: str) -> Writes:
+    if LIMIT in why:
+        fix = (
+            "It has as many connections as its virtual host, or this user, may have. Close those that nobody "
+            "needs, or raise the limit (rabbitmqctl set_vhost_limits)."
+        )
+    else:
+        fix = "Check that it listens, and that broker_url names its address and password."
+    return Writes(accepted=False, refusal=f"it lets in nobody new ({why.rstrip('.')})", fix=fix)
 
 
 def _denied(why: str) -> Writes:

@@ -87,9 +87,12 @@ class RedisWrites:
             self._info = (now + pause, told_of(answers), is_forbidden)
         _, told, is_forbidden = self._info or (0.0, {}, False)
         refusal = by_error(reply, told, redis_cli) if isinstance(reply, Exception) else None
-        is_new, self._is_refused = refusal is not None and not self._is_refused, refusal is not None
-        if is_new and not is_forbidden and not question.asks_info:
-            self._info = None  # what it says now belongs to the refusal
+        is_other, self._is_refused = (refusal is not None) is not self._is_refused, refusal is not None
+        if is_other and not is_forbidden and not question.asks_info:
+            # What it said of itself belongs to the state of before: it is asked anew.
+            self._info, told = None, {}
+        if refusal is None:
+            refusal = _full_house(told, redis_cli)
         if refusal is not None:
             return self._refused(refusal, now, by_sentinels=by_sentinels)
         self._read_only_since = None
@@ -130,6 +133,31 @@ def _unknown(error: Exception) -> str:
     return f"{not_known}. To LPUSHX on a key that is not there it says: {text}"
 
 
+def _full_house(told: Told, redis_cli: str) -> Refusal | None:
+    """Return that nobody new is let in; whoever is connected is served."""
+    used, limit = _connections(told), number(told, "maxclients")
+    if not limit or used is None or used < limit:
+        return None
+    return Refusal(
+        f"it has as many connections as it allows ({used:,} of {limit:,}, maxclients), "
+        "and lets in nobody new",
+        _more_clients(limit, redis_cli),
+    )
+
+
+def _connections(told: Told) -> int | None:
+    """Return how many connections count; of its replicas it tells apart."""
+    clients = number(told, "connected_clients")
+    return None if clients is None else clients + (number(told, "connected_slaves") or 0)
+
+
+def _more_clients(limit: int, redis_cli: str) -> str:
+    return (
+        f"See whose they are: {redis_cli} CLIENT LIST. Raise the limit, also in its configuration: "
+        f"{redis_cli} CONFIG SET maxclients {2 * limit}"
+    )
+
+
 def _memory(told: Told, redis_cli: str) -> NearLimit | None:
     used, limit = number(told, "used_memory"), number(told, "maxmemory")
     if not limit or used is None or used < NEAR * limit or told.get("maxmemory_policy") != "noeviction":
@@ -148,7 +176,7 @@ def _memory(told: Told, redis_cli: str) -> NearLimit | None:
 
 
 def _clients(told: Told, redis_cli: str) -> NearLimit | None:
-    used, limit = number(told, "connected_clients"), number(told, "maxclients")
+    used, limit = _connections(told), number(told, "maxclients")
     if not limit or used is None or used < NEAR * limit:
         return None
     return NearLimit(
@@ -157,8 +185,5 @@ def _clients(told: Told, redis_cli: str) -> NearLimit | None:
         limit=limit,
         unit="connections",
         refuses="every new connection",
-        fix=(
-            f"See whose they are: {redis_cli} CLIENT LIST. Raise the limit, also in its configuration: "
-            f"{redis_cli} CONFIG SET maxclients {2 * limit}"
-        ),
+        fix=_more_clients(limit, redis_cli),
     )

@@ -90,7 +90,7 @@ def by_error(error: Exception, told: Told, redis_cli: str) -> Refusal | None:
 
 def _fullness(told: Told) -> str:
     used, limit = number(told, "used_memory"), number(told, "maxmemory")
-    if used is None or not limit:
+    if used is None or not limit or used < limit:  # what it said of itself may be seconds old
         return "it is full: its memory is over maxmemory"
     policy = told.get("maxmemory_policy")
     return f"it is full ({used:,} of {limit:,} bytes{f', maxmemory-policy {policy}' if policy else ''})"

@@ -10,7 +10,7 @@ import pytest
 from django.db import OperationalError, connections
 from django.test import Client, override_settings
 
-from celery_health.exceptions import ConfigurationError
+from celery_health.exceptions import ConfigurationError, RefusedError
 from celery_health.records import BrokerState
 from celery_health.testing import make_queue, make_snapshot
 from tests.api.conftest import PREFIX, Celery
@@ -127,6 +127,22 @@ def test_ready__details_staff_hides_them(client: Client, celery: Celery) -> None
 
     assert response.status_code == 503
     assert response.json() == {"status": "not_ready", "error": "The broker did not answer."}
+
+
+@pytest.mark.parametrize(
+    ("who", "error"),
+    [
+        ("always", "The broker answers and refuses writes: it is full. Raise maxmemory."),
+        ("staff", "The broker refuses writes."),
+    ],
+)
+def test_ready__broker_refuses_writes(client: Client, celery: Celery, who: str, error: str) -> None:
+    celery.error = RefusedError("The broker answers and refuses writes: it is full. Raise maxmemory.")
+
+    with override_settings(CELERY_HEALTH={"HEALTH_DETAILS": who}):
+        response = client.get(READY)
+
+    assert (response.status_code, response.json()) == (503, {"status": "not_ready", "error": error})
 
 
 @pytest.mark.parametrize("query", ["?strict=perhaps", "?strikt=1"])

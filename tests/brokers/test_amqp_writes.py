@@ -38,6 +38,7 @@ def node() -> Iterator[RabbitServer]:
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(amqp_writes, "ASK_EVERY_SECONDS", 0.2)
     monkeypatch.setattr(amqp_writes, "DENIED_MEMORY_SECONDS", 0.2)
+    monkeypatch.setattr(amqp_writes, "SHUT_OUT_SECONDS", 0.2)
 
 
 @pytest.mark.slow
@@ -138,6 +139,34 @@ def test_writes__silence_is_unknown_and_never_a_fault(
     assert (found.accepted, found.refusal) == (None, None)
     assert "not known" in str(found.unknown)
     assert time.monotonic() - started < 1.2
+    between.forward()
+    assert eventually(lambda: asking.ask(Deadline.after(5)).accepted)
+    asking.close()
+
+
+def test_writes__a_limit_of_connections_is_a_refusal(
+    rabbit: RabbitServer, rabbit_vhost: str, rabbit_url: str, make_app: MakeApp, reader: Reader
+) -> None:
+    broker = reader(make_app(rabbit_url))
+    assert writes(broker).accepted
+    # What is open is read on; whoever has to open one cannot send.
+    rabbit.api("PUT", f"vhost-limits/{rabbit_vhost}/max-connections", {"value": 1})
+    found = eventually(lambda: (now := writes(broker)).accepted is False and now)
+    assert str(found.refusal).startswith("it lets in nobody new (")
+    assert "connection limit (1) is reached" in str(found.refusal)
+    assert "raise the limit" in str(found.fix)
+    rabbit.api("DELETE", f"vhost-limits/{rabbit_vhost}/max-connections")
+    assert eventually(lambda: writes(broker).accepted)
+
+
+def test_writes__a_connection_refused_once_proves_nothing(
+    rabbit: RabbitServer, rabbit_url: str, make_app: MakeApp, proxy: Callable[[int], Proxy]
+) -> None:
+    between = proxy(rabbit.port)
+    asking = amqp_writes.AmqpWrites(make_app(between.url(rabbit_url)), 5.0)
+    between.refuse()
+    assert asking.ask(Deadline.after(5)).accepted is None
+    assert eventually(lambda: asking.ask(Deadline.after(5)).accepted is False)
     between.forward()
     assert eventually(lambda: asking.ask(Deadline.after(5)).accepted)
     asking.close()

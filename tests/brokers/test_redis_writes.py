@@ -275,6 +275,8 @@ CLIENTS = b"connected_clients:%d\r\nmaxclients:100\r\n"
         (b"used_memory:95\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n", []),
         (CLIENTS % 90, ["maxclients"]),
         (CLIENTS % 89, []),
+        # Its replicas count, too, and it tells them apart.
+        (CLIENTS % 88 + b"connected_slaves:2\r\n", ["maxclients"]),
         # An older server does not say how many it allows.
         (b"connected_clients:90\r\n", []),
         (b"used_memory:many\r\nmaxmemory\r\n", []),
@@ -285,3 +287,27 @@ def test_told__which_limits_are_near(told: Any, near: list[str]) -> None:
     found = RedisWrites().told(Question(True), [b"", told, b"", 0], redis_cli="redis-cli", by_sentinels=False)
     assert [one.name for one in found.near] == near
     assert found.accepted
+
+
+def test_told__nobody_new_is_let_in() -> None:
+    told = [b"connected_slaves:1\r\n", b"", CLIENTS % 99, 0]
+    found = RedisWrites().told(Question(True), told, redis_cli="redis-cli -p 7", by_sentinels=False)
+    assert (found.accepted, found.near) == (False, ())
+    assert (
+        found.refusal
+        == "it has as many connections as it allows (100 of 100, maxclients), and lets in nobody new"
+    )
+    assert "redis-cli -p 7 CONFIG SET maxclients 200" in str(found.fix)
+
+
+def test_told__what_it_said_before_it_was_mended_is_asked_anew() -> None:
+    writes = RedisWrites()
+
+    def told(*replies: Any, asks: bool) -> Writes:
+        return writes.told(Question(asks), replies, redis_cli="redis-cli", by_sentinels=False)
+
+    full = redis.exceptions.OutOfMemoryError("command not allowed")
+    assert told(b"", MEMORY.replace(b"95", b"285") % b"noeviction", b"", full, asks=True).accepted is False
+    found = told(0, asks=False)
+    assert (found.accepted, found.near) == (True, ())
+    assert writes.question().asks_info

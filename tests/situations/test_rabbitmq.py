@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from kombu import Queue
 
 from celery_health.brokers import amqp_writes
+from celery_health.deadline import Deadline
 from celery_health.records import CheckResult, Status, WorkerState
 from tests.situations.starts import Supervisor
 from tests.situations.system import System, has
@@ -100,6 +103,10 @@ def test_rabbitmq__an_alarm_refuses_writes(
             )
             assert report.status is Status.UNHEALTHY
             assert "low on memory" in " ".join(report.recommendations)
+            started = time.monotonic()
+            writes, _ = system.reader.pings.get(Deadline.after(2.0))
+            assert writes.accepted is False
+            assert time.monotonic() - started < 2.0
             # Workers go on with what they have.
             assert has(report, "workers.alive", "pass")
             rabbit.clear_alarm("memory")

@@ -13,6 +13,7 @@ from celery_health.text.printable import printable
 #: How what is to be pasted begins: nothing of it may be left in a sentence.
 _HEADS: Final = re.compile(
     r"celery -A |manage\.py (?:celery_health|shell: \S)|redis-cli |DJANGO_SETTINGS_MODULE="
+    r"|rabbitmq-diagnostics |rabbitmqctl "
     r"|(?:app\.conf\.\w+|\b[A-Z]+_[A-Z_]+)(?:\[[^]]*\])? \|?= (?!\.\.\.)"
 )
 
