@@ -65,6 +65,7 @@ class Celery:
         self.snapshot = make_snapshot()
         self.age_seconds = 0.25
         self.error: Exception | None = None
+        self.results: str | None = None
         self.asked = 0
         self.doctor = FOUND
         self.totals: Mapping[str, TaskTotals] | None = None
@@ -107,6 +108,7 @@ def celery(monkeypatch: pytest.MonkeyPatch) -> Celery:
     monkeypatch.setattr("celery_health.health.verdict.get_reading", fake.read)
     monkeypatch.setattr("celery_health.doctor.live_examination.examine_live", fake.examine)
     monkeypatch.setattr("celery_health.api.probes.check_broker", fake.check_broker)
+    monkeypatch.setattr("celery_health.api.probes.results_fault", lambda: fake.results)
     return fake
 
 

@@ -69,6 +69,18 @@ def test_ready__a_process_that_is_late_itself_stays_ready(
     assert (response.status_code, response.json()) == (200, {"status": "ready", "notes": [noted]})
 
 
+@pytest.mark.parametrize(
+    ("who", "noted"), [("always", "The backend is away."), ("staff", "Results cannot be stored.")]
+)
+def test_ready__results_that_cannot_be_stored_are_named_and_keep_nobody_away(
+    client: Client, celery: Celery, who: str, noted: str
+) -> None:
+    celery.results = "The backend is away."
+    with override_settings(CELERY_HEALTH={"HEALTH_DETAILS": who}):
+        response = client.get(READY)
+    assert (response.status_code, response.json()) == (200, {"status": "ready", "notes": [noted]})
+
+
 @pytest.mark.parametrize("method", ["get", "head"])
 def test_ready__broker_answers(client: Client, celery: Celery, method: str) -> None:
     response = getattr(client, method)(READY)

@@ -15,7 +15,7 @@ from celery_health.counters import encode
 from celery_health.exceptions import StoreError
 from celery_health.metrics.collector import MAX_ZERO_PAIRS, CeleryHealthCollector
 from celery_health.metrics.dialects import rows_of
-from celery_health.records import Losses, QueueState, Status, TaskStreak
+from celery_health.records import CheckResult, CheckStatus, Losses, QueueState, Status, TaskStreak
 from celery_health.reporting.totals import Totals
 from celery_health.store import StoredRecord
 from tests.metrics.conftest import beat, reading, report, worker
@@ -37,6 +37,8 @@ def some_totals():
         series.runtime(4000.0)
         series.queue_wait(0.004)
     totals.unknown("shop.pya")
+    totals.unsent("shop.pay", "OSError", is_refused=True)
+    totals.unstored("shop.pay", "OSError")
     totals.internal_error("agent")
     totals.count(counters.DEAD_LETTERED, "celery", "exception")
     totals.count(counters.DEAD_LETTERS_DROPPED, "celery", "length", amount=2)
@@ -132,6 +134,7 @@ def everything():
     queues = (emails,)
     full = report(
         status=Status.DEGRADED,
+        checks=(CheckResult(id="results.reachable", status=CheckStatus.PASS, message=""),),
         queues=queues,
         workers=(worker(active_count=1),),
         dead_letters={"emails": 2},
@@ -355,3 +358,12 @@ def test_reading__is_shared_for_a_second_by_all_who_scrape():
     for thread in threads:
         thread.join()
     assert len(asked) == 1
+
+
+def test_render__the_result_backend_is_absent_where_nobody_knows():
+    shown = {}
+    for status in CheckStatus:
+        checks = (CheckResult(id="results.reachable", status=status, message=""),)
+        found = samples(collector({}, report(checks=checks)).render())
+        shown[status.value] = value(found, "celery_result_backend_up")
+    assert shown == {"pass": 1, "warn": 0, "fail": 0, "unknown": None, "unsupported": None, "off": None}

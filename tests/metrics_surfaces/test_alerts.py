@@ -66,6 +66,18 @@ DRIVES = [
         says="The broker answers and refuses writes: no task can be sent. Workers take what waits.",
     ),
     Drive(
+        alert="CeleryResultBackendDown",
+        series={"celery_result_backend_up": "1x4 0x5 1x5"},
+        quiet_at="6m", fires_at="8m", resolved_at="12m",
+        says="Results cannot be stored: whoever sends, ends or reads a task waits for that, and fails.",
+    ),
+    Drive(
+        alert="CeleryTasksNotSent",
+        series={**UP, 'celery_task_publish_failed_total{name="shop.pay",exception="OSError"}': "_x14 3x40"},
+        quiet_at="13m", fires_at="15m", resolved_at="30m", labels={"name": "shop.pay"},
+        says="3 tasks shop.pay were to be sent lately, and were not.",
+    ),
+    Drive(
         alert="CeleryLabelOverflow",
         series={**UP, 'celery_health_label_overflow_total{label="name"}': "0x4 7x100"},
         quiet_at="4m", fires_at="6m", resolved_at="80m", labels={"label": "name"}, severity="info",
