@@ -203,6 +203,7 @@ _JUDGED: Final[Mapping[str, frozenset[str]]] = {
     "beat-empty": frozenset({"beat_schedule"}),
     "broker-differs": frozenset({"broker_url", "broker_read_url", "broker_write_url"}),
     "chord-without-backend": frozenset({"result_backend"}),
+    "everything-taken": frozenset({"worker_prefetch_multiplier"}),
     "lost-with-worker": frozenset({"task_acks_late", "task_reject_on_worker_lost"}),
     "no-time-limits": frozenset({"task_time_limit", "task_soft_time_limit"}),
     "pickle-accepted": frozenset({"accept_content", "result_accept_content"}),

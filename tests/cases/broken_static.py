@@ -537,6 +537,12 @@ def pickle_is_accepted(p: Project) -> None:
     p.conf(accept_content=["json", "application/x-python-serialize"])
 
 
+@broken("W224:setting:worker_prefetch_multiplier", fix="app.conf.worker_prefetch_multiplier = 1")
+def each_worker_takes_all_there_is(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.conf(worker_prefetch_multiplier=0)
+
+
 @broken("I303:setting:task_reject_on_worker_lost", fix="reject_on_worker_lost=True")
 def late_acknowledgement_alone_does_not_survive_a_killed_process(p: Project) -> None:
     p.tasks("shop.render", acks_late=True)

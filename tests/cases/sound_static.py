@@ -560,6 +560,12 @@ def json_and_yaml_and_a_backend(p: Project) -> None:
     p.conf(accept_content=["json", "yaml"], result_backend="redis://results.invalid/1")
 
 
+@sound("everything-taken")
+def each_worker_takes_one_ahead(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.conf(worker_prefetch_multiplier=1)
+
+
 @sound("no-time-limits")
 def one_task_has_a_limit(p: Project) -> None:
     p.conf(task_time_limit=None)

@@ -22,6 +22,7 @@ from celery_health.doctor.rules.dead_letters_forgotten import DeadLettersForgott
 from celery_health.doctor.rules.dead_letters_full import DeadLettersFull
 from celery_health.doctor.rules.delivery_ack_timeout import DeliveryAckTimeout
 from celery_health.doctor.rules.destination_ignored import DestinationIgnored
+from celery_health.doctor.rules.everything_taken import EverythingTaken
 from celery_health.doctor.rules.exchange_undeclared import ExchangeUndeclared
 from celery_health.doctor.rules.limits_unkept import LimitsUnkept
 from celery_health.doctor.rules.lost_with_worker import LostWithWorker
@@ -124,6 +125,7 @@ _RULES: Final[Sequence[Rule]] = (
     SoftLimitUnreached(),
     LimitsUnkept(),
     ResultsUnkept(),
+    EverythingTaken(),
     # Hints.
     RouteMatchesNothing(),
     QueueUndeclared(),
