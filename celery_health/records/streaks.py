@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +64,10 @@ class Streak:
             return replace(self.then(both), ended_well=self.ended_well)
         well, badly = (self, other) if self.ended_well else (other, self)
         return badly.then(well)
+
+
+#: What most flushes say of most tasks.
+WELL: Final = Streak(ended_well=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Final
 from celery_health import counters
 from celery_health.counters import OTHER, PART, SEPARATOR, SUM, encode
 from celery_health.records import Streak
+from celery_health.records.streaks import WELL
 from celery_health.reporting.admission import Admission
 
 #: A duration over thirty years is a broken clock; its sum would leave Redis' 64 bits some day.
@@ -249,6 +250,8 @@ class TaskSeries:
         most, again_in_seconds, by = attempts if attempts and attempts[0] > ended else (0, 0.0, "")
         failures = cells[_STREAK] if cells[_STREAK_SEEN] == well else 0
         retries = cells[_RETRY_STREAK] if cells[_RETRY_STREAK_SEEN] == well else 0
+        if well and not (failures or retries or most or ended):
+            return WELL
         return Streak(
             ended_well=well > 0,
             failures=failures,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from celery_health.counters import SEPARATOR
 from celery_health.records import Streak, TaskStreak
+from celery_health.records.streaks import WELL
 from celery_health.store import keys as limits
 from celery_health.store.readings import Skipped, age_of, clean_name
 
@@ -14,8 +15,8 @@ def arguments(streaks: Mapping[str, Streak], key: str) -> tuple[str | int, ...]:
     """Return what streaks.lua takes, in its order; one text without any."""
     if not streaks:
         return ("",)
-    ended_well = [name for name, one in streaks.items() if one == _WELL]
-    told = [(name, one) for name, one in streaks.items() if one != _WELL]
+    ended_well = [name for name, one in streaks.items() if one is WELL or one == WELL]
+    told = [(name, one) for name, one in streaks.items() if not (one is WELL or one == WELL)]
     given: list[str | int] = [key, limits.MAX_STREAKS, limits.STREAK_SECONDS, limits.ATTEMPTS_SECONDS]
     given += [len(ended_well), *ended_well, len(told)]
     for name, one in told:
@@ -24,9 +25,6 @@ def arguments(streaks: Mapping[str, Streak], key: str) -> tuple[str | int, ...]:
         given.append(one.attempts_ended)
         given += (one.failed_by, one.retried_by)
     return tuple(given)
-
-
-_WELL = Streak(ended_well=True)
 
 
 def taken(entries: Iterable[tuple[str, str]], now: int, out: Skipped, key: str) -> Mapping[str, TaskStreak]:
