@@ -54,7 +54,7 @@ MAX_RING_FIELDS: Final = 10_000
 #: The same of its exceptions: more than ever fail at once.
 MAX_RING_EXCEPTIONS: Final = 2_000
 #: Tasks whose last runs did not end well, in a row; over it those go that last did so the longest ago.
-MAX_STREAKS: Final = 1_000
+MAX_STREAKS: Final = 500
 #: Of silence of one task.
 STREAK_SECONDS: Final = 8 * 86400
 #: A run that is to be tried again is late by this at most; later it has ended, or tells of itself again.
