@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from celery_health.connections.urls import is_same_server
-from celery_health.records import BeatState, CheckStatus, Snapshot, WorkerState
+from celery_health.records import BeatState, CheckStatus, Snapshot, StoreState, Worker, WorkerState
 
 #: The checks that say of their own what others lack.
 BROKER: Final = "broker.reachable"
@@ -161,12 +161,24 @@ def losses_are_told(snapshot: Snapshot) -> Lack | None:
         return _unsupported("Without a store, workers do not say what they run and hold.", because=STORE)
     if not store.reachable:
         return _unread(snapshot, "What workers that vanished ran is not known")
-    if store.refuses_writes and not any(worker.state.is_live for worker in snapshot.workers):
-        return _unknown(
-            f"What is lost is not known: the store takes no reports ({store.refuses_writes}).",
-            because=refused_by(snapshot),
-        )
+    if why := silence_is_no_proof(snapshot):
+        return _unknown(f"What is lost is not known: {why}.", because=refused_by(snapshot))
     return None
+
+
+def silence_is_no_proof(snapshot: Snapshot) -> str | None:
+    """Return why it is no wonder that nobody reports any more; None where it is one."""
+    if any(worker.state.is_live for worker in snapshot.workers):
+        return None
+    store = snapshot.store
+    excused = store.refuses_writes or any(is_excused(worker, store) for worker in snapshot.workers)
+    return store.no_reports if excused else None
+
+
+def is_excused(worker: Worker, store: StoreState) -> bool:
+    """Say whether a worker is called gone for its silence alone, and could not report."""
+    is_silent = worker.state is WorkerState.GONE and not worker.said_goodbye and worker.exit is None
+    return is_silent and not worker.is_disconnected and store.excuses(worker.last_seen_seconds)
 
 
 def beats_are_seen(snapshot: Snapshot) -> Lack | None:
@@ -179,9 +191,10 @@ def beats_are_seen(snapshot: Snapshot) -> Lack | None:
     if not store.reachable:
         return _unread(snapshot, "Beats cannot be seen")
     silent = (BeatState.UNKNOWN, BeatState.GONE)
-    if store.refuses_writes and snapshot.beats and all(beat.state in silent for beat in snapshot.beats):
-        why = f"Beats cannot be seen: the store takes no reports ({store.refuses_writes})."
-        return _unknown(why, because=refused_by(snapshot))
+    beats = snapshot.beats
+    excused = any(store.excuses(beat.last_seen_seconds) for beat in beats)
+    if excused and all(beat.state in silent for beat in beats):
+        return _unknown(f"Beats cannot be seen: {store.no_reports}.", because=refused_by(snapshot))
     return None
 
 

@@ -14,7 +14,9 @@ from celery_health.health.base import Check
 from celery_health.health.needs import (
     BROKER,
     Need,
+    is_excused,
     refused_by,
+    silence_is_no_proof,
     tasks_are_sent,
     workers_are_known,
 )
@@ -164,6 +166,8 @@ class WorkersAlive(Check):
             seen = worker.last_seen_seconds
             if worker.hostname in told or not _is_lost(worker) or not _is_recent(worker, settings):
                 continue
+            if not snapshot.store.refuses_writes and is_excused(worker, snapshot.store):
+                continue  # its report may be on the way
             if worker.exit is not None:
                 # Its supervisor may start it again.
                 if seen is None or seen > settings.limits.worker_lost_seconds:
@@ -179,7 +183,7 @@ class WorkersAlive(Check):
                     limit=None if worker.is_disconnected else settings.limits.worker_lost_seconds,
                     unit="seconds",
                     recommendation=(
-                        f"Worker '{worker.hostname}' vanished. See why it died (out of memory, killed node), "
+                        f"Worker '{worker.hostname}' vanished. {_look(worker, snapshot)}, "
                         f"and start it again: {_command(worker, snapshot)}"
                     ),
                 )
@@ -201,6 +205,14 @@ class WorkersAlive(Check):
         )
 
 
+def _look(worker: Worker, snapshot: Snapshot) -> str:
+    """Return where to see why a worker vanished, as a sentence without its end."""
+    outage = snapshot.store.outage
+    if outage is not None and outage.holds(worker.last_seen_seconds):
+        return "It could not say why, since the store took no reports then: see its log"
+    return "See why it died (out of memory, killed node)"
+
+
 def _command(worker: Worker, snapshot: Snapshot) -> str:
     """Return the command that starts a worker as this one was."""
     queues = worker.queues or ()
@@ -210,10 +222,8 @@ def _command(worker: Worker, snapshot: Snapshot) -> str:
 
 def _cannot_report(snapshot: Snapshot) -> str | None:
     """Return why it is no wonder that nobody reports any more; None where it is one."""
-    refusal = snapshot.store.refuses_writes
-    if refusal is None or any(worker.state.is_live for worker in snapshot.workers):
-        return None
-    return f"Whether workers live is not known: the store takes no reports of theirs ({refusal})."
+    why = silence_is_no_proof(snapshot)
+    return None if why is None else f"Whether workers live is not known: {why}."
 
 
 def _counted_by_the_broker(snapshot: Snapshot) -> str | None:

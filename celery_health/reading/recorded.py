@@ -16,6 +16,7 @@ from celery_health.deadline import Deadline
 from celery_health.exceptions import CeleryHealthError, LateError
 from celery_health.reading.beat_reports import beat_of
 from celery_health.reading.built_workers import BuiltWorkers
+from celery_health.reading.outages import Outages
 from celery_health.reading.processes import shown
 from celery_health.reading.starts import with_starts
 from celery_health.reading.task_rows import processes_of
@@ -70,8 +71,7 @@ class Recorded:
     @property
     def unreported(self) -> str | None:
         """Return why records say nothing of now; None where they do."""
-        refusal = self.store.refuses_writes
-        return None if refusal is None or self.is_complete else f"the store takes no reports ({refusal})"
+        return None if self.is_complete else self.store.no_reports
 
 
 class RecordedWorkers:
@@ -89,6 +89,7 @@ class RecordedWorkers:
         """What the last reading of the totals could not read: said until the next."""
         self._refusal: str | None = None
         self._refusal_asked_at = float("-inf")
+        self._outages = Outages(settings)
 
     def read(self, deadline: Deadline) -> Recorded:
         """Return what the store says; that it is down is said so."""
@@ -104,6 +105,7 @@ class RecordedWorkers:
         except LateError as error:
             return Recorded(store=StoreState(configured=True, late=str(error), url=store.url))
         except CeleryHealthError as error:
+            self._outages.note(time.monotonic(), is_one=True)
             return Recorded(
                 store=StoreState(configured=True, reachable=False, error=str(error), url=store.url)
             )
@@ -120,12 +122,15 @@ class RecordedWorkers:
             for one in reading.beats
             if (beat := notes.unless_odd(one, partial(beat_of, one, limits))) is not None
         )
+        refusal, now = self._refuses_writes(store, workers, deadline), time.monotonic()
+        self._outages.note(now, is_one=refusal is not None)
         return Recorded(
             store=StoreState(
                 configured=True,
                 reachable=True,
                 url=store.url,
-                refuses_writes=self._refuses_writes(store, workers, deadline),
+                refuses_writes=refusal,
+                outage=None if refusal is not None else self._outages.last(now),
             ),
             workers=workers,
             beats=beats,

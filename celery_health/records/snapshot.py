@@ -55,6 +55,22 @@ class BrokerState:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Outage:
+    """A time in which the store took no reports, as this process saw it: it was away, or refused writes."""
+
+    began_seconds: float
+    """Who was well reported at least once in so many seconds before now: until just before it was seen."""
+    ended_seconds: float
+    """How long ago it was last seen."""
+    is_recent: bool
+    """Processes that are well need not have reported since."""
+
+    def holds(self, seen_seconds: float | None) -> bool:
+        """Say whether who reported last so long ago was well when it began, for all that is known."""
+        return seen_seconds is not None and self.ended_seconds <= seen_seconds <= self.began_seconds
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StoreState:
     """Whether the store of records answered."""
 
@@ -68,6 +84,23 @@ class StoreState:
     """Why it takes no reports though it answers, and what to do; None when it does not say so."""
     late: str | None = None
     """Why this process itself was too late to know; `reachable` is None then. A whole sentence."""
+    outage: Outage | None = None
+    """The last time that this process saw it take no reports, and that is over; None for none."""
+
+    @property
+    def no_reports(self) -> str | None:
+        """Return why reports may be missing, to stand in a sentence; None where they should not."""
+        if self.refuses_writes is not None:
+            return f"the store takes no reports ({self.refuses_writes})"
+        if self.outage is not None and self.outage.is_recent:
+            return f"the store took no reports until {self.outage.ended_seconds:.0f} s ago"
+        return None
+
+    def excuses(self, seen_seconds: float | None) -> bool:
+        """Say whether who reported last so long ago may live, and could not say so."""
+        if self.refuses_writes is not None:
+            return True
+        return self.outage is not None and self.outage.is_recent and self.outage.holds(seen_seconds)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

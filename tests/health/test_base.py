@@ -316,7 +316,7 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Said]]] = {
                 because="broker.writable",
             ),
             "workers.alive": unknown(
-                f"Whether workers live is not known: the store takes no reports of theirs ({FULL}).",
+                f"Whether workers live is not known: the store takes no reports ({FULL}).",
                 because="broker.writable",
             ),
             "tasks.lost": unknown(

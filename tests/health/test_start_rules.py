@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from celery_health.records import (
     BrokerState,
     CheckResult,
     Exit,
+    Outage,
     Snapshot,
     Source,
     Starts,
@@ -216,3 +218,35 @@ def test_starts__the_broker_explains_them() -> None:
 def test_consuming__says_nothing_of_its_own() -> None:
     [found] = WorkersConsuming().judge(_snapshot([starting(2)]), Settings())
     assert (found.status.value, found.because) == ("unknown", "workers.alive")
+
+
+OUTAGE = Outage(began_seconds=50.0, ended_seconds=1.0, is_recent=True)
+AFTER = [
+    # Nobody could report, until a second ago: each may.
+    ([gone(41)], OUTAGE, [(None, "unknown")]),
+    # One already has: of the other it is not said that it vanished.
+    ([gone(41), up()], OUTAGE, [(None, "pass")]),
+    # It was silent before.
+    ([gone(80)], OUTAGE, [(None, "fail"), ("old@h", "warn")]),
+    # It said goodbye before.
+    ([gone(41, said_goodbye=True)], OUTAGE, [(None, "fail")]),
+    # All had the time to report since.
+    ([gone(70)], replace(OUTAGE, is_recent=False, ended_seconds=30.0), [(None, "fail"), ("old@h", "warn")]),
+]
+
+
+@pytest.mark.parametrize(("workers", "outage", "expected"), AFTER)
+def test_lost__after_a_store_that_took_no_reports(
+    workers: list[Worker], outage: Outage, expected: list[tuple[str | None, str]]
+) -> None:
+    store = StoreState(configured=True, reachable=True, outage=outage)
+    found = WorkersAlive().judge(make_snapshot(workers=workers, store=store), Settings())
+    assert [(one.subject, one.status.value) for one in found] == expected
+
+
+def test_lost__meanwhile_is_no_word_of_memory() -> None:
+    outage = Outage(began_seconds=80.0, ended_seconds=30.0, is_recent=False)
+    store = StoreState(configured=True, reachable=True, outage=outage)
+    _, found = WorkersAlive().judge(make_snapshot(workers=[gone(70)], store=store), Settings())
+    assert "since the store took no reports then: see its log" in (found.recommendation or "")
+    assert "memory" not in (found.recommendation or "")
