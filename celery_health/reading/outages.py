@@ -9,6 +9,8 @@ from celery_health.records import Outage
 
 #: Until a process tries again whose report was refused, at most: `MAX_BACKOFF_SECONDS` of the agent.
 BACKOFF_SECONDS: Final = 5.0
+#: How often the store is asked whether it takes writes, while somebody seems to live.
+ASKED_SECONDS: Final = 15.0
 #: A report may be this share of HEARTBEAT_INTERVAL late.
 SPREAD: Final = 0.2
 #: Between two looks that see one outage, not two.
@@ -19,9 +21,9 @@ class Outages:
     """Remembers the last one. Times are monotonic seconds."""
 
     def __init__(self, settings: Settings) -> None:
-        """Take how often processes report."""
+        """Take how often processes report, and when the store is asked for the silence of all."""
         longest = settings.heartbeat_interval * (1 + SPREAD) + settings.flush_interval
-        self._longest = longest
+        self._unseen_seconds = min(ASKED_SECONDS, settings.limits.worker_lost_seconds) + 2 * longest
         self._catching_up_seconds = max(BACKOFF_SECONDS + settings.flush_interval, longest) + longest
         self._began: float | None = None
         self._ended = float("-inf")
@@ -40,8 +42,7 @@ class Outages:
             return None
         ended = now - self._ended
         return Outage(
-            # The last report before it, and the reading before that one which saw it.
-            began_seconds=now - self._began + 2 * self._longest,
+            began_seconds=now - self._began + self._unseen_seconds,
             ended_seconds=ended,
             is_recent=ended <= self._catching_up_seconds,
         )

@@ -16,7 +16,7 @@ from celery_health.deadline import Deadline
 from celery_health.exceptions import CeleryHealthError, LateError
 from celery_health.reading.beat_reports import beat_of
 from celery_health.reading.built_workers import BuiltWorkers
-from celery_health.reading.outages import Outages
+from celery_health.reading.outages import ASKED_SECONDS, Outages
 from celery_health.reading.processes import shown
 from celery_health.reading.starts import with_starts
 from celery_health.reading.task_rows import processes_of
@@ -38,7 +38,7 @@ _OUTCOMES: Final = tuple(one.name for one in fields(TaskOutcomes))
 SENT_REFRESH_SECONDS: Final = 15.0
 
 #: How often the store is asked whether it takes writes.
-REFUSAL_REFRESH_SECONDS: Final = 15.0
+REFUSAL_REFRESH_SECONDS: Final = ASKED_SECONDS
 #: The same while records came and none is new.
 REFUSAL_URGENT_SECONDS: Final = 1.0
 
