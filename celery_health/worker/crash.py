@@ -50,7 +50,8 @@ def cause_of(error: BaseException, app: Any) -> str:
 def unhandled() -> BaseException | None:
     """Return the error that ended this program, which its interpreter has just printed; None for none."""
     error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-    if error is None or hasattr(sys, "ps1") or error.__traceback__ is None:
+    # Ctrl-C is no fault.
+    if not isinstance(error, Exception) or hasattr(sys, "ps1") or error.__traceback__ is None:
         return None
     # Test runners and shells leave there what they have handled: it began in them.
     outermost = error.__traceback__.tb_frame.f_globals.get("__name__")
