@@ -130,9 +130,13 @@ class TasksLost(Check):
 
 
 def _named(runs: Sequence[LostRun]) -> str:
-    """Return the names and ids of some runs."""
-    names = [f"{printable(run.task_name, _MOST_NAME)} ({printable(run.task_id, _MOST_NAME)})" for run in runs]
-    return listing(names, _MOST_RUNS)
+    """Return the names and ids of some runs: ``shop.pay (a1, a2), shop.ship (b1) and 3 more``."""
+    by_name: dict[str, list[str]] = {}
+    for run in runs[:_MOST_RUNS]:
+        ids = by_name.setdefault(printable(run.task_name, _MOST_NAME), [])
+        ids.append(printable(run.task_id, _MOST_NAME))
+    named = ", ".join(f"{name} ({', '.join(ids)})" for name, ids in by_name.items())
+    return named if len(runs) <= _MOST_RUNS else f"{named} and {number(len(runs) - _MOST_RUNS)} more"
 
 
 def _workers(names: Sequence[str]) -> str:

@@ -145,6 +145,7 @@ def orphans_of(
     *,
     now: float,
     returns_after: float | None,
+    records: Iterable[StoredRecord] = (),
 ) -> tuple[Orphans, ...]:
     """Return, by queue, the messages that were taken long ago and that no worker which reports holds.
 
@@ -154,6 +155,7 @@ def orphans_of(
         queues: ours; what others took from theirs is theirs.
         now: Unix seconds, by the broker's clock.
         returns_after: seconds after which the broker hands out again what was not acknowledged.
+        records: of all processes: who held them may be hidden by its successor of the same name.
     """
     if long is None or not long.total:
         return ()
@@ -187,7 +189,7 @@ def orphans_of(
                 oldest_seconds=max(ages),
                 first_returns_seconds=None if returns_after is None else returns_after - max(ages),
                 last_returns_seconds=None if returns_after is None else returns_after - min(ages),
-                held_by=_held_by(messages, evidence.workers),
+                held_by=_held_by(messages, records, present),
             )
         )
     is_sure = least <= long.seconds + _MOST_LAG_SECONDS
@@ -216,7 +218,10 @@ def _tells(worker: Worker) -> bool:
 
 
 def _tags(worker: Worker) -> list[str]:
-    text = worker.unacked_tags or ""
+    return _parts(worker.unacked_tags or "")
+
+
+def _parts(text: str) -> list[str]:
     return [text[at : at + TAG_LENGTH] for at in range(0, len(text), TAG_LENGTH)]
 
 
@@ -231,10 +236,16 @@ def _unknown(queue: str, evidence: ConsumerEvidence, untold: Iterable[Worker]) -
     return evidence.unasked
 
 
-def _held_by(messages: Sequence[UnackedMessage], workers: Iterable[Worker]) -> tuple[str, ...]:
-    tags = {message.tag[:TAG_LENGTH] for message in messages}
-    gone = [worker for worker in workers if worker.state is WorkerState.GONE]
-    return tuple(dict.fromkeys(w.hostname for w in gone if not tags.isdisjoint(_tags(w))))
+def _held_by(
+    messages: Sequence[UnackedMessage], records: Iterable[StoredRecord], present: Iterable[Worker]
+) -> tuple[str, ...]:
+    """Return the names of processes that are gone, and held some of `messages` by their last record."""
+    tags, writers = {message.tag[:TAG_LENGTH] for message in messages}, {one.writer for one in present}
+    told = ((one, of_type(dict, one.record.get("unacked")) or {}) for one in records)
+    held = (
+        (one, of_type(str, unacked.get("tags")) or "") for one, unacked in told if one.writer not in writers
+    )
+    return tuple(dict.fromkeys(one.name for one, text in held if not tags.isdisjoint(_parts(text))))
 
 
 def losses_of(
@@ -250,7 +261,7 @@ def losses_of(
     """Return all that is lost: see `lost_runs` and `orphans_of`."""
     return Losses(
         runs=lost_runs(records, evidence.workers, limits, returns_after=returns_after),
-        orphans=orphans_of(long, evidence, queues, now=now, returns_after=returns_after),
+        orphans=orphans_of(long, evidence, queues, now=now, returns_after=returns_after, records=records),
         are_orphans_known=long is not None,
     )
 

@@ -56,7 +56,7 @@ def test_nothing_is_lost() -> None:
         (
             of_one(PAID, PAID, SHIPPED),
             "Worker 'w1@host' vanished while it ran up to 3 tasks. "
-            "2 were acknowledged when they started, and do not come back: shop.pay (a1), shop.pay (a1). "
+            "2 were acknowledged when they started, and do not come back: shop.pay (a1, a1). "
             "1 comes back at about 14:05 UTC: shop.ship (b2).",
         ),
         # It ended some time ago, and nobody reads.
@@ -74,8 +74,7 @@ def test_nothing_is_lost() -> None:
         (
             of_one(*[PAID] * 7, was_draining=True),
             "Worker 'w1@host' vanished while it drained, and ran up to 7 tasks. 7 were acknowledged when "
-            "they started, and do not come back: shop.pay (a1), shop.pay (a1), shop.pay (a1), shop.pay (a1), "
-            "shop.pay (a1) and 2 more.",
+            "they started, and do not come back: shop.pay (a1, a1, a1, a1, a1) and 2 more.",
         ),
     ],
 )

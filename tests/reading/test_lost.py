@@ -198,7 +198,19 @@ def test_orphans__not_known_where_somebody_may_hold_them(evidence: dict[str, Any
 
 
 def test_orphans__who_held_them_and_when_they_come_back() -> None:
-    [one] = orphans(long(100.0, 400.0), holder(), holder(1, **GONE))
+    record = StoredRecord(
+        name="x@host", writer="x", age_seconds=50.0, record={"unacked": {"tags": "00000001"}}
+    )
+    read = long(100.0, 400.0)
+    present = holder(writer="w")
+    [one] = orphans_of(
+        read,
+        ConsumerEvidence(workers=[present]),
+        ["celery"],
+        now=NOW,
+        returns_after=3600.0,
+        records=[record, StoredRecord(name="w@host", writer="w", age_seconds=1.0, record={"unacked": 3})],
+    )
     assert (one.oldest_seconds, one.first_returns_seconds, one.last_returns_seconds) == (
         400.0,
         3200.0,
