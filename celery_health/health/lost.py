@@ -15,8 +15,9 @@ from celery_health.text.printable import printable
 
 #: Workers that are named one by one; those of a lost machine vanish together.
 _MOST_WORKERS: Final = 20
-#: Runs that are named of each kind.
+#: Runs that are named in a message, and in what to do about them.
 _MOST_RUNS: Final = 5
+_MOST_TO_SEND: Final = 20
 _MOST_NAME: Final = 80
 #: How often a worker looks for what is to be handed out again (``kombu/transport/redis.py``: every tenth time
 #: of one in 10 s).
@@ -58,7 +59,7 @@ class TasksLost(Check):
             does = "does" if len(gone) == 1 else "do"
             said.append(f"{number(len(gone))} {were} started, and {does} not come back: {_named(gone)}.")
             todo.append(
-                f"Send again what matters: {_named(gone)}. "
+                f"Send again what matters: {_named(gone, _MOST_TO_SEND)}. "
                 "A task that may run twice comes back by itself with acks_late=True."
             )
         if returning := lost.returning:
@@ -66,7 +67,7 @@ class TasksLost(Check):
             if not gone:
                 todo.append(
                     "Wait for what comes back; send again what cannot wait, if it may run twice: "
-                    f"{_named(returning)}."
+                    f"{_named(returning, _MOST_TO_SEND)}."
                 )
         if lost.untold:
             named = [run for run in lost.runs if run.is_acknowledged is None]
@@ -129,14 +130,14 @@ class TasksLost(Check):
         )
 
 
-def _named(runs: Sequence[LostRun]) -> str:
+def _named(runs: Sequence[LostRun], most: int = _MOST_RUNS) -> str:
     """Return the names and ids of some runs: ``shop.pay (a1, a2), shop.ship (b1) and 3 more``."""
     by_name: dict[str, list[str]] = {}
-    for run in runs[:_MOST_RUNS]:
+    for run in runs[:most]:
         ids = by_name.setdefault(printable(run.task_name, _MOST_NAME), [])
         ids.append(printable(run.task_id, _MOST_NAME))
     named = ", ".join(f"{name} ({', '.join(ids)})" for name, ids in by_name.items())
-    return named if len(runs) <= _MOST_RUNS else f"{named} and {number(len(runs) - _MOST_RUNS)} more"
+    return named if len(runs) <= most else f"{named} and {number(len(runs) - most)} more"
 
 
 def _workers(names: Sequence[str]) -> str:

@@ -12,7 +12,15 @@ from celery_health.health import judge
 from celery_health.page.blocks import MOST_ON_OVERVIEW, Cell
 from celery_health.page.links import Links
 from celery_health.page.problem_blocks import Problem, Problems
-from celery_health.page.problems import about, advice, found_by, tone_of_checks, troubles
+from celery_health.page.problems import (
+    about,
+    address_of,
+    advice,
+    found_by,
+    tone_of_checks,
+    troubles,
+    worst_of,
+)
 from celery_health.records import BrokerState, CheckResult, CheckStatus, Snapshot, StoreState
 from celery_health.testing import make_queue, make_snapshot, make_worker
 
@@ -171,3 +179,14 @@ def test_tone__is_what_the_checks_say() -> None:
     assert tone_of_checks(results, "queues.depth") == "warn"
     assert tone_of_checks(results, "tasks.failing") == ""
     assert tone_of_checks([result("workers.alive", CheckStatus.UNKNOWN)], "workers") == ""
+
+
+def test_lost__runs_are_about_a_worker_and_messages_about_a_queue() -> None:
+    results = [
+        result("tasks.lost", subject="w1@a", unit="runs"),
+        result("tasks.lost", subject="mail", unit="messages"),
+    ]
+    assert [address_of(one, LINKS) for one in results] == [LINKS.worker("w1@a"), LINKS.queue("mail")]
+    assert about(results, "worker", "w1@a", LINKS) is not None
+    assert about(results, "queue", "mail", LINKS) is not None
+    assert worst_of(results, "task") == {}
