@@ -151,3 +151,21 @@ def messages_of_a_worker_that_never_came_back(system: System) -> Iterator[None]:
     victim.kill()
     system.worker(name="a")
     yield
+
+
+@situation("healthy", marks=("soak",))
+def drained_with_late_tasks(system: System) -> Iterator[None]:
+    """It holds what it still works on, though it is subscribed to nothing any more."""
+    system.health.update(FAST_ORPHANS)
+    system.worker(name="other")
+    worker = system.worker(name="leaving", queues=["leaving"], concurrency=2)
+    system.healthy()
+    seconds = patience(system) + system.limit("lost_seconds") + 4
+    system.send("sleep_late", seconds, count=2, queue="leaving")
+    system.until(lambda report: any(w.active_count == 2 for w in report.snapshot.workers), 15, "running")
+    worker.signal(signal.SIGTERM)
+    for _ in stay(system, seconds - 4):
+        report = system.report()
+        assert not has(report, "tasks.lost", "warn")
+        assert not has(report, "tasks.lost", "unknown")
+        yield
