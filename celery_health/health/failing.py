@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import ClassVar, Final
 
 from celery_health.conf import Settings
@@ -13,6 +14,11 @@ from celery_health.text.formats import duration, number
 
 #: A task that fails every night does not fail to the second, and takes its time: it stays warned until then.
 NEXT_RUN_SECONDS: Final = 3600
+
+#: Outcomes are counted by the minute.
+MINUTE_SECONDS: Final = 60
+#: What does not happen once a week by chance, at a run a second.
+UNLIKELY: Final = 1e-6
 
 #: How a run ended where there is no exception to name (`TaskStreak.failed_by`), as people read it.
 _WORDS: Final = {
@@ -45,8 +51,10 @@ class TasksFailing(Check):
         is_judged = outcomes.ended >= max(1, settings.limit("failure_floor", task=name))
         if is_judged and outcomes.ended_badly / outcomes.ended > settings.limit("failure_ratio", task=name):
             return self._often(name, outcomes, streak, snapshot, settings)
+        streak = _without_rows_that_are_over(streak, outcomes, settings)
         failures = streak.failures, streak.failed_seconds
-        may_fail = is_judged and _may_fail_often(name, settings)
+        may_fail = is_judged and "failure_streak" not in settings.tasks.get(name, {})
+        may_fail = may_fail and (_may_fail_often(name, settings) or _is_chance(streak.failures, outcomes))
         if not may_fail and _is_long(*failures, "failure_streak", name, settings):
             return self._in_a_row(name, streak, snapshot, settings)
         return self._endlessly(name, streak, settings)
@@ -127,11 +135,28 @@ class TasksFailing(Check):
         )
 
 
+def _without_rows_that_are_over(streak: TaskStreak, outcomes: TaskOutcomes, settings: Settings) -> TaskStreak:
+    """Return `streak` without the rows that a run has ended which nobody told the store of as such.
+
+    Workers of earlier versions count their successes, and tell of no rows: as after a rollback.
+    """
+    if outcomes.ended <= outcomes.ended_badly:
+        return streak
+    # What ended well did so later than the last of the row.
+    lately = settings.limits.recent_seconds + MINUTE_SECONDS
+    if streak.failed_seconds > lately:
+        streak = replace(streak, failures=0)
+    return replace(streak, retries=0) if streak.retried_seconds > lately else streak
+
+
+def _is_chance(failures: int, outcomes: TaskOutcomes) -> bool:
+    """Say whether so many in a row are no wonder where as many fail as lately did."""
+    return (outcomes.ended_badly / outcomes.ended) ** failures >= UNLIKELY
+
+
 def _may_fail_often(name: str, settings: Settings) -> bool:
     """Say whether a task may fail more often than others: a row of failures is chance then."""
-    own = settings.tasks.get(name, {})
-    is_raised = own.get("failure_ratio", 0.0) > settings.limits.failure_ratio
-    return is_raised and "failure_streak" not in own
+    return settings.tasks.get(name, {}).get("failure_ratio", 0.0) > settings.limits.failure_ratio
 
 
 def _is_long(

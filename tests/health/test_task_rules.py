@@ -106,12 +106,39 @@ def test_tasks_failing__in_a_row(streak: TaskStreak, settings: dict[str, Any], e
 def test_tasks_failing__a_task_that_may_fail_often_is_judged_by_its_share_where_that_can_be_told() -> None:
     may = Settings(tasks={"t": {"failure_ratio": 0.9}})
     both = Settings(tasks={"t": {"failure_ratio": 0.9, "failure_streak": 5}})
-    often = {"t": TaskOutcomes(succeeded=4, failed=16)}
+    often, row = {"t": TaskOutcomes(succeeded=4, failed=16)}, replace(NIGHTLY, failed_seconds=1.0)
 
-    assert statuses(TasksFailing(), may, recent=often, streaks={"t": NIGHTLY}) == [(None, "pass")]
-    assert statuses(TasksFailing(), both, recent=often, streaks={"t": NIGHTLY}) == [("t", "warn")]
+    assert statuses(TasksFailing(), may, recent=often, streaks={"t": row}) == [(None, "pass")]
+    assert statuses(TasksFailing(), both, recent=often, streaks={"t": row}) == [("t", "warn")]
     # Too few lately: the row is all there is.
-    assert statuses(TasksFailing(), may, recent={}, streaks={"t": NIGHTLY}) == [("t", "warn")]
+    assert statuses(TasksFailing(), may, recent={}, streaks={"t": row}) == [("t", "warn")]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "streak", "expected"),
+    [
+        # Four of ten fail, as they may: five in a row come many times a day by themselves.
+        (TaskOutcomes(succeeded=1200, failed=800), TaskStreak(failures=5, failed_seconds=1.0), "pass"),
+        (TaskOutcomes(succeeded=1200, failed=800), TaskStreak(failures=16, failed_seconds=1.0), "warn"),
+        # Hardly any failed before these.
+        (TaskOutcomes(succeeded=1200, failed=5), TaskStreak(failures=5, failed_seconds=1.0), "warn"),
+        # Too few to tell how many fail.
+        (TaskOutcomes(succeeded=4, failed=5), TaskStreak(failures=5, failed_seconds=1.0), "warn"),
+        # It has succeeded since, with workers of an earlier version, which tell of no rows.
+        (TaskOutcomes(succeeded=1), TaskStreak(failures=5, failed_seconds=700.0), "pass"),
+        (TaskOutcomes(succeeded=1), TaskStreak(retries=60, retried_seconds=700.0), "pass"),
+        # Whether before or after is not known.
+        (TaskOutcomes(succeeded=1), TaskStreak(failures=5, failed_seconds=300.0), "warn"),
+        # No run has ended well since.
+        (TaskOutcomes(failed=1), TaskStreak(failures=5, failed_seconds=700.0), "warn"),
+    ],
+)
+def test_tasks_failing__a_row_that_is_chance_or_over(
+    outcomes: TaskOutcomes, streak: TaskStreak, expected: str
+) -> None:
+    (result,) = TasksFailing().judge(make_snapshot(recent={"t": outcomes}, streaks={"t": streak}), Settings())
+
+    assert result.status.value == expected
 
 
 WORDS = [
