@@ -156,7 +156,8 @@ def _is_chance(failures: int, outcomes: TaskOutcomes) -> bool:
 
 def _may_fail_often(name: str, settings: Settings) -> bool:
     """Say whether a task may fail more often than others: a row of failures is chance then."""
-    return settings.tasks.get(name, {}).get("failure_ratio", 0.0) > settings.limits.failure_ratio
+    own: float = settings.tasks.get(name, {}).get("failure_ratio", 0.0)
+    return own > settings.limits.failure_ratio
 
 
 def _is_long(
