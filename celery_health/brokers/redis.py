@@ -27,11 +27,10 @@ from celery_health.brokers.redis_writes import Question, RedisWrites
 from celery_health.connections.kombu import unconnected
 from celery_health.connections.redis import RedisLink, is_timeout
 from celery_health.connections.redis_keys import RedisKeys
-from celery_health.connections.urls import address_of, masked_url
+from celery_health.connections.urls import masked_url, redis_cli_of
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, LateBrokerError
 from celery_health.records import Writes
-from celery_health.text.commands import redis_cli
 from celery_health.text.masking import describe_error, mask
 
 if TYPE_CHECKING:
@@ -131,7 +130,7 @@ class RedisBroker(Broker):
         return self._writes.told(
             question,
             replies,
-            redis_cli=redis_cli(*address_of(self._source)),
+            redis_cli=redis_cli_of(self._source),
             by_sentinels=self._source.transport_cls == "sentinel",
         )
 

@@ -11,6 +11,9 @@ QUESTIONS: Final = (("INFO", "replication"), ("INFO", "memory"), ("INFO", "clien
 
 Told = Mapping[str, str]
 
+#: Celery does not catch what a read says then.
+_WORKERS_END: Final = "Workers may have ended by it: see that they run again afterwards."
+
 #: What a server's refusal of one write begins with, or what client libraries make of that.
 _FULL: Final = ("OOM", "OutOfMemoryError")
 _READ_ONLY: Final = ("READONLY", "ReadOnlyError")
@@ -69,19 +72,20 @@ def by_error(error: Exception, told: Told, redis_cli: str) -> Refusal | None:
         return Refusal(
             f"it is a read-only replica{of}",
             "Set broker_url to its master, or to its sentinels. What it says of that: "
-            f"{redis_cli} INFO replication",
+            f"{redis_cli} INFO replication. {_WORKERS_END}",
             is_read_only=True,
         )
     if names.intersection(_MISCONF):
         return Refusal(
             "its last snapshot could not be written to disk, and stop-writes-on-bgsave-error is on (MISCONF)",
             "Free its disk, or give it back the right to write there; its log says which. Then have it write "
-            f"one: {redis_cli} BGSAVE",
+            f"one: {redis_cli} BGSAVE. {_WORKERS_END}",
         )
     if names.intersection(_FEW_REPLICAS):
         return Refusal(
             "fewer replicas follow it than min-replicas-to-write asks for (NOREPLICAS)",
-            f"Bring its replicas back, or ask for none: {redis_cli} CONFIG SET min-replicas-to-write 0",
+            "Bring its replicas back, or ask for none: "
+            f"{redis_cli} CONFIG SET min-replicas-to-write 0. {_WORKERS_END}",
         )
     if names.intersection(_CLUSTER) or _OTHERS.search(text):
         return Refusal(f"it says '{text}'", f"What it says of itself: {redis_cli} INFO")

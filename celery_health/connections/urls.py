@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 from kombu import Connection
 
 from celery_health.deadline import Deadline
+from celery_health.text.commands import redis_cli
 from celery_health.text.masking import MASK, mask
 
 
@@ -59,15 +60,20 @@ def masked_url(connection: Connection) -> str:
     return mask(text)
 
 
-def address_of(connection: Connection) -> tuple[str | None, int | None, str | None]:
-    """Return host, port and socket file of a Redis, each None where the URL does not name it."""
+def redis_cli_of(connection: Connection) -> str:
+    """Return the command that reaches the Redis of `connection`, as far as its URL names it; no secret."""
     kombu: Any = connection
-    if kombu.transport_cls == "sentinel":  # its URLs are the sentinels
-        return None, None, None
-    host = kombu.hostname or ""
-    if host.startswith("socket://"):
-        return None, None, host.removeprefix("socket://").partition("?")[0]
-    return host or None, kombu.port or None, None
+    # The URLs of a sentinel broker are its sentinels.
+    host: str = "" if kombu.transport_cls == "sentinel" else kombu.hostname or ""
+    is_socket = host.startswith("socket://")
+    return redis_cli(
+        None if is_socket else host,
+        kombu.port if host and not is_socket else None,
+        host.removeprefix("socket://").partition("?")[0] if is_socket else None,
+        user=unquote(kombu.userid) if kombu.userid and kombu.password else None,
+        asks_password=bool(kombu.password),
+        tls=kombu.transport_cls == "rediss" or bool(kombu.ssl),
+    )
 
 
 def is_same_server(one: str | None, other: str | None) -> bool:

@@ -39,9 +39,9 @@ def with_broker_of(recorded: Recorded, broker: Broker, reading: BrokerReading) -
     Why a store refuses is asked now and then; the broker has just said it.
     """
     writes, store = reading.writes, recorded.store
-    if writes.accepted is not False or store.refuses_writes or not store.reachable:
+    if writes.accepted is None or not store.reachable or not is_same_server(store.url, broker.url):
         return recorded
-    if not is_same_server(store.url, broker.url):
+    if bool(store.refuses_writes) is not writes.accepted:
         return recorded
     return replace(recorded, store=replace(store, refuses_writes=writes.refusal))
 

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from celery_health.conf import Settings
 from celery_health.connections.redis import RedisLink, is_timeout
 from celery_health.connections.refusals import QUESTIONS, by_error, told_of
-from celery_health.connections.urls import address_of, is_same_server
+from celery_health.connections.urls import is_same_server, redis_cli_of
 from celery_health.deadline import Deadline
 from celery_health.reading.recorded import Recorded
 from celery_health.reading.troubles import stored_results_of
 from celery_health.records import BrokerState, ResultsState, SharedServer
 from celery_health.reporting.native import start_daemon
 from celery_health.store.opening import Place, results_place
-from celery_health.text.commands import redis_cli
 from celery_health.text.masking import describe_error, mask
 
 if TYPE_CHECKING:
@@ -161,7 +160,7 @@ class ResultsWatch:
         self, link: RedisLink, place: Place, known: ResultsState, deadline: Deadline, done: threading.Event
     ) -> None:
         answer = None
-        key, cli = f"{place.key_prefix}{KEY}", redis_cli(*address_of(place.connection))
+        key, cli = f"{place.key_prefix}{KEY}", redis_cli_of(place.connection)
         try:
             answer = _asked(link, key, cli, known, deadline)
         finally:

@@ -104,11 +104,25 @@ def letters_command(action: Literal["list", "requeue", "purge"], queue: str) -> 
     return f"python manage.py celery_health dead-letters {action} {_positional(queue)}"
 
 
-def redis_cli(host: str | None = None, port: int | None = None, socket: str | None = None) -> str:
-    """Return the command that reaches a Redis, without a command of Redis behind it."""
-    if socket:
-        return f"redis-cli -s {_quoted(socket)}"
-    return "redis-cli" + (f" -h {_quoted(host)}" if host else "") + (f" -p {port}" if port else "")
+def redis_cli(
+    host: str | None = None,
+    port: int | None = None,
+    socket: str | None = None,
+    *,
+    user: str | None = None,
+    asks_password: bool = False,
+    tls: bool = False,
+) -> str:
+    """Return the command that reaches a Redis, without a command of Redis; it asks for a password."""
+    options = [
+        "--tls" if tls else "",
+        f"--user {_quoted(user)}" if user else "",
+        "--askpass" if asks_password else "",
+        f"-s {_quoted(socket)}" if socket else "",
+        f"-h {_quoted(host)}" if host and not socket else "",
+        f"-p {port}" if port and not socket else "",
+    ]
+    return " ".join(["redis-cli", *filter(None, options)])
 
 
 #: What alarms a RabbitMQ has; on its host.
@@ -164,7 +178,10 @@ _CELERY: Final = (
 _MANAGE: Final = (
     rf"python manage\.py celery_health (?:dead-letters (?:list|requeue|purge) {_NAME}|doctor(?: --static)?)"
 )
-_REDIS: Final = rf"redis-cli(?: -h {_WORD})?(?: -p \d+)?(?: -s {_WORD})?(?: (?:'[^']*'|\||[\w*-]+))+"
+_REDIS: Final = (
+    rf"redis-cli(?: --tls)?(?: --user {_WORD})?(?: --askpass)?(?: -s {_WORD})?(?: -h {_WORD})?(?: -p \d+)?"
+    r"(?: (?:'[^']*'|\||[\w*-]+))+"
+)
 _RABBIT: Final = rf"(?:{ALARMS}|{re.escape(MORE_MEMORY)})"
 _COMMAND: Final = rf"(?:{_CELERY}|{_MANAGE}|{_REDIS}|{_RABBIT})"
 _LINE: Final = r"(?:app\.conf\.[a-z_]+|[A-Z][A-Z0-9]*_[A-Z0-9_]+)(?:\['\w+'\])? \|?= "

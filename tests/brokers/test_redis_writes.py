@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 import redis
 from celery import Celery
+from kombu import Connection
 
 from celery_health.brokers import redis_writes
 from celery_health.brokers.base import Broker
 from celery_health.brokers.redis_writes import Question, RedisWrites
+from celery_health.connections.urls import redis_cli_of
 from celery_health.deadline import Deadline
 from celery_health.records import Writes
 from celery_health.text.commands import split_commands
@@ -311,3 +313,45 @@ def test_told__what_it_said_before_it_was_mended_is_asked_anew() -> None:
     found = told(0, asks=False)
     assert (found.accepted, found.near) == (True, ())
     assert writes.question().asks_info
+
+
+@pytest.mark.parametrize(
+    ("url", "command"),
+    [
+        ("redis://db:6380/1", "redis-cli -h db -p 6380"),
+        ("redis://:secret@db/1", "redis-cli --askpass -h db"),
+        ("rediss://shop:secret@db:6380", "redis-cli --tls --user shop --askpass -h db -p 6380"),
+        ("redis+socket:///run/redis.sock?virtual_host=1", "redis-cli -s /run/redis.sock"),
+        # Which server is the master is for the sentinels to say.
+        ("sentinel://a:26379;sentinel://b:26379", "redis-cli"),
+        ("redis://", "redis-cli"),
+    ],
+)
+def test_redis_cli__reaches_the_server_and_shows_no_secret(url: str, command: str) -> None:
+    assert redis_cli_of(Connection(url)) == command
+    text = f"Raise it: {command} CONFIG SET maxmemory 12. Then go on."
+    assert split_commands(text)[1] == (True, f"{command} CONFIG SET maxmemory 12")
+
+
+def test_redis_cli__works_where_there_is_a_password(
+    own_redis: OwnRedis, make_app: MakeApp, reader: Reader
+) -> None:
+    server = own_redis(password=PASSWORD)
+    broker = reader(make_app(server.url))
+    with redis.Redis(port=server.port, password=PASSWORD) as client:
+        fill(client)
+        writes(broker)
+        found = writes(broker)
+        assert found.accepted is False
+        (command,) = [text for is_command, text in split_commands(str(found.fix)) if is_command]
+        assert PASSWORD not in command
+        done = subprocess.run(
+            shlex.split(command),
+            input=f"{PASSWORD}\n",
+            text=True,
+            capture_output=True,
+            timeout=10,
+            check=True,
+        )
+        assert "OK" in done.stdout
+        assert writes(broker).accepted
