@@ -72,9 +72,9 @@ def _watched(send: Callable[..., Any]) -> Callable[..., Any]:
         if _sender.is_silent():
             return send(producer, name, message, *args, **kwargs)
         call = troubles.begin(name)
-        heard = None
+        before = None
         try:
-            heard = _listen(producer, None)
+            before = _listen(producer, None)
             _sender.keep_flushing()
         except Exception as error:
             process.FAULTS.caught("producers.begin", error)
@@ -86,7 +86,7 @@ def _watched(send: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             troubles.end(call)
         try:
-            _listen(producer, heard)  # it may have been opened only now
+            _listen(producer, before)  # it may have been opened only now
         except Exception as error:
             process.FAULTS.caught("producers.listen", error)
         return sent
@@ -94,10 +94,10 @@ def _watched(send: Callable[..., Any]) -> Callable[..., Any]:
     return send_task_message
 
 
-def _listen(producer: Any, heard: object) -> object:
-    """Hear what RabbitMQ says on the producer's connection, if it is open and not `heard`; return it."""
+def _listen(producer: Any, known: object) -> object:
+    """Hear what RabbitMQ says on the producer's connection, if it is open and not `known`; return it."""
     opened = getattr(producer.connection, "_connection", None)
-    if opened is not heard and opened is not None:
+    if opened is not known and opened is not None:
         process.TROUBLES.listen(opened)
     return opened
 

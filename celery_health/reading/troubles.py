@@ -14,7 +14,7 @@ from celery_health.store.base import StoredRecord, StoreReading
 
 #: What lasts is told each five seconds: what was last told longer ago than this may be over.
 FRESH_SECONDS: Final = 20.0
-#: A connection that nobody writes to is not read either: so long after that, what was heard on it may be old.
+#: A connection that nobody writes to is not read either: so long after that, what it said may be old.
 HEARD_SECONDS: Final = 60.0
 
 

@@ -21,7 +21,7 @@ class LastError:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Blocked:
-    """A process that RabbitMQ has told not to publish, and that would have heard if that were over."""
+    """A process that RabbitMQ has told not to publish, and that would know if that were over."""
 
     process: str
     """``w1@host``, or ``process 42 on host``."""

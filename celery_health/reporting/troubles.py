@@ -75,7 +75,7 @@ class Hearing:
     def __call__(self, *reason: Any) -> Any:
         """Note that the connection is blocked."""
         self.since = self.since or monotonic()
-        self._troubles.heard(self)
+        self._troubles.note_blocked(self)
         return self._before(*reason) if self._before else None
 
     def unblocked(self, *args: Any) -> Any:
@@ -85,7 +85,7 @@ class Hearing:
 
     @property
     def is_blocked(self) -> bool:
-        """Say whether it is, as far as was heard; a connection that is gone is not."""
+        """Say whether it is, as far as it was told; a connection that is gone is not."""
         connection = self.connection()
         return self.since is not None and connection is not None and bool(connection.connected)
 
@@ -157,7 +157,7 @@ class Troubles:
         hearing = Hearing(self, connection, is_read=is_read)
         connection.on_blocked, connection.on_unblocked = hearing, hearing.unblocked
 
-    def heard(self, hearing: Hearing) -> None:
+    def note_blocked(self, hearing: Hearing) -> None:
         """Note a connection that is blocked."""
         with self._lock:  # type: ignore[attr-defined]
             for key, one in list(self._hearings.items()):
@@ -169,7 +169,7 @@ class Troubles:
     # In the agent's thread
 
     def due(self, now: float) -> Mapping[str, Any] | None:
-        """Return what is to be told now: all of it, or an empty mapping once it is over; None for nothing."""
+        """Return what is to be told now: an empty mapping once all is over; None for nothing."""
         if not (self._calls or self._hearings or self._refused or self._unstored or self._told):
             return None
         state = self._state(now)

@@ -32,6 +32,7 @@ def test_docs__list_every_key():
         f"{keys.ring}<minute>",
         f"{keys.exceptions}<minute>",
         keys.streaks,
+        keys.troubles,
         keys.sequence("<writer>"),
     }
 
@@ -65,6 +66,7 @@ def test_docs__state_the_life_spans():
             f"until a run ends well; at most {limits.STREAK_SECONDS // day} days, {limits.MAX_STREAKS:,} "
             "tasks: the oldest go first"
         ),
+        "troubles": f"{limits.TROUBLE_SECONDS // 3600} hour",
         "seq:<writer>": (
             f"{limits.SEQUENCE_SECONDS // day} days of silence; "
             f"of producers {limits.PRODUCER_SEQUENCE_SECONDS // 3600} hour"
