@@ -30,6 +30,8 @@ WITH_STORE = [
     "stuck_pool_with_a_waiting_queue",
     "saturated_by_slow_tasks",
     "prefetch_full_of_eta_tasks",
+    "countdowns_that_end_at_once",
+    pytest.param("every_worker_takes_everything", marks=pytest.mark.slow),
     pytest.param("rate_limited_tasks_fill_the_prefetch", marks=pytest.mark.slow),
     "solo_busy",
     "beat_task_under_an_unknown_name",
