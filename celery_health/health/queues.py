@@ -124,4 +124,6 @@ class QueuesAge(Check):
 
 
 def _advice(fact: str, cause: str, queue: QueueState, snapshot: Snapshot) -> str:
-    return f"{fact} {cause}Add workers: {one_more_worker(snapshot, queue.name)}"
+    # More workers take nothing of what one holds.
+    add = "Add workers" if queue.ready or not queue.held else "For what is still to come, add workers"
+    return f"{fact} {cause}{add}: {one_more_worker(snapshot, queue.name)}"
