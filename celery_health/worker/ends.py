@@ -42,12 +42,18 @@ def class_name(error: Any) -> str:
     return type(error).__name__
 
 
+def attempts_of(request: Any) -> int:
+    """Return which attempt of a run this is; 1 where the message says something else than a number."""
+    retries = request._request_dict.get("retries")
+    return 1 + max(0, retries) if isinstance(retries, int) else 1
+
+
 def failed(request: Any, exception: str, failure: Any) -> None:
     """Tell the series of a run that failed for good; `failure` is an ExceptionInfo, or None."""
     series = request._message.celery_health_origin.series
     error = None if failure is None else unwrapped(failure.exception)
-    if retries := request._request_dict.get("retries"):
-        series.retries_ended(int(retries) + 1)
+    if (attempts := attempts_of(request)) > 1:
+        series.retries_ended(attempts)
     if exception == "Terminated" or is_ending():
         return  # given up by the worker at its end: no fault of the task
     if error is not None and _is_declared(request._task, error):
@@ -105,15 +111,15 @@ def retried(request: Any, failure: Any) -> None:
     error = None if failure is None else unwrapped(failure.exception)
     if not isinstance(error, Retry):
         return lost(request)  # Celery itself sent it again (retry_on_worker_lost)
-    retries, task = request._request_dict.get("retries") or 0, request._task
-    if retries < 1 or not is_by_autoretry(failure):
+    attempts, task = attempts_of(request), request._task
+    if attempts < 2 or not is_by_autoretry(failure):
         return None
     if error.exc is not None and _is_declared(task, error.exc):
         return None
     series, by = request._message.celery_health_origin.series, clean(class_name(error.exc))
     series.retried_in_vain(by)
     if has_no_limit(task):
-        series.retries_without_end(int(retries) + 1, _seconds_until(error.when), by)
+        series.retries_without_end(attempts, _seconds_until(error.when), by)
     return None
 
 

@@ -226,8 +226,8 @@ class MonitoredRequest(_Request):
                 series = self._message.celery_health_origin.series
                 series.succeeded()
                 series.runtime(runtime)
-                if retries := self._request_dict.get("retries"):
-                    series.retries_ended(retries + 1)
+                if self._request_dict.get("retries"):
+                    series.retries_ended(ends.attempts_of(self))
         except Exception as error:
             self.health.faults.caught("requests.succeeded", error)
 

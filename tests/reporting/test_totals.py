@@ -11,7 +11,7 @@ import pytest
 
 from celery_health import counters
 from celery_health.beat import entries
-from celery_health.counters import decode, encode
+from celery_health.counters import custom_labels, decode, encode
 from celery_health.dead_letters import envelope
 from celery_health.reading import fields as read_fields
 from celery_health.records import Streak
@@ -21,6 +21,7 @@ from celery_health.reporting.series import TaskSeries
 from celery_health.reporting.totals import Batch, Totals
 from celery_health.store import readings
 from celery_health.worker import held
+from celery_health.worker.labelled import LabelledSeries
 
 
 @pytest.fixture
@@ -150,6 +151,21 @@ def test_streak__is_the_same_however_it_is_drained_and_merged(totals, letters, s
         end(series, letter)
         whole = whole.merge(totals.drain())
     assert whole.streaks == {"pay": streak}
+
+
+def test_streak__of_runs_with_labels_of_their_own_is_the_same_row(totals):
+    series = totals.series("pay", "celery")
+    labelled = LabelledSeries(series, totals, custom_labels([("tier", "gold")]))
+    for one in (series, labelled):
+        one.failed("ValueError")
+        one.broke("ValueError")
+    assert totals.drain().streaks == {"pay": Streak(failures=2, failed_by="ValueError")}
+    labelled.succeeded()
+    labelled.failed("ValueError")
+    labelled.broke("ValueError")
+    batch = totals.drain()
+    assert batch.streaks == {"pay": Streak(ended_well=True, failures=1, failed_by="ValueError")}
+    assert batch.ring == {"pay\x1fsucceeded": 1, "pay\x1ffailed": 1}
 
 
 def test_streak__of_two_queues_never_counts_one_too_many(totals):
