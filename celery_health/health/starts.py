@@ -103,13 +103,18 @@ def story(worker: Worker) -> str:
     )
 
 
-def remedy(worker: Worker, app_name: str) -> str:
+def remedy(worker: Worker, snapshot: Snapshot) -> str:
     """Return what to do about a worker that does not come up, or not stay."""
     starts = worker.starts
     last = worker.exit or (starts.last_exit if starts is not None else None)
     who = f"'{worker.hostname}'"
     if last is None:
         if starts is not None and starts.broken_count:
+            outage = snapshot.store.outage
+            if outage is not None and outage.ended_seconds <= starts.seconds:
+                return (
+                    f"The store took no reports for a time, so {who} could not say why it ended: see its log."
+                )
             return (
                 f"See what kills {who}: the kernel (out of memory: dmesg), the container's limit, or a probe "
                 "that does not wait for its start."
@@ -117,7 +122,7 @@ def remedy(worker: Worker, app_name: str) -> str:
         return f"See the log of {who} for what its start waits for."
     if found := _INEQUIVALENT.search(last.cause):
         queue, argument = found["queue"], found["argument"]
-        delete = queue_delete_command(app_name, queue)
+        delete = queue_delete_command(snapshot.app.name, queue)
         return (
             f"RabbitMQ holds queue '{queue}' with another '{argument}' than the worker declares. Declare it "
             "in task_queues as it is there; or, where it is empty and nobody else declares it so, delete it, "

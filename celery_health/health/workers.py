@@ -71,7 +71,7 @@ class WorkersAlive(Check):
             observed=round(seconds, 1),
             limit=limit,
             unit="seconds",
-            recommendation=f"No worker is ready. {starts.remedy(started[0], snapshot.app.name)}",
+            recommendation=f"No worker is ready. {starts.remedy(started[0], snapshot)}",
         )
         # Without its broker none becomes ready.
         return replace(result, because=BROKER) if snapshot.broker.reachable is False else result
@@ -87,8 +87,7 @@ class WorkersAlive(Check):
             limit=settings.limits.restarts_per_hour,
             unit="restarts",
             recommendation=(
-                f"Worker '{worker.hostname}' starts again and again. "
-                f"{starts.remedy(worker, snapshot.app.name)}"
+                f"Worker '{worker.hostname}' starts again and again. {starts.remedy(worker, snapshot)}"
             ),
         )
 
@@ -132,7 +131,7 @@ class WorkersAlive(Check):
                 CheckStatus.FAIL,
                 f"{NO_WORKERS}: {starts.story(failed)}.",
                 recommendation=(
-                    f"{NO_WORKERS}. {starts.remedy(failed, snapshot.app.name)} "
+                    f"{NO_WORKERS}. {starts.remedy(failed, snapshot)} "
                     f"Then start one: {worker_command(snapshot.app.name)}"
                 ),
             )
@@ -199,7 +198,7 @@ class WorkersAlive(Check):
             limit=settings.limits.worker_lost_seconds,
             unit="seconds",
             recommendation=(
-                f"Worker '{worker.hostname}' ended by {end.kind}. {starts.remedy(worker, snapshot.app.name)} "
+                f"Worker '{worker.hostname}' ended by {end.kind}. {starts.remedy(worker, snapshot)} "
                 f"Then start it again: {_command(worker, snapshot)}"
             ),
         )

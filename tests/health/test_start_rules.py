@@ -250,3 +250,12 @@ def test_lost__meanwhile_is_no_word_of_memory() -> None:
     _, found = WorkersAlive().judge(make_snapshot(workers=[gone(70)], store=store), Settings())
     assert "since the store took no reports then: see its log" in (found.recommendation or "")
     assert "memory" not in (found.recommendation or "")
+
+
+def test_restarts__meanwhile_are_no_word_of_memory() -> None:
+    outage = Outage(began_seconds=80.0, ended_seconds=30.0, is_recent=False)
+    store = StoreState(configured=True, reachable=True, outage=outage)
+    worker = starting(3, starts=tries(90, 3))
+    [found] = WorkersAlive().judge(make_snapshot(workers=[worker], store=store), Settings())
+    assert "could not say why it ended: see its log" in (found.recommendation or "")
+    assert "memory" not in (found.recommendation or "")
