@@ -88,3 +88,14 @@ def test_told_to_stop__is_no_crash(ledger: Ledger, truth_worker: Callable[..., W
     truth_worker(name=worker.hostname)
     found = patiently(lambda: starts(ledger, worker.hostname))
     assert [one.is_told for one in found.starts] == [True, False]
+
+
+def test_crash_at_start__a_queue_that_is_not_configured(
+    ledger: Ledger, truth_worker: Callable[..., Worker]
+) -> None:
+    """Celery looks at -Q before it tells anybody that a worker starts."""
+    worker = truth_worker(conf={"task_create_missing_queues": False}, queues=["nowhere"], wait=False)
+    assert worker.wait(30) != 0
+    found = ledger.record(worker.hostname)["exit"]
+    assert found["cause"].startswith("ImproperlyConfigured: Trying to select queue subset")
+    assert found["at_start"] is True
