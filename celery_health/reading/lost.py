@@ -146,6 +146,7 @@ def orphans_of(
     now: float,
     returns_after: float | None,
     records: Iterable[StoredRecord] = (),
+    silent_seconds: float = 0.0,
 ) -> tuple[Orphans, ...]:
     """Return, by queue, the messages that were taken long ago and that no worker which reports holds.
 
@@ -156,12 +157,16 @@ def orphans_of(
         now: Unix seconds, by the broker's clock.
         returns_after: seconds after which the broker hands out again what was not acknowledged.
         records: of all processes: who held them may be hidden by its successor of the same name.
+        silent_seconds: how long such a process says nothing until it is gone.
     """
     if long is None or not long.total:
         return ()
     present = [worker for worker in evidence.workers if worker.state is not WorkerState.GONE]
     reporting = [worker for worker in present if _tells(worker)]
+    hidden = _hidden(records, evidence.workers)
     held = {tag for worker in reporting for tag in _tags(worker)}
+    # Two of one name: until the older reports again, it looks as if the younger had come after it.
+    held.update(tag for age, _, tags in hidden if age <= silent_seconds for tag in tags)
     # Who took a message before its last record came would name it there.
     told = max((worker.last_seen_seconds or 0.0 for worker in reporting), default=0.0)
     least = max(long.seconds, told + _AGE_SLACK_SECONDS) + _lag(reporting, now)
@@ -189,7 +194,7 @@ def orphans_of(
                 oldest_seconds=max(ages),
                 first_returns_seconds=None if returns_after is None else returns_after - max(ages),
                 last_returns_seconds=None if returns_after is None else returns_after - min(ages),
-                held_by=_held_by(messages, records, present),
+                held_by=_held_by(messages, evidence.workers, hidden),
             )
         )
     is_sure = least <= long.seconds + _MOST_LAG_SECONDS
@@ -236,16 +241,27 @@ def _unknown(queue: str, evidence: ConsumerEvidence, untold: Iterable[Worker]) -
     return evidence.unasked
 
 
+def _hidden(records: Iterable[StoredRecord], workers: Iterable[Worker]) -> list[tuple[float, str, list[str]]]:
+    """Return age, name and held tags by the last record of each process that is not among `workers`."""
+    shown = {worker.writer for worker in workers}
+    found = []
+    for one in records:
+        unacked = of_type(dict, one.record.get("unacked"))
+        if unacked and one.writer not in shown and not one.record.get("goodbye"):
+            found.append((one.age_seconds, one.name, _parts(of_type(str, unacked.get("tags")) or "")))
+    return found
+
+
 def _held_by(
-    messages: Sequence[UnackedMessage], records: Iterable[StoredRecord], present: Iterable[Worker]
+    messages: Sequence[UnackedMessage],
+    workers: Iterable[Worker],
+    hidden: Iterable[tuple[float, str, list[str]]],
 ) -> tuple[str, ...]:
-    """Return the names of processes that are gone, and held some of `messages` by their last record."""
-    tags, writers = {message.tag[:TAG_LENGTH] for message in messages}, {one.writer for one in present}
-    told = ((one, of_type(dict, one.record.get("unacked")) or {}) for one in records)
-    held = (
-        (one, of_type(str, unacked.get("tags")) or "") for one, unacked in told if one.writer not in writers
-    )
-    return tuple(dict.fromkeys(one.name for one, text in held if not tags.isdisjoint(_parts(text))))
+    """Return the names of those that are gone, and held some of `messages` by their last record."""
+    wanted = {message.tag[:TAG_LENGTH] for message in messages}
+    gone = [(w.hostname, _tags(w)) for w in workers if w.state is WorkerState.GONE]
+    gone += [(hostname, tags) for _, hostname, tags in hidden]
+    return tuple(dict.fromkeys(hostname for hostname, tags in gone if not wanted.isdisjoint(tags)))
 
 
 def losses_of(
@@ -261,7 +277,15 @@ def losses_of(
     """Return all that is lost: see `lost_runs` and `orphans_of`."""
     return Losses(
         runs=lost_runs(records, evidence.workers, limits, returns_after=returns_after),
-        orphans=orphans_of(long, evidence, queues, now=now, returns_after=returns_after, records=records),
+        orphans=orphans_of(
+            long,
+            evidence,
+            queues,
+            now=now,
+            returns_after=returns_after,
+            records=records,
+            silent_seconds=limits.worker_lost_seconds,
+        ),
         are_orphans_known=long is not None,
     )
 

@@ -217,3 +217,23 @@ def test_orphans__who_held_them_and_when_they_come_back() -> None:
         3500.0,
     )
     assert one.held_by == ("x@host",)
+    assert orphans(read, present, holder(0, 1, writer="g", **GONE))[0].held_by == ("x@host",)
+
+
+@pytest.mark.parametrize(("age", "count"), [(4.0, 1), (29.0, 1), (31.0, 2)])
+def test_orphans__one_that_drains_is_hidden_by_its_successor_until_it_reports_again(
+    age: float, count: int
+) -> None:
+    record = StoredRecord(
+        name="w@host", writer="old", age_seconds=age, record={"unacked": {"tags": "00000001"}}
+    )
+    [one] = orphans_of(
+        long(100.0, 400.0),
+        ConsumerEvidence(workers=[holder(writer="new")]),
+        ["celery"],
+        now=NOW,
+        returns_after=3600.0,
+        records=[record],
+        silent_seconds=30.0,
+    )
+    assert one.count == count

@@ -87,7 +87,7 @@ def killed_and_sent_again_under_the_same_id(system: System) -> Iterator[None]:
     yield
 
 
-@situation("degraded", "tasks.lost", "warn", subject="celery", within="lost_seconds")
+@situation("degraded", "tasks.lost", "warn", subject="celery", within="worker_lost_seconds")
 def messages_that_nobody_holds(system: System) -> Iterator[None]:
     """It had taken eight and ran two of them."""
     system.health.update(FAST_ORPHANS)
@@ -141,7 +141,7 @@ def unacknowledged_by_a_worker_without_celery_health(system: System) -> Iterator
     assert has(system.report(), "tasks.lost", "unknown")
 
 
-@situation("degraded", "tasks.lost", "warn", subject="celery", within="lost_seconds")
+@situation("degraded", "tasks.lost", "warn", subject="celery", within="worker_lost_seconds")
 def messages_of_a_worker_that_never_came_back(system: System) -> Iterator[None]:
     """Redis keeps its name among those that listen: that it does not answer says nothing more."""
     system.health.update(FAST_ORPHANS)
