@@ -7,15 +7,14 @@
 -- Returns that change and the ids; false where the caller knows them.
 
 -- Bytes of records in one look: it holds the server for a millisecond.
-local missing_bytes = 100000
+local missing_bytes = 50000
 
+-- Taken from the text, in a tenth of the time that it takes to make a table of all of it. Nothing but a row of
+-- `active` has such a key; an id with a sign that JSON escapes is left out.
 local function missing_ids(record)
-  local is_json, found = pcall(cjson.decode, record)
-  local active = is_json and type(found) == 'table' and not found.goodbye and found.active
   local ids = {}
-  for _, row in ipairs(type(active) == 'table' and active or {}) do
-    local id = type(row) == 'table' and row.task_id
-    if type(id) == 'string' and id ~= '' and #id <= 500 then
+  for id in string.gmatch(record, '"task_id":"([^"\\]+)"') do
+    if #id <= 500 then
       ids[#ids + 1] = id
     end
   end
@@ -44,7 +43,7 @@ local function tell_missing(take, number, now, attempt, step, processes, records
       end
     end
     local bytes = 0
-    cursor = step(processes, #cursor <= 19 and cursor or '0', 200, function(field, value)
+    cursor = step(processes, #cursor <= 19 and cursor or '0', 100, function(field, value)
       local age, goodbye = state_of(value)
       local is_silent = goodbye == '-' and age > silent * 1000000 and age < kept * 1000000
       if not is_silent or bytes > missing_bytes or amount >= most then
