@@ -73,7 +73,7 @@ def killed_with_late_acknowledgement_and_run_again(system: System) -> Iterator[N
     yield
 
 
-@situation("degraded", "tasks.lost", "warn", subject="b@test", within="worker_lost_seconds")
+@situation("degraded", "tasks.lost", "warn", subject="b@test", within="worker_lost_seconds", marks=("slow",))
 def killed_and_sent_again_under_the_same_id(system: System) -> Iterator[None]:
     """Acknowledged, so nobody hands it out again but who sent it; it is over in a moment."""
     victim = system.worker(name="b")
@@ -141,7 +141,7 @@ def unacknowledged_by_a_worker_without_celery_health(system: System) -> Iterator
     assert has(system.report(), "tasks.lost", "unknown")
 
 
-@situation("degraded", "tasks.lost", "warn", subject="celery", within="worker_lost_seconds")
+@situation("degraded", "tasks.lost", "warn", subject="celery", within="worker_lost_seconds", marks=("soak",))
 def messages_of_a_worker_that_never_came_back(system: System) -> Iterator[None]:
     """Redis keeps its name among those that listen: that it does not answer says nothing more."""
     system.health.update(FAST_ORPHANS)
