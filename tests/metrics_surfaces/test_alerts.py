@@ -407,10 +407,10 @@ def test_rules__take_the_projects_limits() -> None:
 
     assert (
         # One that scales to zero is judged by age alone.
-        'celery_queue_length{queue_name!~"night|slow \\"q\\"\\\\.\\\\*"}) > 50\n'
+        'celery_queue_length{queue_name!~"night|slow \\"q\\"\\\\.\\\\*"})) > 50\n'
         in found["CeleryQueueBacklogLarge"]
     )
-    assert 'celery_queue_length{queue_name="slow \\"q\\".*"}) > 5000' in found["CeleryQueueBacklogLarge"]
+    assert 'celery_queue_length{queue_name="slow \\"q\\".*"})) > 5000' in found["CeleryQueueBacklogLarge"]
     assert "> 5\n" in found["CeleryQueueBacklog"]
     assert alerts["CeleryQueueBacklogLarge"].severity == "critical"
     assert alerts["CeleryQueueBacklog"].severity == "info"
