@@ -251,7 +251,12 @@ def _shut_out(why: str) -> Writes:
         )
     else:
         fix = "Check that it listens, and that broker_url names its address and password."
-    return Writes(accepted=False, refusal=f"it lets in nobody new ({why.rstrip('.')})", fix=fix)
+    return Writes(
+        accepted=False,
+        refusal=f"it lets in nobody new ({why.rstrip('.')})",
+        fix=fix,
+        serves_connected=True,
+    )
 
 
 def _denied(why: str) -> Writes:

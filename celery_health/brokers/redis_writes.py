@@ -108,7 +108,9 @@ class RedisWrites:
             self._read_only_since = since = now if since is None else since
             if by_sentinels and now - since < FAILOVER_SECONDS:
                 return Writes(refusal=refusal.why, fix=refusal.fix, may_be_failover=True)
-        return Writes(accepted=False, refusal=refusal.why, fix=refusal.fix)
+        return Writes(
+            accepted=False, refusal=refusal.why, fix=refusal.fix, serves_connected=refusal.serves_connected
+        )
 
     def close(self) -> None:
         """Do nothing: it has no connection."""
@@ -142,6 +144,7 @@ def _full_house(told: Told, redis_cli: str) -> Refusal | None:
         f"it has as many connections as it allows ({used:,} of {limit:,}, maxclients), "
         "and lets in nobody new",
         _more_clients(limit, redis_cli),
+        serves_connected=True,
     )
 
 

@@ -33,6 +33,8 @@ class Refusal(NamedTuple):
     """One sentence or more, each with its full stop; empty where nothing is to be said."""
     is_read_only: bool = False
     """As a master is that a failover replaced."""
+    serves_connected: bool = False
+    """It lets in nobody new; who is connected is served."""
 
 
 def told_of(answers: Iterable[object]) -> dict[str, str]:

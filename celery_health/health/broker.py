@@ -84,7 +84,8 @@ class BrokerWritable(Check):
         todo = f"{why} {writes.fix or ''}".rstrip()
         evidence = evidence_of(snapshot.refused, settings.limits.recent_seconds)
         if writes.accepted is False:
-            yield self.result(CheckStatus.FAIL, f"{why} Nothing can be sent.", recommendation=todo)
+            what = "Nobody new can send." if writes.serves_connected else "Nothing can be sent."
+            yield self.result(CheckStatus.FAIL, f"{why} {what}", recommendation=todo)
         elif evidence is not None:
             yield self.result(
                 evidence.status,

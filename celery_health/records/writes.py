@@ -31,6 +31,8 @@ class Writes:
     """Why it takes none: a clause such as ``it is full (...)``."""
     fix: str | None = None
     """What to do about that: whole sentences."""
+    serves_connected: bool = False
+    """It lets in nobody new; who is connected is served."""
     may_be_failover: bool = False
     """It refused just now as a master does that a failover replaces: no fault unless it lasts."""
     unknown: str | None = None

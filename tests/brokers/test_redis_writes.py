@@ -294,7 +294,7 @@ def test_told__which_limits_are_near(told: Any, near: list[str]) -> None:
 def test_told__nobody_new_is_let_in() -> None:
     told = [b"connected_slaves:1\r\n", b"", CLIENTS % 99, 0]
     found = RedisWrites().told(Question(True), told, redis_cli="redis-cli -p 7", by_sentinels=False)
-    assert (found.accepted, found.near) == (False, ())
+    assert (found.accepted, found.near, found.serves_connected) == (False, (), True)
     assert (
         found.refusal
         == "it has as many connections as it allows (100 of 100, maxclients), and lets in nobody new"

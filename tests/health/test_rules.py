@@ -105,6 +105,9 @@ def test_broker_writable__says_why_and_what_to_do() -> None:
     why = "The broker at redis://:**@db:6379/0 answers and refuses writes: it is full (6 of 3 bytes)."
     assert result.message == f"{why} Nothing can be sent."
     assert result.recommendation == f"{why} Raise maxmemory."
+    # Who is connected still sends.
+    (result,) = BrokerWritable().judge(writes(replace(FULL, serves_connected=True)), Settings())
+    assert result.message == f"{why} Nobody new can send."
     (result,) = BrokerWritable().judge(writes(Writes(accepted=True, near=(MEMORY,))), Settings())
     assert result.message.endswith(
         "has used 95% of its maxmemory (95 of 100 bytes). At the limit it refuses every message."
