@@ -195,12 +195,15 @@ def _asked(link: RedisLink, key: str, cli: str, known: ResultsState, deadline: D
     from redis.exceptions import RedisError, ResponseError
 
     try:
-        *answers, reply = link.call_many([*QUESTIONS, ("LPUSHX", key, "")], deadline=deadline)
+        (reply,) = link.call_many([("LPUSHX", key, "")], deadline=deadline)
+        # What it says of itself is asked only where it refuses.
+        is_refused = isinstance(reply, ResponseError)
+        answers = link.call_many(QUESTIONS, deadline=deadline) if is_refused else []
     except (RedisError, OSError, ValueError) as error:
         if is_timeout(error) and (late := link.own_delay()):
             return replace(known, late=f"This process {late}.")
         return replace(known, reachable=False, error=describe_error(error, link.secrets))
-    if not isinstance(reply, ResponseError):
+    if not is_refused:
         return replace(known, reachable=True)
     refusal = by_error(reply, told_of(answers), cli)
     # Whatever else it says of this one write says nothing of others: a user may be allowed SETEX alone.
