@@ -66,6 +66,8 @@ FULL_WORKER_ROW = {
     "idle_seconds": 0.75,
     "last_seen_seconds": 1.25,
     "started_at": "2026-01-28T09:00:00.500Z",
+    "exit": None,
+    "starts": None,
     "versions": {"celery": "5.7.0"},
     "source": "heartbeats",
 }
