@@ -249,7 +249,7 @@ def test_acting__broker_that_is_away(post: Post, superuser: Client, consumed: No
         answered = question.press(confirm="celery")
         assert answered.status == 503
         assert "Nothing was " in answered.read
-        assert "What would happen cannot be found out now." in answered.read
+        assert "Go back, and try again." in answered.read
         assert "hunter22" not in answered.page and "<refused>" not in answered.page
         assert asked(superuser, question.path, queue="celery").status == 503
     assert size() == 1
