@@ -30,7 +30,7 @@ class Refusal(NamedTuple):
     why: str
     """A clause: ``it is full (...)``."""
     fix: str
-    """One sentence or more, each with its full stop; empty where nothing is to be said."""
+    """One sentence or more, a command at the end; empty where nothing is to be said."""
     is_read_only: bool = False
     """As a master is that a failover replaced."""
     serves_connected: bool = False
@@ -73,21 +73,21 @@ def by_error(error: Exception, told: Told, redis_cli: str) -> Refusal | None:
         of = f" of {_master(told)}" if "master_host" in told else ""
         return Refusal(
             f"it is a read-only replica{of}",
-            "Set broker_url to its master, or to its sentinels. What it says of that: "
-            f"{redis_cli} INFO replication. {_WORKERS_END}",
+            f"Set broker_url to its master, or to its sentinels. {_WORKERS_END} What it says of that: "
+            f"{redis_cli} INFO replication",
             is_read_only=True,
         )
     if names.intersection(_MISCONF):
         return Refusal(
             "its last snapshot could not be written to disk, and stop-writes-on-bgsave-error is on (MISCONF)",
-            "Free its disk, or give it back the right to write there; its log says which. Then have it write "
-            f"one: {redis_cli} BGSAVE. {_WORKERS_END}",
+            f"{_WORKERS_END} Free its disk, or give it back the right to write there; its log says which. "
+            f"Then have it write one: {redis_cli} BGSAVE",
         )
     if names.intersection(_FEW_REPLICAS):
         return Refusal(
             "fewer replicas follow it than min-replicas-to-write asks for (NOREPLICAS)",
-            "Bring its replicas back, or ask for none: "
-            f"{redis_cli} CONFIG SET min-replicas-to-write 0. {_WORKERS_END}",
+            f"{_WORKERS_END} Bring its replicas back, or ask for none: "
+            f"{redis_cli} CONFIG SET min-replicas-to-write 0",
         )
     if names.intersection(_CLUSTER) or _OTHERS.search(text):
         return Refusal(f"it says '{text}'", f"What it says of itself: {redis_cli} INFO")

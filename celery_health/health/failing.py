@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 from celery_health.conf import Settings
 from celery_health.health.base import Check, one_more_worker
-from celery_health.health.needs import Need, outcomes_are_kept, tasks_are_sent
+from celery_health.health.needs import RESULTS, Need, outcomes_are_kept, tasks_are_sent
 from celery_health.records import CheckResult, CheckStatus, Snapshot, TaskOutcomes, TaskStreak
 from celery_health.text.formats import duration, number
 
@@ -38,8 +38,9 @@ class TasksFailing(Check):
     def run(self, snapshot: Snapshot, settings: Settings) -> Iterable[CheckResult]:
         """Yield one result per task in trouble, else one for all."""
         assert snapshot.recent is not None, "needs outcomes_are_kept"
+        unstored = _unstored(snapshot)
         found = [
-            result
+            _for_its_result(result) if name in unstored else result
             for name in sorted({*snapshot.recent, *snapshot.streaks})
             if (result := self._judge(name, snapshot, settings)) is not None
         ]
@@ -133,6 +134,29 @@ class TasksFailing(Check):
                 f"TASKS = {{{name!r}: {{'autoretry_attempts': {10 * observed}}}}}."
             ),
         )
+
+
+def _unstored(snapshot: Snapshot) -> frozenset[str]:
+    """Return the tasks that mostly fail because their results cannot be stored."""
+    told = snapshot.results.told if snapshot.results is not None else None
+    if told is None or told.is_over:
+        return frozenset()
+    recent = snapshot.recent or {}
+    return frozenset(
+        name for name, count in told.unstored.items() if name in recent and 2 * count >= recent[name].failed
+    )
+
+
+def _for_its_result(result: CheckResult) -> CheckResult:
+    """Return what is said of a task that is taken for failed because its result is not stored."""
+    return replace(
+        result,
+        because=RESULTS,
+        recommendation=(
+            f"{result.message} Results of this task could not be stored, which counts as its failure: see to "
+            "the result backend first."
+        ),
+    )
 
 
 def _without_rows_that_are_over(streak: TaskStreak, outcomes: TaskOutcomes, settings: Settings) -> TaskStreak:

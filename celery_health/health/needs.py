@@ -19,6 +19,7 @@ BROKER: Final = "broker.reachable"
 WRITABLE: Final = "broker.writable"
 STORE: Final = "store.reachable"
 WORKERS: Final = "workers.alive"
+RESULTS: Final = "results.reachable"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

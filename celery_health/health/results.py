@@ -12,8 +12,9 @@ from celery_health.health.refused import named
 from celery_health.records import CheckResult, CheckStatus, ResultsState, SharedServer, Snapshot
 from celery_health.text.formats import duration, plural
 
-#: What it means, where a Redis keeps results.
-_COST: Final = "each delay() and each end of a task waits for it, some 20 s by default, and fails"
+#: What it means, where a Redis keeps results: that it is away, or that it takes none.
+_WAITED_FOR: Final = "each delay() and each end of a task waits for it, some 20 s by default, and fails"
+_NOT_STORED: Final = "each task whose result is to be kept fails at its end, though it ran"
 _SET: Final = "Or keep no results: task_ignore_result = True."
 
 
@@ -57,7 +58,8 @@ class ResultsReachable(Check):
         if store.reachable is None:
             return self.result(CheckStatus.UNKNOWN, "The result backend was not asked.", because=STORE)
         if not store.reachable:
-            return self._away(results, store.error)
+            # The row of the store says why.
+            return self._away(results, None)
         if store.refuses_writes:
             return self._full(results, store.refuses_writes, None)
         return self._told(results, settings) or self._passed(f"The result backend at {results.url} answers.")
@@ -110,11 +112,11 @@ class ResultsReachable(Check):
         return self.result(CheckStatus.UNKNOWN, why)
 
     def _away(self, results: ResultsState, error: str | None) -> CheckResult:
-        why = (error or "no reason is known").rstrip(".")
-        what = f"The result backend at {results.url} cannot be reached: {why}"
+        what = f"The result backend at {results.url} cannot be reached"
+        why = f": {error.rstrip('.')}" if error else ", nor can the store: it is the same server"
         return self.result(
             CheckStatus.WARN,
-            f"{what}. While it is away, {_COST}.",
+            f"{what}{why}. While it is away, {_WAITED_FOR}.",
             recommendation=f"{what}. Check that it runs, and that result_backend names its address. {_SET}",
         )
 
@@ -122,7 +124,7 @@ class ResultsReachable(Check):
         what = f"The result backend at {results.url} answers and takes no results: {why}."
         return self.result(
             CheckStatus.WARN,
-            f"{what} While that is so, {_COST}.",
+            f"{what} While that is so, {_NOT_STORED}.",
             recommendation=f"{what} {fix or _SET}",
         )
 

@@ -108,10 +108,10 @@ def with_tasks(snapshot: Snapshot, age_seconds: float, deadline: Deadline) -> Sn
     reader = get_reader()
     deadline = deadline.within(deadline.remaining() * TASKS_SHARE)
     try:
-        found, since = reader.rows.get(deadline)
+        found, since = reader.on_demand.rows.get(deadline)
         if since > age_seconds:  # of an earlier reading: its workers may have been others
-            reader.rows.forget()
-            found, since = reader.rows.get(deadline)
+            reader.on_demand.rows.forget()
+            found, since = reader.on_demand.rows.get(deadline)
     except (DeadlineExceeded, ThreadError, StoreError) as error:
         return without_rows(snapshot, error)
     return joined(snapshot, found, since)
@@ -127,7 +127,7 @@ def get_totals(deadline: Deadline | None = None) -> Mapping[str, TaskTotals] | N
     deadline = deadline or Deadline.after(reader.settings.deadline)
     try:
         reader.prepare(deadline)
-        return reader.totals.get(deadline)[0]
+        return reader.on_demand.totals.get(deadline)[0]
     except (DeadlineExceeded, LateError, ThreadError):
         return None
 
@@ -147,7 +147,7 @@ def get_hour(deadline: Deadline | None = None) -> Hour | None:
     deadline = deadline or Deadline.after(reader.settings.deadline)
     try:
         reader.prepare(deadline)
-        return reader.hours.get(deadline)[0]
+        return reader.on_demand.hours.get(deadline)[0]
     except (DeadlineExceeded, LateError, StoreError, ThreadError):
         return None
 

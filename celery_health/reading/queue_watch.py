@@ -144,10 +144,9 @@ class QueueWatch:
         if waiting and (not known or now - known[-1][0] >= _TREND_STEP_SECONDS):
             known = (*known, (now, waiting))
         seen.waiting = known if waiting else ()
-        if not seen.waiting or now - seen.waiting[0][0] < least:
-            return None
-        at, before = seen.waiting[0]
-        return now - at, before
+        # The latest that is old enough: an older one may have been before the turn.
+        before = next(((now - at, many) for at, many in reversed(seen.waiting) if now - at >= least), None)
+        return before
 
     def keep(self, names: set[str]) -> None:
         """Forget every queue but `names`."""

@@ -30,29 +30,25 @@ from celery_health.reading.checkout import Checkout
 from celery_health.reading.consumption import ConsumerEvidence
 from celery_health.reading.expectation import expecting, queue_names
 from celery_health.reading.flight import Run, SharedFlight
-from celery_health.reading.hour import HourMemory
 from celery_health.reading.lines import Lines
 from celery_health.reading.live import LiveWorkers, Sighting
 from celery_health.reading.lost import losses_of, returns_after
 from celery_health.reading.merging import merged, source_of
+from celery_health.reading.on_demand import READING_SHARE, OnDemand
 from celery_health.reading.preparation import Preparation
 from celery_health.reading.queue_states import QueueSources, QueueStates
 from celery_health.reading.recorded import Recorded, RecordedWorkers
 from celery_health.reading.results import ResultsWatch
 from celery_health.reading.schedules import schedule_exists
 from celery_health.reading.sharing import shared_queues
-from celery_health.reading.task_totals import TaskTotals
 from celery_health.reading.troubles import refused_of
 from celery_health.reading.vanished import Vanished
-from celery_health.records import BrokerState, Hour, InspectionState, Snapshot, StoreState, Writes
-from celery_health.store import RowsReading
+from celery_health.records import BrokerState, InspectionState, Snapshot, StoreState, Writes
 from celery_health.topology import Topology, TopologyCache
 
 if TYPE_CHECKING:
     from celery import Celery
 
-#: The part of a deadline that reading may use; the rest is for judging and answering.
-READING_SHARE = 0.9
 #: How long a first reading waits for the task modules to be imported.
 TOPOLOGY_SHARE = 0.4
 #: How much of what is left a store may take that hangs: the broker is to be asked all the same.
@@ -82,7 +78,6 @@ class Reader:
         self._queues = QueueStates(settings)
         self._vanished = Vanished(settings.heartbeat_interval, settings.flush_interval)
         self._letters = LetterCount(app, settings)
-        self._hour = HourMemory()
         self.results = ResultsWatch(app, settings)
         self._lately = settings.limits.recent_seconds
         self._shared = Shared()
@@ -90,15 +85,11 @@ class Reader:
         # Never connected: it knows whether there is a store.
         self._unasked = RecordedWorkers(app, settings)
         self._lines = Checkout(self._open_lines, Lines.close)
-        # Totals and tasks one by one are read on demand, beside the readings.
-        self._counted = Checkout(lambda: RecordedWorkers(app, settings), RecordedWorkers.close)
         self._preparation = Preparation(self._import, name="celery-health-imports")
         seconds = settings.deadline
         self.pings = SharedFlight(self._ping, name="celery-health-ready", run_seconds=seconds)
         self.snapshots = SharedFlight(self._read_in, name="celery-health-reader", run_seconds=seconds)
-        self.totals = SharedFlight(self._count, name="celery-health-totals", run_seconds=seconds)
-        self.hours = SharedFlight(self._read_hour, name="celery-health-hour", run_seconds=seconds)
-        self.rows = SharedFlight(self._list, name="celery-health-rows", run_seconds=seconds)
+        self.on_demand = OnDemand(app, settings, self.snapshots)
 
     def _has_no_store(self) -> bool:
         # A store keeps where tasks were sent to, by whatever code.
@@ -151,25 +142,6 @@ class Reader:
             return broker.ping(_share(run.deadline, READING_SHARE))
         finally:
             broker.close()
-
-    def _count(self, run: Run) -> Mapping[str, TaskTotals] | None:
-        with self._counted.checked_out(run) as recorded:
-            return recorded.totals(_share(run.deadline, READING_SHARE))
-
-    def _read_hour(self, run: Run) -> Hour | None:
-        with run.updating():
-            epoch, known = self._hour.epoch, self._hour.final
-        with self._counted.checked_out(run) as recorded:
-            reading = recorded.minutes(epoch, known, _share(run.deadline, READING_SHARE))
-        if reading is None:
-            return None
-        with run.updating():
-            return self._hour.take(reading)
-
-    def _list(self, run: Run) -> RowsReading:
-        snapshot, _ = self.snapshots.get(run.deadline)
-        with self._counted.checked_out(run) as recorded:
-            return recorded.rows(snapshot.workers, _share(run.deadline, READING_SHARE))
 
     def _read_in(self, run: Run) -> Snapshot:
         if self.facts.always_eager:
@@ -373,7 +345,7 @@ class Reader:
     def close(self) -> None:
         """Close what is open; a run under way closes its connections when it ends."""
         self._lines.close()
-        self._counted.close()
+        self.on_demand.close()
         self.results.close()
         self._shared.close()
 

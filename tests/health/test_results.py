@@ -56,7 +56,9 @@ CASES: dict[str, tuple[dict[str, Any], str, str | None, str]] = {
     ),
     "it is full": (
         {"results": asked(refusal="it is full (6 of 3 bytes)", fix="Make room.")},
-        "warn", None, "answers and takes no results: it is full (6 of 3 bytes).",
+        "warn", None,
+        "answers and takes no results: it is full (6 of 3 bytes). While that is so, each task whose "
+        "result is to be kept fails at its end, though it ran.",
     ),
     # It answers here, and workers do not reach it.
     "workers do not reach it": (
@@ -78,7 +80,9 @@ CASES: dict[str, tuple[dict[str, Any], str, str | None, str]] = {
     # The store's row says that nothing is counted; this, that whoever sends waits.
     "the store is away": (
         {"results": OF_STORE, "store": StoreState(configured=True, reachable=False, error="refused")},
-        "warn", None, "each delay()",
+        "warn", None,
+        f"The result backend at {URL} cannot be reached, nor can the store: it is the same server. While it "
+        "is away, each delay()",
     ),
     "the store takes nothing": (
         {"results": OF_STORE, "store": replace(STORE, refuses_writes="it is full")},

@@ -12,9 +12,13 @@ from celery_health.health.failing import TasksFailing
 from celery_health.health.stores import DeadLettersSize, StoreReachable
 from celery_health.health.tasks import TasksStuck, TasksUnknown
 from celery_health.records import (
+    CheckResult,
+    CheckStatus,
     LettersLack,
     ObservedRuntime,
+    ResultsState,
     RunningTask,
+    StoredResults,
     StoreState,
     TaskOutcomes,
     TaskStreak,
@@ -42,6 +46,29 @@ def test_tasks_recent__without_a_store(check: Any) -> None:
 
     assert statuses(check, recent=None, store=StoreState(configured=False)) == [(None, "unsupported")]
     assert statuses(check, recent=None, store=down) == [(None, "unknown")]
+
+
+def test_tasks_failing__for_results_that_cannot_be_stored() -> None:
+    """The task is well, and its exception the backend's: another check says what is to be done."""
+
+    def judged(told: StoredResults) -> CheckResult:
+        snapshot = make_snapshot(
+            store=STORE,
+            recent={"t": TaskOutcomes(failed=20)},
+            streaks={"t": TaskStreak(failures=5, failed_by="OutOfMemoryError")},
+            results=ResultsState(backend="redis", told=told),
+        )
+        (result,) = TasksFailing().judge(snapshot, Settings())
+        assert result.status is CheckStatus.WARN
+        return result
+
+    unstored = judged(StoredResults(unstored={"t": 20}))
+    assert unstored.because == "results.reachable"
+    assert "see to the result backend first" in str(unstored.recommendation)
+    # Most of its failures are its own, it is another task's, or it is over.
+    others = StoredResults(unstored={"t": 5}), StoredResults(unstored={"u": 20})
+    for told in (*others, StoredResults(unstored={"t": 20}, is_over=True)):
+        assert judged(told).because is None
 
 
 FAILING = [

@@ -228,7 +228,7 @@ class Scene:
 
     def hour(self) -> Hour:
         """Return the hour, read now."""
-        reading.get_reader().hours.forget()
+        reading.get_reader().on_demand.hours.forget()
         hour = reading.get_hour(Deadline.after(5))
         assert hour is not None
         return hour
@@ -310,7 +310,7 @@ def test_get_hour__without_a_store_that_answers_there_is_none(
     settings.CELERY_HEALTH = {"APP_ID": "shop", "STORE_URL": server.url, "DEADLINE": 2}
     assert scene.hour().minutes == 0
     server.stop()
-    reading.get_reader().hours.forget()
+    reading.get_reader().on_demand.hours.forget()
     assert reading.get_hour() is None
     # Nor where there is none at all: a broker that keeps everything in memory.
     scene_app = reading.get_reader().app

@@ -148,11 +148,12 @@ def test_queue_state__how_many_waited_before() -> None:
         return state(sources(QueueReading(name="celery", ready=ready), now=now), watch).waiting_before
 
     assert [before(now, 100 - int(now)) for now in (0.0, 10.0, 20.0, 80.0)] == [
-        None, None, (20.0, 100), (80.0, 100),
+        None, None, (20.0, 100), (60.0, 80),
     ]  # fmt: skip
-    # Too long ago says nothing; nor do readings before it was empty.
-    assert before(95.0, 30) == (85.0, 90)
-    assert [before(now, 0 if now == 100.0 else 50) for now in (100.0, 110.0, 130.0)] == [
+    # Only the latest that is old enough: it may have turned since. Nor do readings before it was empty count.
+    assert before(95.0, 30) == (75.0, 80)
+    assert before(101.0, 30) == (21.0, 20)
+    assert [before(now, 0 if now == 110.0 else 50) for now in (110.0, 120.0, 140.0)] == [
         None,
         None,
         (20.0, 50),

@@ -18,7 +18,7 @@ LEAST_SAMPLES = 20
 def counted_totals(settings: Settings, deadline: Deadline) -> Mapping[str, TaskTotals]:
     """Return task name → what is counted of it; empty without a store that answers."""
     try:
-        totals, _ = get_reader().totals.get(deadline.within(settings.deadline))
+        totals, _ = get_reader().on_demand.totals.get(deadline.within(settings.deadline))
     except CeleryHealthError:
         return {}
     return totals or {}
