@@ -181,12 +181,22 @@ def _no_app_left() -> Iterator[None]:
     sys.path[:] = path
 
 
-@pytest.fixture(autouse=True)
-def _no_import_left(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Wait for what reads the project in a thread, before settings are put back: what it finds is kept."""
-    before = set(threading.enumerate())
-    yield
-    for thread in set(threading.enumerate()) - before:
+_THREADS: pytest.StashKey[set[threading.Thread]] = pytest.StashKey()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Note which threads there are before a test."""
+    item.stash[_THREADS] = set(threading.enumerate())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Wait for what reads the project in a thread, before settings are put back: what it finds is kept.
+
+    A fixture that asked for `settings` to come before it would have them put back in another order.
+    """
+    for thread in set(threading.enumerate()) - item.stash.get(_THREADS, set()):
         if thread.name in ("celery-health-imports", "celery-health-topology", "celery-health-doctor-static"):
             thread.join(10)
 
