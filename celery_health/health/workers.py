@@ -130,10 +130,7 @@ class WorkersAlive(Check):
             return none(
                 CheckStatus.FAIL,
                 f"{NO_WORKERS}: {starts.story(failed)}.",
-                recommendation=(
-                    f"{NO_WORKERS}. {starts.remedy(failed, snapshot)} "
-                    f"Then start one: {worker_command(snapshot.app.name)}"
-                ),
+                recommendation=_then_start(starts.remedy(failed, snapshot), snapshot),
             )
         left = _seconds_since_left(snapshot, settings)
         if left is not None and left <= settings.limits.restart_grace_seconds:
@@ -210,6 +207,13 @@ def _look(worker: Worker, snapshot: Snapshot) -> str:
     if outage is not None and outage.holds(worker.last_seen_seconds):
         return "It could not say why, since the store took no reports then: see its log"
     return "See why it died (out of memory, killed node)"
+
+
+def _then_start(remedy: str, snapshot: Snapshot) -> str:
+    """Return what to do before a worker is started; what is to be pasted stands at the end."""
+    if not remedy.endswith("."):
+        return f"{NO_WORKERS}. Start one after this. {remedy}"
+    return f"{NO_WORKERS}. {remedy} Then start one: {worker_command(snapshot.app.name)}"
 
 
 def _command(worker: Worker, snapshot: Snapshot) -> str:

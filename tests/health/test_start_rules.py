@@ -209,6 +209,14 @@ def test_refused_declaration__says_what_to_paste() -> None:
     )
 
 
+def test_refused_declaration__of_who_is_gone_ends_with_what_to_paste() -> None:
+    """What stands behind a command is pasted with it."""
+    result = judged([failed(45.0, 60.0)], Settings())[0]
+    assert result.status.value == "fail"
+    assert "Start one after this." in str(result.recommendation)
+    assert str(result.recommendation).endswith("amqp queue.delete mails false true")
+
+
 def test_starts__the_broker_explains_them() -> None:
     away = BrokerState(transport="redis", url="redis://", reachable=False, error="refused")
     [found] = WorkersAlive().judge(_snapshot([starting(200)], broker=away), Settings())
