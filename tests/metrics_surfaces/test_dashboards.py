@@ -166,7 +166,10 @@ def live() -> Iterator[Live]:
             redis=server,
             is_soak=False,
             health={"EXPECTED_QUEUES": ["nobody"], "DEAD_LETTERS": {"enabled": True}},
-            conf={"beat_schedule": {"sync": {"task": "tests.project.tasks.noop", "schedule": 1.0}}},
+            conf={
+                "beat_schedule": {"sync": {"task": "tests.project.tasks.noop", "schedule": 1.0}},
+                "result_backend": server.url,
+            },
         )
         exporters = [Exporter(system.url, health=system.settings, conf=system.conf) for _ in range(2)]
         try:

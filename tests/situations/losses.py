@@ -59,7 +59,7 @@ def killed_before_it_had_drained(system: System) -> Iterator[None]:
     yield
 
 
-@situation("degraded", "tasks.lost", "warn", subject="b@test", within="worker_lost_seconds", marks=("slow",))
+@situation("degraded", "tasks.lost", "warn", subject="b@test", within="worker_lost_seconds", marks=("soak",))
 def killed_with_late_acknowledgement_and_run_again(system: System) -> Iterator[None]:
     """The message comes back, and a run of a moment is enough to know it."""
     # Over when its successor looks for what is to be handed out again: ten seconds after it started.

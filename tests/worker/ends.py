@@ -33,8 +33,10 @@ SPECIAL: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("hard", "hang"): ("failed", "TimeLimitExceeded"),
     ("hard_late", "hang"): ("failed", "TimeLimitExceeded"),
 }
+#: Whose process was killed, whatever became of the message: counted once more, for that.
+KILLED: Final = ("os_exit", "kill", "await_kill")
 #: The counters of what was run.
-OF_RUNS: Final = ("started", "succeeded", "failed", "retried", "ignored", "rejected", "revoked")
+OF_RUNS: Final = ("started", "succeeded", "failed", "retried", "ignored", "rejected", "revoked", "killed")
 
 
 def expected(ran: Counter[tuple[str, str]]) -> dict[tuple[str, ...], int]:
@@ -44,6 +46,8 @@ def expected(ran: Counter[tuple[str, str]]) -> dict[tuple[str, ...], int]:
         family, *exception = SPECIAL.get((task, what)) or ENDS[what]
         counters[("started", task)] += times
         counters[(family, task, *exception)] += times
+        if what in KILLED:
+            counters[("killed", task)] += times
     return dict(counters)
 
 

@@ -67,7 +67,7 @@ def test_outcomes__exit_of_a_requeued_task(ledger: Ledger, truth_worker: Callabl
     lost = VERSION >= (5, 7)
     ledger.settled(2 if lost else 1)
     worker.stop()
-    ends = {("rejected", "requeued"): 1, ("succeeded", "requeued"): 1}
+    ends = {("rejected", "requeued"): 1, ("killed", "requeued"): 1, ("succeeded", "requeued"): 1}
     if not lost:
         ends = {("failed", "requeued", "SystemExit"): 1}
     assert outcomes(ledger) == {("started", "requeued"): 2 if lost else 1, **ends}

@@ -138,6 +138,7 @@ class Torture:
         """Send messages that are turned away: expired, of a name that nobody has, and unreadable."""
         self.ledger.send("early", "succeed", expires=-5)
         self.unrun["revoked", "early"] += 1
+        self.unrun["expired", "early"] += 1
         self.ledger.app.send_task("nobody.registers_this")
         self.unrun["unknown", "nobody.registers_this"] += 1
         headers = task_headers("named")
