@@ -77,12 +77,13 @@ def one_run_retried_for_ever_among_others_that_succeed(system: System) -> Iterat
     eventually(is_seen, 30, what="over 50 attempts")
     send(system, "tries_for_ever", file.with_name("none"), count=20)
     yield
-    assert "attempts, autoretry_for asks for another each time" in told(system).message, told(system)
+    # Once the others have ended, it is a row of retries as well.
+    assert "autoretry_for" in told(system).message, told(system)
     file.unlink()
     yield
 
 
-@situation("degraded", "tasks.failing", "warn", subject=f"{TASKS}.is_killed", marks=("slow",))
+@situation("degraded", "tasks.failing", "warn", subject=f"{TASKS}.is_killed", marks=("soak",))
 def killed_each_time_and_delivered_again(system: System) -> Iterator[None]:
     system.health["LIMITS"] = {"children_restarts_per_minute": 1_000}
     file = start(system, concurrency=1)

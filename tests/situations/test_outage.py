@@ -25,12 +25,12 @@ def _accused(system: System, server: RedisServer) -> list[str]:
     while time.monotonic() < until:
         system.report()
         time.sleep(0.2)
-    # It tries again after up to five seconds: after three, here.
+    # It tries again after up to five seconds: after one, here, or five later if it was just trying.
     worker.pause()
     client.config_set("maxmemory", 0)
     accused, mended = [], time.monotonic()
     while time.monotonic() < mended + 15:
-        if time.monotonic() > mended + 3:
+        if time.monotonic() > mended + 1:
             worker.resume()
         report = system.report()
         if any(one.id == "workers.alive" and one.status in ("fail", "warn") for one in report.checks):
