@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from itertools import count
+from time import time
 from typing import Any
 
 from celery import Celery
@@ -66,6 +67,13 @@ def record(number: int, queues: list[str], turn: int = 0) -> dict[str, Any]:
             for slot in range(8)
         ],
         "active_by_queue": {queues[0]: 8},
+        "due_by_queue": {},
+        "is_cut": False,
+        "unacked": {"count": 0, "clock": time(), "tags": ""},
+        "restarted": [],
+        "ready": True,
+        "starting": False,
+        "exit": None,
     }
 
 
