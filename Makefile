@@ -23,12 +23,12 @@ demo: ## Run the example project with all it needs (ARGS=--once: check it and en
 # Each process that a test starts would compile the package anew.
 test test-all: export PYTHONDONTWRITEBYTECODE =
 
-test: ## Run the tests that prove most, in five minutes (ARGS="tests/store -k lock": those, however long)
+test: ## Run the tests that prove most, in six minutes (ARGS="tests/store -k lock": those, however long)
 	@bash .ci/services
 	@$(ENVIRONMENT) test
 	@$(PYTEST) -m "not soak$(if $(NAMED),, and ($(QUICK)))" $(ARGS)
 
-test-all: ## Run the rest, in fourteen minutes: with `make test` that is everything but soak and bench
+test-all: ## Run the rest, in eighteen minutes: with `make test` that is everything but soak and bench
 	@bash .ci/services
 	@$(ENVIRONMENT) test
 	@$(PYTEST) -m "not soak and not ($(QUICK))" $(ARGS)
