@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 
 from tests.situations.system import System, has
@@ -62,14 +63,18 @@ def killed_before_it_had_drained(system: System) -> Iterator[None]:
 @situation("degraded", "tasks.lost", "warn", subject="b@test", within="worker_lost_seconds", marks=("soak",))
 def killed_with_late_acknowledgement_and_run_again(system: System) -> Iterator[None]:
     """The message comes back, and a run of a moment is enough to know it."""
-    # Over when its successor looks for what is to be handed out again: ten seconds after it started.
     system.conf["broker_transport_options"] = {"visibility_timeout": 8}
     victim = system.worker(name="b")
     system.healthy()
     run(system, "sleep_late_once", 1, 600)
+    due_at = time.monotonic() + 9
     victim.kill()
-    system.worker(name="b")
+    successor = system.worker(name="b")
     yield
+    # A worker looks for what is to be handed out again when it starts, and then every 100 s.
+    eventually(lambda: time.monotonic() > due_at, 15, what="the end of the visibility timeout")
+    successor.stop()
+    system.worker(name="b")
     yield
 
 
