@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 
 from tests.situations.system import System
@@ -11,8 +12,8 @@ from tests.support import eventually
 
 
 def over_the_depth(system: System) -> int:
-    """Return a number of tasks that is over the limit, also while some of them run."""
-    return int(system.limit("depth")) + 30
+    """Return a number of tasks that is over the limit, also while a third as many as that have run."""
+    return int(system.limit("depth")) * 4 // 3 + 30
 
 
 def is_taken(system: System) -> bool:
@@ -25,9 +26,11 @@ def is_taken(system: System) -> bool:
 def countdowns_that_end_at_once(system: System) -> Iterator[None]:
     system.worker()
     system.healthy()
-    count = over_the_depth(system)
-    system.send("sleep", 0.3 if not system.is_soak else 0.1, count=count, countdown=8)
+    count, countdown = over_the_depth(system), 8 if not system.is_soak else 25
+    system.send("sleep", 0.3 if not system.is_soak else 0.1, count=count, countdown=countdown)
+    due_at = time.monotonic() + countdown
     eventually(lambda: is_taken(system), 30, what="all taken")
+    eventually(lambda: time.monotonic() > due_at, 30, what="all due")
     yield
     yield
 

@@ -121,6 +121,7 @@ def deployed_in_order_under_one_name(system: System) -> Iterator[None]:
     _limits(system)
     system.worker(name="other", pool="solo")
     worker = system.worker(name="one", pool="solo")
+    system.healthy()
     for _ in range(4):
         worker.stop()
         worker = system.worker(name="one", pool="solo")
