@@ -21,7 +21,7 @@ from celery_health.store.base import StoredRecord
 if TYPE_CHECKING:
     from celery import Celery
 
-#: Characters of a delivery tag in a worker's record (`celery_health.worker.unacked`).
+#: Characters of a delivery tag in a worker's record (`celery_health.worker.held`).
 TAG_LENGTH: Final = 8
 #: Seconds after which an unacknowledged message is handed out again, where nobody set another number
 #: (``kombu/transport/redis.py``, ``kombu/transport/SQS``).
@@ -135,6 +135,7 @@ def _run(row: Mapping[str, Any], one: StoredRecord, returns_after: float | None)
         task_name=name(row.get("task_name")),
         is_acknowledged=acknowledged if isinstance(acknowledged, bool) else None,
         returns_seconds=returns,
+        tag=of_type(str, row.get("tag")),
     )
 
 
@@ -147,6 +148,7 @@ def orphans_of(
     returns_after: float | None,
     records: Iterable[StoredRecord] = (),
     silent_seconds: float = 0.0,
+    told: Collection[str] = (),
 ) -> tuple[Orphans, ...]:
     """Return, by queue, the messages that were taken long ago and that no worker which reports holds.
 
@@ -158,18 +160,19 @@ def orphans_of(
         returns_after: seconds after which the broker hands out again what was not acknowledged.
         records: of all processes: who held them may be hidden by its successor of the same name.
         silent_seconds: how long such a process says nothing until it is gone.
+        told: tags of messages that are named as runs of a worker that vanished.
     """
     if long is None or not long.total:
         return ()
     present = [worker for worker in evidence.workers if worker.state is not WorkerState.GONE]
     reporting = [worker for worker in present if _tells(worker)]
     hidden = _hidden(records, evidence.workers)
-    held = {tag for worker in reporting for tag in _tags(worker)}
+    held = {*told, *(tag for worker in reporting for tag in _tags(worker))}
     # Two of one name: until the older reports again, it looks as if the younger had come after it.
     held.update(tag for age, _, tags in hidden if age <= silent_seconds for tag in tags)
     # Who took a message before its last record came would name it there.
-    told = max((worker.last_seen_seconds or 0.0 for worker in reporting), default=0.0)
-    least = max(long.seconds, told + _AGE_SLACK_SECONDS) + _lag(reporting, now)
+    reported = max((worker.last_seen_seconds or 0.0 for worker in reporting), default=0.0)
+    least = max(long.seconds, reported + _AGE_SLACK_SECONDS) + _lag(reporting, now)
     unnamed = sum((worker.unacked_count or 0) - len(_tags(worker)) for worker in reporting)
     nobodys: dict[str, list[UnackedMessage]] = defaultdict(list)
     known = frozenset(queues)
@@ -198,12 +201,14 @@ def orphans_of(
             )
         )
     is_sure = least <= long.seconds + _MOST_LAG_SECONDS
-    return tuple(found) or (_of_all(long, evidence, present) if is_sure else ())
+    return tuple(found) or (_of_all(long, evidence, present, len(told)) if is_sure else ())
 
 
-def _of_all(long: LongUnacked, evidence: ConsumerEvidence, present: Sequence[Worker]) -> tuple[Orphans, ...]:
+def _of_all(
+    long: LongUnacked, evidence: ConsumerEvidence, present: Sequence[Worker], told: int
+) -> tuple[Orphans, ...]:
     """Return the orphans among more messages than were looked at: there are more than workers hold."""
-    more = long.total - sum(worker.unacked_count or 0 for worker in present)
+    more = long.total - told - sum(worker.unacked_count or 0 for worker in present)
     if long.total <= len(long.messages) or more <= 0:
         return ()
     untold = [worker for worker in present if not _tells(worker)]
@@ -274,9 +279,10 @@ def losses_of(
     now: float,
     returns_after: float | None,
 ) -> Losses:
-    """Return all that is lost: see `lost_runs` and `orphans_of`."""
+    """Return all that is lost, each message once: see `lost_runs` and `orphans_of`."""
+    runs = lost_runs(records, evidence.workers, limits, returns_after=returns_after)
     return Losses(
-        runs=lost_runs(records, evidence.workers, limits, returns_after=returns_after),
+        runs=runs,
         orphans=orphans_of(
             long,
             evidence,
@@ -285,6 +291,7 @@ def losses_of(
             returns_after=returns_after,
             records=records,
             silent_seconds=limits.worker_lost_seconds,
+            told=frozenset(run.tag for lost in runs for run in lost.runs if run.tag is not None),
         ),
         are_orphans_known=long is not None,
     )

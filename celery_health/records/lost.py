@@ -15,6 +15,8 @@ class LostRun:
     """Its message was acknowledged before it ran, so nobody hands it out again; None when unknown."""
     returns_seconds: float | None = None
     """Until its message is handed out again; negative when that is overdue, None when unknown or never."""
+    tag: str | None = None
+    """The beginning of its delivery tag, while its message is not acknowledged; None where unknown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,7 +32,9 @@ MAX_NAME: Final = 500
 #: The lists of tasks in a record.
 KINDS: Final = ("active", "reserved", "scheduled")
 #: What a verdict needs of a task that runs.
-_JUDGED: Final = ("task_id", "task_name", "runtime_seconds", "limit_seconds", "acknowledged")
+_JUDGED: Final = ("task_id", "task_name", "runtime_seconds", "limit_seconds", "acknowledged", "tag")
+#: Characters of a delivery tag, a random UUID, in a record: enough to tell some thousands apart.
+TAG_LENGTH: Final = 8
 
 
 class HeldTasks:
@@ -154,14 +156,18 @@ class HeldTasks:
 
     def _running_row(self, request: Any, now: float) -> dict[str, Any]:
         accepted_at = getattr(request, "health_accepted_at", None)
-        return {
+        # The others are acknowledged when they start, which a record may find half done.
+        acknowledged = bool(request.acknowledged or not request.task.acks_late)
+        row = {
             **self._row(request),
             "time_start": request.time_start,
             "runtime_seconds": rounded(age(accepted_at, now)),
             "limit_seconds": self._limit(request),
-            # The others are acknowledged when they start, which a record may find half done.
-            "acknowledged": bool(request.acknowledged or not request.task.acks_late),
+            "acknowledged": acknowledged,
         }
+        if not acknowledged and isinstance(tag := request.message.delivery_tag, str):
+            row["tag"] = short_tag(tag)
+        return row
 
     def _scheduled_row(self, request: Any) -> dict[str, Any]:
         eta = request.eta
@@ -192,7 +198,13 @@ def split(record: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     rows = {key: record[key] for kind in KINDS for key in (kind, f"{kind}_count")}
     brief = {key: value for key, value in record.items() if key not in KINDS}
-    return {**brief, "active": [{key: row[key] for key in _JUDGED} for row in record["active"]]}, rows
+    active = [{key: row[key] for key in _JUDGED if key in row} for row in record["active"]]
+    return {**brief, "active": active}, rows
+
+
+def short_tag(tag: object) -> str:
+    """Return a delivery tag as records hold it."""
+    return str(tag)[:TAG_LENGTH].ljust(TAG_LENGTH)
 
 
 def sane(value: object) -> str:

@@ -10,12 +10,10 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final
 
-from celery_health.worker.held import copied, taken
+from celery_health.worker.held import copied, short_tag, taken
 
 #: Messages that a record names, those that were taken first.
 MAX_TAGS: Final = 200
-#: Characters of a delivery tag, a random UUID, in a record: enough to tell some thousands apart.
-TAG_LENGTH: Final = 8
 
 
 def unacked_messages(consumer: Any) -> dict[str, Any] | None:
@@ -40,5 +38,5 @@ def unacked_messages(consumer: Any) -> dict[str, Any] | None:
         "count": len(tags) + len(older),
         # kombu writes when it took a message by this clock.
         "clock": round(transport.time(), 1),
-        "tags": "".join(str(tag)[:TAG_LENGTH].ljust(TAG_LENGTH) for tag in shown),
+        "tags": "".join(map(short_tag, shown)),
     }

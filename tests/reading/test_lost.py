@@ -9,8 +9,8 @@ import pytest
 from celery_health.brokers.base import LongUnacked, UnackedMessage
 from celery_health.conf import Limits
 from celery_health.reading.consumption import ConsumerEvidence, Silent
-from celery_health.reading.lost import lost_runs, orphans_of
-from celery_health.records import LostRuns, Orphans, Source, Worker, WorkerState
+from celery_health.reading.lost import losses_of, lost_runs, orphans_of
+from celery_health.records import Losses, LostRuns, Orphans, Source, Worker, WorkerState
 from celery_health.store.base import StoredRecord
 from celery_health.testing import make_worker
 
@@ -237,3 +237,30 @@ def test_orphans__one_that_drains_is_hidden_by_its_successor_until_it_reports_ag
         silent_seconds=30.0,
     )
     assert one.count == count
+
+
+def test_losses__a_run_of_who_vanished_is_no_message_that_nobody_holds_besides() -> None:
+    """It held four: two ran, and are named with their worker; two waited for a slot."""
+    rows = [row("a", acknowledged=False, tag="00000000"), row("b", acknowledged=False, tag="00000001")]
+    record = stored(*rows, age=100.0, unacked={"count": 4, "tags": "00000000000000010000000200000003"})
+
+    def found(*ages: float, now: float = NOW, total: int | None = None) -> Losses:
+        return losses_of(
+            [record],
+            long(*ages, total=total),
+            ConsumerEvidence(workers=[holder(hostname="new@host", writer="new")]),
+            ["celery"],
+            LIMITS,
+            now=now,
+            returns_after=3600.0,
+        )
+
+    losses = found(100.0, 110.0, 120.0, 130.0)
+    assert [(lost.hostname, lost.count) for lost in losses.runs] == [("w1@host", 2)]
+    assert [(one.count, one.oldest_seconds, one.held_by) for one in losses.orphans] == [
+        (2, 130.0, ("w1@host",))
+    ]
+    assert found(100.0, 110.0).orphans == ()
+    # More than were looked at: the two are among them.
+    assert found(total=2).orphans == ()
+    assert [one.count for one in found(total=5).orphans] == [3]

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 
+from celery_health.records import HealthReport
 from tests.situations.system import System, has
 from tests.situations.table import patience, situation, stay
 from tests.support import eventually
@@ -102,6 +103,12 @@ def messages_that_nobody_holds(system: System) -> Iterator[None]:
     victim.kill()
     system.worker(name="prod", concurrency=2)
     yield
+
+    def told(report: HealthReport) -> bool:
+        rows = [check for check in report.checks if check.id == "tasks.lost"]
+        return [(row.subject, row.observed) for row in rows] == [("prod@test", 2), ("celery", 6)]
+
+    system.until(told, system.limit("worker_lost_seconds") + 12, "each message told of once")
 
 
 # Near misses: nothing is lost ------------------------------------------------------------------------
