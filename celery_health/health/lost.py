@@ -1,4 +1,4 @@
-"""Whether runs were lost with a worker that vanished, and whether messages are held by nobody."""
+"""Whether runs were lost with a worker that ended, and whether messages are held by nobody."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ _MORE_TIME: Final = (
     "Give it longer to stop than its longest task runs (Kubernetes: terminationGracePeriodSeconds, Docker: "
     "stop_grace_period, systemd: TimeoutStopSec)."
 )
+_WARM: Final = (
+    "SIGTERM lets it wait for what runs; SIGQUIT (REMAP_SIGTERM) and a second Ctrl-C do not, or only for "
+    "worker_soft_shutdown_timeout seconds."
+)
 _TIMEOUT: Final = (
     "To have such messages back sooner, set visibility_timeout in broker_transport_options to little more "
     "than the longest task and ETA, on all workers."
@@ -51,8 +55,12 @@ class TasksLost(Check):
         yield from results or [self.result(CheckStatus.PASS, "No task is known to be lost.", observed=0)]
 
     def _runs(self, lost: LostRuns, snapshot: Snapshot) -> CheckResult:
-        how = "vanished while it drained, and ran" if lost.was_draining else "vanished while it ran"
-        fact = f"Worker '{lost.hostname}' {how} up to {plural(lost.count, 'task')}."
+        if lost.are_given_up:
+            how = f"was stopped without waiting for its tasks, and gave up {number(lost.count)} that ran"
+        else:
+            how = "vanished while it drained, and ran" if lost.was_draining else "vanished while it ran"
+            how += f" up to {plural(lost.count, 'task')}"
+        fact = f"Worker '{lost.hostname}' {how}."
         said, todo = [fact], [fact]
         if gone := lost.gone:
             were = "was acknowledged when it" if len(gone) == 1 else "were acknowledged when they"
@@ -73,7 +81,9 @@ class TasksLost(Check):
             named = [run for run in lost.runs if run.is_acknowledged is None]
             names = f": {_named(named)}" if named else ""
             said.append(f"Whether {number(lost.untold)} of them come back is not known{names}.")
-        if lost.was_draining:
+        if lost.are_given_up:
+            todo.append(_WARM)
+        elif lost.was_draining:
             todo.append(_MORE_TIME)
         return self.result(
             CheckStatus.WARN,
@@ -89,7 +99,7 @@ class TasksLost(Check):
         count = sum(lost.count for lost in more)
         return self.result(
             CheckStatus.WARN,
-            f"{plural(len(more), 'more worker')} vanished while they ran up to {plural(count, 'task')}.",
+            f"{plural(len(more), 'more worker')} took up to {plural(count, 'task')} with them.",
             observed=count,
             limit=0,
             unit="runs",

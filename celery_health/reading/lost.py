@@ -39,7 +39,7 @@ def lost_runs(
     *,
     returns_after: float | None = None,
 ) -> tuple[LostRuns, ...]:
-    """Return the runs of each worker that vanished; none of a worker all of whose runs come back at once.
+    """Return the runs of each worker that vanished, or gave them up; none where all come back at once.
 
     Args:
         records: of all processes, those that a successor of the same name hides among them.
@@ -49,12 +49,13 @@ def lost_runs(
             for at once, None when unknown.
     """
     proven = {worker.writer for worker in workers if worker.is_disconnected}
-    vanished = [one for one in records if _has_vanished(one, one.writer in proven, limits)]
+    vanished = [(one, "active") for one in records if _has_vanished(one, one.writer in proven, limits)]
+    vanished += [(one, "given_up") for one in records if _gave_up(one, limits)]
     if not vanished:
         return ()
-    ids = {name(row.get("task_id")) for one in vanished for row in rows(one.record.get("active"))}
+    ids = {name(row.get("task_id")) for one, kind in vanished for row in rows(one.record.get(kind))}
     began = _began_again(records, ids)
-    found = (_of(one, began, returns_after) for one in vanished)
+    found = (_of(one, kind, began, returns_after) for one, kind in vanished)
     return tuple(sorted((one for one in found if one is not None), key=lambda one: one.silent_seconds))
 
 
@@ -63,11 +64,18 @@ def _has_vanished(one: StoredRecord, is_proven: bool, limits: Limits) -> bool:
     is_silent = is_proven or one.age_seconds > limits.worker_lost_seconds
     if not is_silent or one.age_seconds > limits.lost_worker_memory_seconds:
         return False
-    return not one.record.get("goodbye") and _count(one) > 0
+    return not one.record.get("goodbye") and _count(one, "active") > 0
 
 
-def _count(one: StoredRecord) -> int:
-    return max(of_type(int, one.record.get("active_count")) or 0, len(rows(one.record.get("active"))))
+def _gave_up(one: StoredRecord, limits: Limits) -> bool:
+    # First what is false of nearly all.
+    if not one.record.get("given_up_count"):
+        return False
+    return one.age_seconds <= limits.lost_worker_memory_seconds and _count(one, "given_up") > 0
+
+
+def _count(one: StoredRecord, kind: str) -> int:
+    return max(of_type(int, one.record.get(f"{kind}_count")) or 0, len(rows(one.record.get(kind))))
 
 
 def _began_again(
@@ -91,15 +99,18 @@ def _began_again(
 
 
 def _of(
-    one: StoredRecord, began: Mapping[str, list[tuple[str, float, float]]], returns_after: float | None
+    one: StoredRecord,
+    kind: str,
+    began: Mapping[str, list[tuple[str, float, float]]],
+    returns_after: float | None,
 ) -> LostRuns | None:
-    named = rows(one.record.get("active"))
+    named = rows(one.record.get(kind))
     left = [row for row in named if not _is_there_again(row, one, began)]
     runs = tuple(_run(row, one, returns_after) for row in left)
     if returns_after == 0:
         # The broker had them back before anybody could miss them.
         runs = tuple(run for run in runs if run.is_acknowledged is not False)
-    count = len(runs) + _count(one) - len(named)
+    count = len(runs) + _count(one, kind) - len(named)
     if count <= 0:
         return None
     return LostRuns(
@@ -108,6 +119,7 @@ def _of(
         runs=runs,
         silent_seconds=one.age_seconds,
         was_draining=one.record.get("draining") is True,
+        are_given_up=kind == "given_up",
     )
 
 

@@ -21,17 +21,22 @@ class LostRun:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LostRuns:
-    """The runs of one worker that vanished without a goodbye, as far as none began again elsewhere."""
+    """The runs of one worker that it took with it, as far as none began again elsewhere.
+
+    It vanished without a goodbye; or it gave them up at its end, and they come back to nobody.
+    """
 
     hostname: str
     count: int
-    """How many ran at most: some may have ended after its last record."""
+    """How many ran at most: some may have ended after its last record. Of those given up, all."""
     runs: tuple[LostRun, ...] = ()
     """Those that its record names, at most 100."""
     silent_seconds: float
     """Since its last record."""
     was_draining: bool = False
     """It had been told to stop."""
+    are_given_up: bool = False
+    """By its own word, at a cold shutdown: so many there were."""
 
     @property
     def gone(self) -> tuple[LostRun, ...]:

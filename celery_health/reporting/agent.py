@@ -194,14 +194,15 @@ class Agent:
         self._publish(self._make_report(), Deadline.after(FINISH_SECONDS))
         self._close()
 
-    def flush_rest(self) -> None:
-        """Send what was counted after `finish`, in the calling thread: one attempt, without a record."""
+    def flush_rest(self, *, with_report: bool = False) -> None:
+        """Send what was counted after `finish`, in the calling thread: one attempt, a report if wanted."""
         if not self._stopping or self._pid != os.getpid() or not self._ended.acquire(False):
             return  # the thread still runs: the connection is its own
         try:
             self._collect()
-            if self._line.in_flight is not None or not self._line.pending.empty:
-                self._publish(Report(), Deadline.after(self.finish_seconds))
+            if with_report or self._line.in_flight is not None or not self._line.pending.empty:
+                report = self._make_report() if with_report else Report()
+                self._publish(report, Deadline.after(self.finish_seconds))
             self._close()
         except Exception as error:
             self._faults.caught("agent.flush", error)

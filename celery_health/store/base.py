@@ -37,7 +37,7 @@ class MissingQuestion:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MissingRuns:
-    """The runs that processes which fell silent without a goodbye named as running."""
+    """The runs that processes which fell silent named as running, or gave up."""
 
     change: str
     """Differs whenever they do."""

@@ -25,6 +25,7 @@ from celery_health.worker import control, fingerprints
 from celery_health.worker.clocks import Clocks
 from celery_health.worker.composer import Composer
 from celery_health.worker.crash import cause_of, crash
+from celery_health.worker.given_up import GivenUp
 from celery_health.worker.hearing import hear
 from celery_health.worker.held import split
 from celery_health.worker.labels.rules import LabelRules
@@ -60,6 +61,7 @@ class WorkerMonitor:
             self._app, settings=settings, hostname=worker.hostname, totals=totals, faults=faults
         )
         self._restarts = Restarts()
+        self._given_up = GivenUp()
         self._composer = Composer(
             Recording(
                 totals=totals,
@@ -68,6 +70,7 @@ class WorkerMonitor:
                 letters=self._letters,
                 troubles=process.TROUBLES,
                 restarts=self._restarts,
+                given_up=self._given_up,
             ),
             labels,
         )
@@ -90,6 +93,7 @@ class WorkerMonitor:
             children=self._children,
             presence=self._presence,
             restarts=self._restarts,
+            given_up=self._given_up,
             faults=faults,
         )
         self._agent = Agent(
@@ -192,11 +196,12 @@ class WorkerMonitor:
     def leave(self) -> None:
         """Flush what ended after the goodbye, as tasks in threads may: the process ends."""
         self.finish()
+        known = self._given_up.count
         for request in list(worker_state.active_requests):
             if isinstance(request, MonitoredRequest):
                 request.health_abandon()
         self._letters.writer.flush_rest()
-        self._agent.flush_rest()
+        self._agent.flush_rest(with_report=self._given_up.count != known)
         LOGS.drain()
 
     def _tell(self) -> None:
@@ -268,6 +273,7 @@ class WorkerMonitor:
             recorder.ready,
             recorder.draining,
             recorder.goodbye,
+            self._given_up.count,
         )
 
     def _is_consuming(self) -> bool:

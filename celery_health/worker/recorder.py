@@ -22,6 +22,7 @@ from celery_health.conf import Settings
 from celery_health.reporting.faults import Faults
 from celery_health.store.base import OwnStart
 from celery_health.worker.clocks import Clocks, rounded
+from celery_health.worker.given_up import GivenUp
 from celery_health.worker.held import HeldTasks, any_runs, copied, running_count, sane, unacknowledged
 from celery_health.worker.holds import prefetch_limit
 from celery_health.worker.overdue import Overdue
@@ -70,6 +71,7 @@ class Recorder:
         children: Children,
         presence: Presence,
         restarts: Restarts,
+        given_up: GivenUp,
         faults: Faults,
     ) -> None:
         self._identity = identity
@@ -77,6 +79,7 @@ class Recorder:
         self._children = children
         self._presence = presence
         self._restarts = restarts
+        self._given_up = given_up
         self._held = HeldTasks(identity.limits, settings=settings, queues=queues, faults=faults)
         self._started_at = time.time()
         self._began_at = monotonic()
@@ -222,6 +225,7 @@ class Recorder:
             **self._children.record(now),
             **held,
             "restarted": self._restarts.rows(now),
+            **self._given_up.record(now),
             "unacked": unacked_messages(consumer),
             "processed": worker_state.all_total_count[0],
             "prefetch_count": getattr(getattr(consumer, "qos", None), "value", None),

@@ -24,6 +24,7 @@ from celery_health.reporting.series import TaskSeries
 from celery_health.reporting.totals import Totals
 from celery_health.reporting.troubles import Troubles
 from celery_health.worker import ends, results
+from celery_health.worker.given_up import GivenUp
 from celery_health.worker.labelled import LabelledSeries
 from celery_health.worker.queues import QueueNames
 from celery_health.worker.restarts import Restarts
@@ -60,6 +61,8 @@ class Recording:
     """What remembers results that could not be stored."""
     restarts: Restarts = field(default_factory=Restarts)
     """What notes runs that had begun before."""
+    given_up: GivenUp = field(default_factory=GivenUp)
+    """What notes runs that the worker gives up, and that come back to nobody."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -201,6 +204,11 @@ class MonitoredRequest(_Request):
         The rest is lost, though Celery marks it as a retry.
         """
         if self.acknowledged:
+            try:
+                if self.health_outcome is None:
+                    self.health.given_up.note(self.id, self.name, self.health_accepted_at)
+            except Exception as error:
+                self.health.faults.caught("requests.given_up", error)
             self._health_end(Outcome.FAILED, "Terminated")
         else:
             self._health_end(Outcome.REJECTED)
@@ -228,6 +236,8 @@ class MonitoredRequest(_Request):
                 series.runtime(runtime)
                 if self._request_dict.get("retries"):
                     series.retries_ended(ends.attempts_of(self))
+            else:
+                self.health.given_up.succeeded(self.id)
         except Exception as error:
             self.health.faults.caught("requests.succeeded", error)
 

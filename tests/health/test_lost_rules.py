@@ -76,6 +76,11 @@ def test_nothing_is_lost() -> None:
             "Worker 'w1@host' vanished while it drained, and ran up to 7 tasks. 7 were acknowledged when "
             "they started, and do not come back: shop.pay (a1, a1, a1, a1, a1) and 2 more.",
         ),
+        (
+            of_one(PAID, PAID, was_draining=True, are_given_up=True),
+            "Worker 'w1@host' was stopped without waiting for its tasks, and gave up 2 that ran. "
+            "2 were acknowledged when they started, and do not come back: shop.pay (a1, a1).",
+        ),
     ],
 )
 def test_runs__words(result: CheckResult, message: str) -> None:
@@ -87,6 +92,9 @@ def test_runs__what_to_do() -> None:
     assert "Send again what matters: shop.pay (a1)." in str(of_one(PAID, SHIPPED).recommendation)
     assert "acks_late" not in str(of_one(SHIPPED).recommendation)
     assert "terminationGracePeriodSeconds" in str(of_one(PAID, was_draining=True).recommendation)
+    cold = str(of_one(PAID, was_draining=True, are_given_up=True).recommendation)
+    assert "Send again what matters: shop.pay (a1)." in cold
+    assert "REMAP_SIGTERM" in cold and "terminationGracePeriodSeconds" not in cold
 
 
 def test_runs__a_machine_with_many_workers() -> None:
@@ -95,7 +103,7 @@ def test_runs__a_machine_with_many_workers() -> None:
     )
     results = said(Losses(runs=lost))
     assert len(results) == 21
-    assert results[-1].message == "10 more workers vanished while they ran up to 20 tasks."
+    assert results[-1].message == "10 more workers took up to 20 tasks with them."
 
 
 ORPHANS = Orphans(

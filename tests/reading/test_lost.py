@@ -77,6 +77,35 @@ def test_runs__count(records: tuple[StoredRecord, ...], count: int) -> None:
     assert sum(lost.count for lost in found(*records)) == count
 
 
+def gave_up(*rows: dict[str, Any], **record: Any) -> StoredRecord:
+    whole = {"given_up_count": len(rows), "goodbye": True, "draining": True, **record}
+    return stored(given_up=list(rows), **whole)
+
+
+@pytest.mark.parametrize(
+    ("records", "count"),
+    [
+        # By its own word, however long ago that was, within what is remembered.
+        ((gave_up(row("a"), row("b"), age=1.0), ALIVE), 2),
+        ((gave_up(row("a"), given_up_count=120, age=500.0), ALIVE), 120),
+        ((gave_up(row("a"), age=601.0), ALIVE), 0),
+        # It is still ending.
+        ((gave_up(row("a"), goodbye=False, age=1.0), ALIVE), 1),
+        # And is killed over it: what ran on besides is another's.
+        ((gave_up(row("a"), row("b"), goodbye=False, active_count=1, age=40.0), ALIVE), 3),
+        # One began again elsewhere.
+        ((gave_up(row("a"), row("b"), age=9.0), stored(row("a", 5.0), age=1.0, writer="w2")), 1),
+        ((gave_up(row("a"), age=9.0), stored(age=1.0, writer="w2", restarted=[["a", 3.0]])), 0),
+        # What somebody else wrote.
+        ((stored(given_up="no", given_up_count="3", goodbye=True), ALIVE), 0),
+    ],
+)
+def test_runs__given_up(records: tuple[StoredRecord, ...], count: int) -> None:
+    lost = found(*records)
+    assert sum(one.count for one in lost) == count
+    assert count == 0 or any(one.are_given_up for one in lost)
+
+
 def test_runs__a_proof_waits_for_no_limit() -> None:
     worker = make_worker("w1@host", state=WorkerState.GONE, writer="w1", is_disconnected=True)
     assert found(stored(row("a"), age=7.0), workers=[worker])

@@ -111,6 +111,24 @@ def messages_that_nobody_holds(system: System) -> Iterator[None]:
     system.until(told, system.limit("worker_lost_seconds") + 12, "each message told of once")
 
 
+@situation("degraded", "tasks.lost", "warn", subject="b@test")
+def stopped_without_waiting_for_what_ran(system: System) -> Iterator[None]:
+    """A cold shutdown: it says goodbye, and what it had acknowledged comes back to nobody."""
+    system.worker(name="a")
+    worker = system.worker(name="b", queues=["b"], concurrency=2)
+    system.healthy()
+    system.send("sleep", 600, queue="b", task_id="invoice-8")
+    system.send("sleep_late", 600, queue="b")
+    system.until(lambda report: sum(w.active_count or 0 for w in report.snapshot.workers) == 2, 15, "running")
+    worker.signal(signal.SIGQUIT)
+    yield
+    [told] = [check for check in system.report().checks if check.id == "tasks.lost"]
+    assert told.message.endswith("and does not come back: tests.project.tasks.sleep (invoice-8)."), told
+    worker.wait(20)
+    system.send("add", task_id="invoice-8")
+    system.until(lambda report: not has(report, "tasks.lost", "warn"), 20, "it began again")
+
+
 # Near misses: nothing is lost ------------------------------------------------------------------------
 
 

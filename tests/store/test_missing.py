@@ -46,6 +46,13 @@ def test_missing__runs_of_who_fell_silent(store: Any) -> None:
     assert ask(worker(store, "b"), known=found.change) is None
 
 
+def test_missing__runs_that_were_given_up(store: Any) -> None:
+    worker(store).publish(
+        record=record("one", goodbye=True, given_up=[{"task_id": "two"}, {"task_id": "three"}], unacked=None)
+    )
+    until_told(store, {"two", "three"})
+
+
 @pytest.mark.parametrize(
     ("told", "silent"),
     [

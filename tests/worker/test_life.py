@@ -153,12 +153,14 @@ def test_sigterm__is_heeded_while_a_task_handles_an_error(
     assert ledger.record(worker.hostname)["goodbye"]
 
 
+@pytest.mark.parametrize("patience", [0, 1])
 def test_cold_shutdown__counts_what_it_cuts_off(
-    ledger: Ledger, truth_worker: Callable[..., Worker], tmp_path: Path
+    patience: int, ledger: Ledger, truth_worker: Callable[..., Worker], tmp_path: Path
 ) -> None:
-    worker = truth_worker(concurrency=2, health=QUICK)
+    conf = {"worker_soft_shutdown_timeout": patience}
+    worker = truth_worker(conf=conf, concurrency=2, health=QUICK)
     ledger.send("late", "hang")
-    ledger.send("early", "hang")
+    lost = ledger.send("early", "hang")
     patiently(lambda: sum(t for key, t in ledger.totals().items() if key[0] == "started") == 2)
     worker.signal(signal.SIGQUIT)
     worker.wait(30)
@@ -166,7 +168,11 @@ def test_cold_shutdown__counts_what_it_cuts_off(
     # Not acknowledged: the broker delivers it again. Acknowledged: lost, whatever Celery calls it.
     assert totals[("rejected", "late")] == 1
     assert totals[("failed", "early", "Terminated")] == 1
-    assert ledger.record(worker.hostname)["goodbye"]
+    record = ledger.record(worker.hostname)
+    assert record["goodbye"]
+    assert [(row["task_id"], row["task_name"]) for row in record["given_up"]] == [
+        (lost, "tests.worker.truth.early")
+    ]
     assert not files(tmp_path)
 
 

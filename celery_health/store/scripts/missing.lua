@@ -1,6 +1,6 @@
--- Keeps the ids of the runs that processes which fell silent without a goodbye named as running, so that
--- whoever begins one of them again can say so. Under the empty name: when the last look was, how far it came,
--- and when an id came or went.
+-- Keeps the ids of the runs that processes which fell silent without a goodbye named as running, and of those
+-- that others gave up at their end, so that whoever begins one of them again can say so. Under the empty name:
+-- when the last look was, how far it came, and when an id came or went.
 --
 -- ARGV  empty for nothing to say, else the key, seconds of silence, seconds that an id is kept, how many at
 --       most, seconds between two looks, and which change the caller knows.
@@ -10,7 +10,7 @@
 local missing_bytes = 50000
 
 -- Taken from the text, in a tenth of the time that it takes to make a table of all of it. Nothing but a row of
--- `active` has such a key; an id with a sign that JSON escapes is left out.
+-- `active` or `given_up` has such a key; an id with a sign that JSON escapes is left out.
 local function missing_ids(record)
   local ids = {}
   for id in string.gmatch(record, '"task_id":"([^"\\]+)"') do
@@ -45,12 +45,15 @@ local function tell_missing(take, number, now, attempt, step, processes, records
     local bytes = 0
     cursor = step(processes, #cursor <= 19 and cursor or '0', 100, function(field, value)
       local age, goodbye = state_of(value)
-      local is_silent = goodbye == '-' and age > silent * 1000000 and age < kept * 1000000
+      local is_silent = age > silent * 1000000 and age < kept * 1000000
       if not is_silent or bytes > missing_bytes or amount >= most then
         return
       end
       local record = attempt('HGET', records, field) or ''
       bytes = bytes + #record
+      if goodbye ~= '-' then
+        record = string.match(record, '"given_up":(%[.*)') or ''
+      end
       for _, id in ipairs(missing_ids(record)) do
         if amount < most and redis.call('HSET', key, id, whole(now - age)) == 1 then
           amount, is_changed = amount + 1, true
