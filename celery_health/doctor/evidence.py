@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from celery_health.connections.exchanges import AMQP_TRANSPORTS
+from celery_health.doctor.caches import CacheFacts
 from celery_health.doctor.entries import each_once
 from celery_health.doctor.facts import (
     CodeFacts,
@@ -61,6 +62,8 @@ class Evidence:
     django: DjangoFacts = field(default_factory=DjangoFacts)
     code: CodeFacts = field(default_factory=CodeFacts)
     results: ResultFacts = field(default_factory=ResultFacts)
+    caches: tuple[CacheFacts, ...] = ()
+    """Those whose clearing empties a database that the app needs."""
     live: LiveEvidence | None = None
     """None: static knowledge only."""
 

@@ -11,9 +11,11 @@ from celery_health.doctor.rules import RULES
 from tests.cases import (  # noqa: F401 - they fill the lists
     broken_live,
     broken_options,
+    broken_settings,
     broken_static,
     sound_live,
     sound_options,
+    sound_settings,
     sound_static,
 )
 from tests.cases.support import BROKEN, SOUND, Case, a_project

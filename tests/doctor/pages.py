@@ -101,7 +101,12 @@ def main() -> None:
     sys.path.append(str(FOLDER.parents[1] / "example_project"))  # as pytest does
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.project.settings")
     django.setup()
-    from tests.cases import broken_live, broken_options, broken_static  # noqa: F401 - they fill the list
+    from tests.cases import (  # noqa: F401 - they fill the list
+        broken_live,
+        broken_options,
+        broken_settings,
+        broken_static,
+    )
 
     for name, text in pages().items():
         (FOLDER / name).write_text(text)

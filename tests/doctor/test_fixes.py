@@ -10,7 +10,12 @@ import pytest
 from celery.app import defaults
 
 from celery_health.doctor.findings import DoctorReport, Finding, Kind
-from tests.cases import broken_live, broken_options, broken_static  # noqa: F401 - they fill the list
+from tests.cases import (  # noqa: F401 - they fill the list
+    broken_live,
+    broken_options,
+    broken_settings,
+    broken_static,
+)
 from tests.cases.support import BROKEN, Case, Project, a_project
 from tests.doctor.pasting import code, effective, paste, read_settings
 from tests.doctor.shop import Shop
@@ -21,7 +26,9 @@ pytestmark = [
 ]
 
 STATIC = [
-    case for case in BROKEN if case.build.__module__ in (broken_static.__name__, broken_options.__name__)
+    case
+    for case in BROKEN
+    if case.build.__module__ in (broken_static.__name__, broken_options.__name__, broken_settings.__name__)
 ]
 #: Findings of settings that no line can put right: somebody has to choose.
 FOR_PEOPLE: Final = {

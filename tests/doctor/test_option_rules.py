@@ -20,7 +20,12 @@ from celery_health.doctor.rules.option_misspelt import KNOWN_OPTIONS
 from celery_health.doctor.rules.options_refused import REFUSED_OF_ROUTES
 from celery_health.doctor.static.options import call_error, task_error
 from celery_health.topology import Resolver
-from tests.cases import broken_live, broken_options, broken_static  # noqa: F401 - in the order of all tests
+from tests.cases import (  # noqa: F401 - in the order of all tests
+    broken_live,
+    broken_options,
+    broken_settings,
+    broken_static,
+)
 from tests.cases.support import BROKEN, Case, Project, a_project
 
 pytestmark = pytest.mark.filterwarnings("ignore:(?s).*task attribute")

@@ -10,7 +10,12 @@ from celery_health.doctor import checks
 from celery_health.doctor.findings import Kind, Severity
 from celery_health.doctor.rules import RULES
 from celery_health.management.subcommands import doctor
-from tests.cases import broken_live, broken_options, broken_static  # noqa: F401 - they fill the list
+from tests.cases import (  # noqa: F401 - they fill the list
+    broken_live,
+    broken_options,
+    broken_settings,
+    broken_static,
+)
 from tests.doctor.pages import FOLDER, pages
 from tests.support import ROOT
 

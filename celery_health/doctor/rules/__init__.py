@@ -13,6 +13,7 @@ from celery_health.doctor.rules.beat_lacks_entry import BeatLacksEntry
 from celery_health.doctor.rules.beat_task_unregistered import BeatTaskUnregistered
 from celery_health.doctor.rules.beats_doubled import BeatsDoubled
 from celery_health.doctor.rules.broker_differs import BrokerDiffers
+from celery_health.doctor.rules.cache_clears_broker import CacheClearsBroker
 from celery_health.doctor.rules.celery_6_changes import Celery6Changes
 from celery_health.doctor.rules.chord_without_backend import ChordWithoutBackend
 from celery_health.doctor.rules.clock_skew import ClockSkew
@@ -126,6 +127,7 @@ _RULES: Final[Sequence[Rule]] = (
     LimitsUnkept(),
     ResultsUnkept(),
     EverythingTaken(),
+    CacheClearsBroker(),
     # Hints.
     RouteMatchesNothing(),
     QueueUndeclared(),

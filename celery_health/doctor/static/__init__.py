@@ -14,6 +14,7 @@ from celery_health.conf import Settings
 from celery_health.connections.exchanges import transport_of
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.facts import TaskFacts
+from celery_health.doctor.static.caches import cache_facts
 from celery_health.doctor.static.conf import conf_facts
 from celery_health.doctor.static.entries import configured_entries
 from celery_health.doctor.static.modules import code_facts, modules_of, what_is_missing
@@ -101,6 +102,7 @@ def gather_static(
         django=django,
         code=code_facts(app, ownership, modules, unknown, unseen),
         results=result_facts(app, tasks, modules),
+        caches=cache_facts(app, settings, source),
     )
 
 
