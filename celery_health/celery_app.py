@@ -6,8 +6,6 @@ import ast
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from traceback import walk_tb
 from types import ModuleType
 from typing import Any, Final
 
@@ -17,6 +15,7 @@ from django.conf import settings as django_settings
 
 from celery_health.conf import SETTING, Settings, get_settings
 from celery_health.exceptions import ConfigurationError
+from celery_health.project_code import importing_project
 from celery_health.records import AppFacts
 from celery_health.text.commands import NO_ARGUMENT, AppName
 from celery_health.text.masking import describe_error
@@ -53,34 +52,6 @@ def find_app(settings: Settings | None = None) -> Celery:
             f'Set {SETTING} = {{"CELERY_APP": "proj.celery:app"}}.'
         )
     raise ConfigurationError(_HOW_TO_CONFIGURE)
-
-
-@contextmanager
-def importing_project() -> Iterator[None]:
-    """Have a module of the project's that ends the process fail to be imported, and no more than that.
-
-    Raises:
-        ImportError: it raised what is no `Exception`, as ``sys.exit()`` does.
-        Exception: whatever else it raised.
-    """
-    try:
-        yield
-    except (Exception, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        ends = "it ends the process" if isinstance(error, SystemExit) else "it raises what ends the process"
-        raise ImportError(
-            f"{_raised_in(error)} cannot be imported: {ends} ({describe_error(error)})"
-        ) from error
-
-
-def _raised_in(error: BaseException) -> str:
-    """Return the innermost module whose body was running, to say so."""
-    name = "a module"
-    for frame, _ in walk_tb(error.__traceback__):
-        if frame.f_code.co_name == "<module>":
-            name = str(frame.f_globals.get("__name__", name))
-    return name
 
 
 def _import_app(path: str) -> Celery:

@@ -11,6 +11,10 @@ class ConfigurationError(CeleryHealthError):
     """Something in the project's settings keeps celery_health from working; the message names the fix."""
 
 
+class ImportedInThreadError(ConfigurationError):
+    """The project's modules can be imported in a main thread alone, and this is another."""
+
+
 class BrokerError(CeleryHealthError):
     """The broker refused, failed, or did not answer within the deadline."""
 
@@ -57,3 +61,12 @@ class LateDeadlineError(LateError, DeadlineExceeded):
 
 class ThreadError(CeleryHealthError):
     """This process cannot start a thread to work in: no fault of what was to be asked."""
+
+
+class RaisedError(CeleryHealthError):
+    """Code of the project's raised what is no `Exception`, as ``sys.exit()`` does, when it was asked."""
+
+    def __init__(self, raised: BaseException) -> None:
+        self.raised = raised
+        """What it was."""
+        super().__init__(f"{type(raised).__name__}: {raised}")

@@ -10,9 +10,9 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from celery_health.celery_app import importing_project
 from celery_health.conf import SETTING, get_settings
 from celery_health.exceptions import ConfigurationError
+from celery_health.project_code import importing_project
 from celery_health.text.masking import describe_error
 
 

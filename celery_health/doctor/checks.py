@@ -19,7 +19,9 @@ from django.urls import reverse
 
 from celery_health.celery_app import find_app
 from celery_health.conf import SETTING, get_settings
-from celery_health.exceptions import ConfigurationError
+from celery_health.exceptions import ConfigurationError, ImportedInThreadError
+from celery_health.project_code import calling_project
+from celery_health.text.masking import describe_error
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -80,11 +82,17 @@ def _check(app_configs: Sequence[Any] | None, *, deployed: bool) -> Iterator[che
     rules = [rule for rule in RULES if rule.only_deployed is deployed]
     try:
         # A migrate must not run what a worker would: that is for whoever asks the doctor.
-        evidence = gather_static(app, settings, looks_further=False)
-    except ConfigurationError as error:
+        with calling_project():
+            evidence = gather_static(app, settings, looks_further=False)
+    except ImportedInThreadError:
+        return  # of this process alone, as under runserver
+    except Exception as error:  # of ours too: a check that fails must not stop a migrate
         if not deployed:
+            own = f"celery_health itself failed, which says nothing about Celery: {describe_error(error)}."
             yield checks.Warning(
-                str(error), hint="See the traceback: manage.py celery_health doctor --static", id=TASKS_BROKEN
+                str(error) if isinstance(error, ConfigurationError) else own,
+                hint="See the traceback: python manage.py celery_health doctor --static --traceback",
+                id=TASKS_BROKEN,
             )
         return
     yield from _messages(report_of(evidence, settings, rules=rules).findings)

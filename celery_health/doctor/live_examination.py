@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from django.db import connections
@@ -16,9 +17,11 @@ from celery_health.doctor.examination import report_of
 from celery_health.doctor.findings import DoctorReport
 from celery_health.doctor.look import gather_live
 from celery_health.doctor.static import gather_static
+from celery_health.exceptions import ImportedInThreadError
 from celery_health.reading import prepare
 from celery_health.reading.flight import Run, SharedFlight
 from celery_health.reading.preparation import IMPORT_SECONDS
+from celery_health.topology import import_tasks
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -47,7 +50,12 @@ def examine_live(deadline: Deadline | None = None, *, waits_for_imports: bool = 
     if waits_for_imports:
         imports = Deadline.after(IMPORT_SECONDS)
         prepare(IMPORT_SECONDS)
-        examiner.static_evidence.get(imports)
+        try:
+            examiner.static_evidence.get(imports)
+        except ImportedInThreadError:
+            # A command has the main thread for it. What else fails there is told by the look.
+            with suppress(Exception):
+                import_tasks(examiner.app, with_urls=True)
     return examiner.reports.get(deadline or Deadline.after(LIVE_SECONDS))[0]
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from celery_health.celery_app import importing_project
 from celery_health.deadline import Deadline
 from celery_health.exceptions import LateError
+from celery_health.project_code import importing_project
 from celery_health.topology.forks import importing
 
 #: How long a command, which answers when it can, waits for all that is imported.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from celery_health.exceptions import RaisedError
+
 #: ``scheme://user:`` and ``scheme://:``, where the password begins; a user may be a mail address. No scheme
 #: is longer than that; without a bound, a hostile text would take a time that grows with its square.
 _URL_USER = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{0,40}://(?!\[)[^\s:/]*:")
@@ -78,6 +80,7 @@ def _url_without_password(text: str) -> str:
 
 def describe_error(error: BaseException, secrets: Iterable[str | None] = ()) -> str:
     """Return ``Class: message`` in one line, masked, for people to read."""
+    error = error.raised if isinstance(error, RaisedError) else error
     text = " ".join(str(error).split())
     name = type(error).__name__
     return mask(f"{name}: {text}" if text else name, secrets)

@@ -21,7 +21,7 @@ from celery.loaders import base
 from django.conf import settings
 from django.core.checks.registry import registry
 
-from celery_health.celery_app import importing_project
+from celery_health.project_code import importing_project
 from celery_health.text.masking import describe_error
 from celery_health.topology.forks import importing
 from celery_health.topology.libraries import is_library

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kombu.common import Broadcast
 
-from celery_health.celery_app import importing_project
+from celery_health.project_code import importing_project, needs_main_thread, place_of
 from celery_health.text.masking import describe_error
 from celery_health.topology.django_tasks import carriers, further_queues
 from celery_health.topology.imports import import_tasks
@@ -171,6 +171,11 @@ class TopologyCache:
                 why = "Where the project's tasks go cannot be read ({})."
                 return read_topology(self._app, with_urls=with_urls), None
         except Exception as error:
+            if needs_main_thread(error):
+                why = (
+                    f"{place_of(error)} sets a handler of signals when it is imported ({{}}). Python allows "
+                    "that in a main thread alone, and here another imports the project's task modules."
+                )
             return self._topology, why.format(describe_error(error))
 
     def _forget_thread(self) -> None:

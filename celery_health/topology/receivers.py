@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from celery import signals
 
-from celery_health.celery_app import importing_project
+from celery_health.project_code import importing_project
 from celery_health.topology.forks import importing
 from celery_health.topology.libraries import is_library
 from celery_health.topology.ownership import Ownership, is_own_path, root_package

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 import celery
 from django.conf import settings as django_settings
 
+from celery_health.project_code import is_from_keyboard
 from celery_health.topology.blank import Blank
 from celery_health.topology.bytecode import is_raise, is_risky
 from celery_health.topology.model import DjangoTask, Publication
@@ -119,7 +120,11 @@ class _World:
                 self.step()
                 try:
                     stand.enqueue(TaskStand(self, task), Blank(self, "args"), Blank(self, "kwargs"))
-                except Exception as error:
+                except _EndError:
+                    raise
+                except BaseException as error:
+                    if is_from_keyboard(error):
+                        raise
                     # Code that is told nonsense may raise anything: only its own errors are a way that it
                     # goes. Nothing where in truth there is something is such nonsense, and proves nothing.
                     is_known &= bool(self.published) or self.gives_none or _is_raised(error)
@@ -252,7 +257,7 @@ class _World:
         return self._globals[id(real)]
 
 
-def _is_raised(error: Exception) -> bool:
+def _is_raised(error: BaseException) -> bool:
     """Say whether the code that runs has raised an error itself."""
     at = error.__traceback__
     while at is not None and at.tb_next is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kombu.common import Broadcast
 
 from celery_health.connections.exchanges import is_virtual, takes
+from celery_health.project_code import calling_project
 from celery_health.topology.model import Binding, Destination
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ class Resolver:
     def __init__(self, app: Celery) -> None:
         self._app: Any = app
         self.queues: Any = _copy_of_queues(app)
-        self._router: Any = app.amqp.Router(queues=self.queues)
+        with calling_project():
+            self._router: Any = app.amqp.Router(queues=self.queues)
         self._is_virtual = is_virtual(app)
         self._bindings: tuple[int, tuple[Binding, ...]] = (-1, ())
         self._plain: dict[str, Destination] = {}
@@ -45,9 +47,11 @@ class Resolver:
 
     def _resolve(self, name: str, options: Mapping[str, Any]) -> Destination:
         task: Any = self._app.tasks.get(name)
-        # Like Task.apply_async: the task's own options, under those of the call (celery/app/task.py).
-        defaults = task._get_exec_options() if task is not None else {}
-        return self.destination(self._router.route({**defaults, **options}, name, task_type=task))
+        with calling_project():
+            # Like Task.apply_async: the task's own options, under those of the call (celery/app/task.py).
+            defaults = task._get_exec_options() if task is not None else {}
+            routed = self._router.route({**defaults, **options}, name, task_type=task)
+        return self.destination(routed)
 
     def routed(self, name: str) -> Destination:
         """Return where the routes alone send a task, whatever its own options say.
@@ -55,7 +59,9 @@ class Resolver:
         Raises:
             Exception: whatever a router of the project raises.
         """
-        return self.destination(self._router.route({}, name, task_type=self._app.tasks.get(name)))
+        with calling_project():
+            routed = self._router.route({}, name, task_type=self._app.tasks.get(name))
+        return self.destination(routed)
 
     def route_options(self, name: str) -> Mapping[str, Any]:
         """Return what the routes alone say of a task, as it is written; nothing where none speaks of it.
@@ -64,8 +70,9 @@ class Resolver:
             Exception: whatever a router of the project raises.
         """
         task = self._app.tasks.get(name)
-        found = self._router.lookup_route(name, (), {}, {}, task) if self._router.routes else None
-        return self._router.expand_destination(found) if found else {}
+        with calling_project():
+            found = self._router.lookup_route(name, (), {}, {}, task) if self._router.routes else None
+            return self._router.expand_destination(found) if found else {}
 
     def destination(self, routed: Mapping[str, Any]) -> Destination:
         """Return what ``AMQP.send_task_message`` makes of the router's answer (celery/app/amqp.py)."""

@@ -107,6 +107,85 @@ def test_check__says_why_it_cannot_look(shop: Shop, settings: str, code: str, sa
     assert says in done.stderr
 
 
+ENDING = """
+    CELERY_IMPORTS = ["ending"]
+"""
+ROUTER = """
+    def route(name, args, kwargs, options, task=None, **kw):
+        raise SystemExit("no route")
+
+    CELERY_TASK_ROUTES = (route,)
+"""
+PROPERTY = """
+    from celery import Task, current_app
+
+    class Report(Task):
+        name = "report"
+
+        @property
+        def queue(self):
+            raise SystemExit("no queue")
+
+    current_app.register_task(Report())
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "module", "says"),
+    [
+        (
+            ENDING,
+            "import sys; sys.exit('no licence key')",
+            "W003) The task modules of the project cannot be imported, so no worker would start "
+            "(ImportError: ending cannot be imported: it ends the process (SystemExit: no licence key))",
+        ),
+        (
+            ENDING,
+            "raise KeyboardInterrupt",
+            "ending cannot be imported: it raises what ends the process (KeyboardInterrupt)",
+        ),
+        (ROUTER, "", "W105) Sending 'orders.tasks.build_catalogue' raises SystemExit: no route"),
+        (
+            ENDING,
+            PROPERTY,
+            "W003) The project's tasks and settings cannot be examined: ending.Report.queue raises "
+            "SystemExit: no queue.",
+        ),
+    ],
+)
+def test_check__goes_on_where_the_projects_code_ends_the_process(
+    shop: Shop, settings: str, module: str, says: str
+) -> None:
+    shop.change(settings, ending=module)
+
+    done = shop.manage("check")
+
+    assert done.returncode == 0, done.stderr
+    assert says in done.stderr
+
+
+def test_check__ends_by_ctrl_c(shop: Shop) -> None:
+    """Pressed while a module is imported: it is meant for the command."""
+    shop.change(
+        ENDING, ending="import os, signal; os.kill(os.getpid(), signal.SIGINT); [0 for _ in range(99)]"
+    )
+
+    done = shop.manage("check")
+
+    assert done.returncode != 0
+    assert "KeyboardInterrupt" in done.stderr
+    assert "W003" not in done.stderr
+
+
+def test_doctor__imports_what_sets_handlers_of_signals(shop: Shop) -> None:
+    """Python refuses that to the thread in which a live look imports; a worker has no trouble with it."""
+    shop.change(ENDING, ending="import signal; signal.signal(signal.SIGUSR2, signal.SIG_DFL)")
+
+    answer = shop.doctor()
+
+    assert answer.found == []
+
+
 def test_check__is_skipped_in_workers_and_beats(shop: Shop, redis_url: str) -> None:
     shop.broker_url = redis_url
     shop.change(

@@ -23,7 +23,8 @@ from celery_health.doctor.static.queues import declared_queues
 from celery_health.doctor.static.results import result_facts
 from celery_health.doctor.static.routes import ignored_routes, route_facts
 from celery_health.doctor.static.tasks import task_facts
-from celery_health.exceptions import ConfigurationError
+from celery_health.exceptions import ConfigurationError, ImportedInThreadError
+from celery_health.project_code import calling_project, is_of_ours, needs_main_thread, place_of
 from celery_health.text.masking import describe_error
 from celery_health.topology import (
     Ownership,
@@ -55,16 +56,36 @@ def gather_static(
     `source` has the project's settings as attributes; None for Django's own.
 
     Raises:
-        ConfigurationError: the project's task modules cannot be imported.
+        ConfigurationError: the project's task modules cannot be imported, or its code raises when asked.
+        ImportedInThreadError: they can be imported in a main thread alone.
     """
     source = django_settings if source is None else source
     try:
         import_tasks(app, with_urls=True)
     except Exception as error:  # a project's modules may raise anything
+        if needs_main_thread(error):
+            raise ImportedInThreadError(
+                f"{place_of(error)} sets a handler of signals when it is imported. Python allows that in a "
+                "main thread alone, and here another thread imports the project's task modules. No worker is "
+                "concerned. Look from a command: python manage.py celery_health doctor"
+            ) from error
         raise ConfigurationError(
             f"The task modules of the project cannot be imported, so no worker would start "
             f"({describe_error(error)}). Fix that first."
         ) from error
+    try:
+        with calling_project():
+            return _gathered(app, settings, source, looks_further)
+    except Exception as error:  # a property, a comparison, a router: whatever the project's code does
+        if is_of_ours(error):
+            raise
+        raise ConfigurationError(
+            f"The project's tasks and settings cannot be examined: {place_of(error)} raises "
+            f"{describe_error(error)}. Fix that first."
+        ) from error
+
+
+def _gathered(app: Celery, settings: Settings, source: Any, looks_further: bool) -> Evidence:
     ownership = ownership_of(app)
     unseen: str | None = None
     if missing := what_is_missing(app, ownership):
