@@ -21,7 +21,7 @@ from celery_health.brokers.base import (
     Shared,
     unanswered,
 )
-from celery_health.brokers.redis_asking import Asked, Fetched, Head, bindings, fetch
+from celery_health.brokers.redis_asking import Asked, Fetched, Head, bindings, fetch, fetch_paused
 from celery_health.brokers.redis_clients import named_clients
 from celery_health.brokers.redis_writes import Question, RedisWrites
 from celery_health.connections.kombu import unconnected
@@ -101,6 +101,8 @@ class RedisBroker(Broker):
         try:
             fetched, latency, writes = self._fetch(names, skip, question, deadline)
         except BrokerError as error:
+            if self._link.keeps_waiting and not isinstance(error, LateBrokerError):
+                return self._paused(names, started)
             return unanswered(error, time.monotonic() - started)
         if self._writes.is_read_only:
             # The connection may have been to the master of before: its name or its sentinels lead elsewhere.
@@ -121,10 +123,28 @@ class RedisBroker(Broker):
         """Return what came back, after how many seconds, and whether messages are taken."""
         started = time.monotonic()
         seconds = self._long_seconds
-        fetched = self._run(
-            lambda redis: fetch(redis, names, skip, seconds, question.commands(redis.keys)), deadline
-        )
+
+        def ask(redis: Asked) -> Fetched:
+            besides = question.commands(redis.keys)
+            if self._writes.keeps_waiting:
+                return fetch_paused(redis, names, besides)
+            return fetch(redis, names, skip, seconds, besides)
+
+        fetched = self._run(ask, deadline)
         return fetched, time.monotonic() - started, self._told(question, fetched.besides)
+
+    def _paused(self, names: Sequence[str], started: float) -> BrokerReading:
+        """Return the reading of a server that answered, and held back what may write, as the script may."""
+        error = "The broker holds back what was to read it."
+        return BrokerReading(
+            reachable=True,
+            queues={name: QueueReading(name=name, error=error) for name in names},
+            latency_seconds=time.monotonic() - started,
+            writes=self._held_back(),
+        )
+
+    def _held_back(self) -> Writes:
+        return self._told(Question(False), [TimeoutError()])
 
     def _told(self, question: Question, replies: Sequence[Any]) -> Writes:
         return self._writes.told(
@@ -218,9 +238,16 @@ class RedisBroker(Broker):
         question = self._writes.question()
         # Whatever it says to that is an answer; to PING, one that could not write its snapshot gives none.
         commands = question.commands
-        writes = self._told(
-            question, self._run(lambda redis: redis.call_many(commands(redis.keys)), deadline)
-        )
+        try:
+            writes = self._told(
+                question, self._run(lambda redis: redis.call_many(commands(redis.keys)), deadline)
+            )
+        except LateBrokerError:
+            raise
+        except BrokerError:
+            if not self._link.keeps_waiting:
+                raise
+            return self._held_back()
         if self._writes.is_read_only:  # see `read`
             with suppress(BrokerError):
                 replies = self._run(lambda redis: redis.call_many(commands(redis.keys)), deadline)

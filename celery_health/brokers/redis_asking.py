@@ -33,6 +33,8 @@ MANY_QUEUES: Final = 250
 #: be held, since servers are slower than where this was measured. The length of an empty queue of four
 #: priority steps is two units.
 WORK_AT_ONCE: Final = 3600
+#: How long is waited for a write that the server kept waiting before.
+PAUSED_SECONDS: Final = 0.5
 _READ_QUEUES: Final = load(__package__, "read_queues")
 _READ_UNACKED: Final = load(__package__, "read_unacked")
 #: What Redis says when scripts are renamed or unknown; denials by ACL have a class of their own.
@@ -70,9 +72,12 @@ class Asked:
         """Return what a script says, and the reply to each other command, an error where that is one."""
         return self._link.run_with(script, arguments, others, self.deadline)
 
-    def call_many(self, commands: Sequence[tuple[str, ...]]) -> list[Any]:
-        """Return the reply to each command, an error where the server said no."""
-        return self._link.call_many(commands, deadline=self.deadline)
+    def call_many(self, commands: Sequence[tuple[str, ...]], last_seconds: float | None = None) -> list[Any]:
+        """Return the reply to each command, an error where the server said no.
+
+        `last_seconds`: so long is waited for the last, which need not be answered: a TimeoutError then.
+        """
+        return self._link.call_many(commands, deadline=self.deadline, last_seconds=last_seconds)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -231,10 +236,18 @@ def _in_parts(tags: Sequence[bytes], sizes: Sequence[int]) -> Iterator[list[byte
         yield part
 
 
-def _fetch_without_script(redis: Asked, queues: list[str], besides: Sequence[tuple[str, ...]]) -> Fetched:
+def fetch_paused(redis: Asked, queues: list[str], besides: Sequence[tuple[str, ...]]) -> Fetched:
+    """Read `queues` of a server that last held back what may write: scripts, and the last of `besides`."""
+    return _fetch_without_script(redis, queues, besides, min(PAUSED_SECONDS, redis.deadline.remaining() / 2))
+
+
+def _fetch_without_script(
+    redis: Asked, queues: list[str], besides: Sequence[tuple[str, ...]], last_seconds: float | None = None
+) -> Fetched:
     """Read lengths by a plain pipeline; ages stay unknown, since a message could be of any size."""
     lists = [key for name in queues for key in redis.keys.lists(name)]
-    clock, *replies = redis.call_many([("TIME",), *(("LLEN", key) for key in lists), *besides])
+    commands = [("TIME",), *(("LLEN", key) for key in lists), *besides]
+    clock, *replies = redis.call_many(commands, last_seconds)
     fetched = Fetched(
         clock=() if isinstance(clock, Exception) else clock, queues=len(queues), besides=replies[len(lists) :]
     )

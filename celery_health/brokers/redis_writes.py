@@ -13,12 +13,14 @@ from typing import Any, Final
 
 from redis.exceptions import NoPermissionError
 
+from celery_health.connections.redis import is_timeout
 from celery_health.connections.redis_keys import RedisKeys
 from celery_health.connections.refusals import (
     QUESTIONS,
     Refusal,
     Told,
     by_error,
+    by_silence,
     more_memory,
     number,
     told_of,
@@ -58,6 +60,8 @@ class RedisWrites:
         """Until when it holds (monotonic seconds), what was told, and whether this user may not ask."""
         self._read_only_since: float | None = None
         self._is_refused = False
+        self.keeps_waiting = False
+        """The server last held back what may write."""
 
     @property
     def is_read_only(self) -> bool:
@@ -86,7 +90,12 @@ class RedisWrites:
             pause = FORBIDDEN_MEMORY_SECONDS if is_forbidden else INFO_EVERY_SECONDS
             self._info = (now + pause, told_of(answers), is_forbidden)
         _, told, is_forbidden = self._info or (0.0, {}, False)
-        refusal = by_error(reply, told, redis_cli) if isinstance(reply, Exception) else None
+        refusal = None
+        self.keeps_waiting = is_timeout(reply)
+        if self.keeps_waiting:
+            refusal = by_silence(told, redis_cli)
+        elif isinstance(reply, Exception):
+            refusal = by_error(reply, told, redis_cli)
         is_other, self._is_refused = (refusal is not None) is not self._is_refused, refusal is not None
         if is_other and not is_forbidden and not question.asks_info:
             # What it said of itself belongs to the state of before: it is asked anew.

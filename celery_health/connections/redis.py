@@ -59,6 +59,9 @@ class RedisLink:
         self._pid = os.getpid()
         self._deadline = Deadline.after(0)
         self._step_seconds: float | None = None
+        self._last_seconds: float | None = None
+        self.keeps_waiting = False
+        """In the last call the server answered one command, and not the next in time: it holds that back."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -86,13 +89,25 @@ class RedisLink:
         return reply
 
     def call_many(
-        self, commands: Sequence[Command], *, deadline: Deadline, step_seconds: float | None = None
+        self,
+        commands: Sequence[Command],
+        *,
+        deadline: Deadline,
+        step_seconds: float | None = None,
+        last_seconds: float | None = None,
     ) -> list[Any]:
         """Send commands in one round trip, and return the reply to each: the error where the server said no.
 
         Otherwise like `call`.
+
+        Args:
+            commands: name and arguments of each.
+            deadline: see `call`.
+            step_seconds: see `call`.
+            last_seconds: the last command need not be answered: this is waited for it, and a TimeoutError in
+                the place of its reply.
         """
-        self._step_seconds = step_seconds
+        self._step_seconds, self._last_seconds = step_seconds, last_seconds
         if self._connection is not None and self._pid == os.getpid():
             self._deadline = deadline.within(deadline.remaining() * REUSED_SHARE)
             try:
@@ -101,7 +116,8 @@ class RedisLink:
                 if deadline.expired:
                     raise
         self._open(deadline)
-        return self._exchange(commands)
+        # A server that holds back what may write answers this one.
+        return self._exchange([("PING",), *commands])[1:]
 
     def run(
         self,
@@ -185,14 +201,23 @@ class RedisLink:
         from redis.exceptions import ReadOnlyError, ResponseError
 
         connection, replies = self._connection, []
+        self.keeps_waiting = False
         try:
             connection.send_packed_command(connection.pack_commands(commands))
-            for _ in commands:
+            for number, _ in enumerate(commands, start=1):
+                is_last = self._last_seconds is not None and number == len(commands)
+                if is_last:
+                    self._step_seconds = self._last_seconds
                 try:
                     replies.append(connection.read_response())
                 except ResponseError as error:
                     replies.append(error)
                 except Exception as error:
+                    self.keeps_waiting = bool(replies) and is_timeout(error)
+                    if is_last and self.keeps_waiting:
+                        self.close()
+                        replies.append(error)
+                        continue
                     # redis-py makes that of it where sentinels named the server, and closes the connection.
                     if not isinstance(error.__context__, ReadOnlyError) or len(replies) + 1 < len(commands):
                         raise

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
+from celery_health.text.formats import duration
+
 #: What is asked of a server about itself, in one round trip; one that a user may not ask tells nothing.
 QUESTIONS: Final = (("INFO", "replication"), ("INFO", "memory"), ("INFO", "clients"))
 
@@ -92,6 +94,21 @@ def by_error(error: Exception, told: Told, redis_cli: str) -> Refusal | None:
     if names.intersection(_CLUSTER) or _OTHERS.search(text):
         return Refusal(f"it says '{text}'", f"What it says of itself: {redis_cli} INFO")
     return None
+
+
+def by_silence(told: Told, redis_cli: str) -> Refusal:
+    """Return why a server that answers keeps a write waiting."""
+    if told.get("paused_reason") == "failover_in_progress":
+        return Refusal(
+            "it keeps writes waiting until its replica has taken over (FAILOVER)",
+            f"Should that not end, give it up: {redis_cli} FAILOVER ABORT",
+        )
+    left = number(told, "paused_timeout_milliseconds")
+    return Refusal(
+        "it answers what reads, and keeps waiting whatever may write (CLIENT PAUSE"
+        f"{f', for another {duration(left / 1000)}' if left else ''})",
+        f"Whoever moves or upgrades it pauses it so. Where nobody does, end it: {redis_cli} CLIENT UNPAUSE",
+    )
 
 
 def _fullness(told: Told) -> str:

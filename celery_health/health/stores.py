@@ -43,6 +43,9 @@ class StoreReachable(Check):
         elif _is_the_brokers(snapshot) and snapshot.broker.reachable is False and store.reachable is False:
             why = f"The store at {store.url} is the broker's server, which does not answer."
             yield self.result(CheckStatus.UNKNOWN, why, because=BROKER)
+        elif store.reachable is False and refused_by(snapshot) == WRITABLE:
+            why = f"The store at {store.url} is the broker's server, which refuses writes: it was not read."
+            yield self.result(CheckStatus.UNKNOWN, why, because=WRITABLE)
         elif store.reachable and store.refuses_writes and refused_by(snapshot) == WRITABLE:
             why = f"The store at {store.url} is the broker's server, which refuses writes: no report arrives."
             yield self.result(CheckStatus.UNKNOWN, why, because=WRITABLE)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery_health.conf import Settings
 from celery_health.connections.redis import RedisLink, is_timeout
-from celery_health.connections.refusals import QUESTIONS, by_error, told_of
+from celery_health.connections.refusals import QUESTIONS, by_error, by_silence, told_of
 from celery_health.connections.urls import is_same_server, redis_cli_of
 from celery_health.deadline import Deadline
 from celery_health.reading.recorded import Recorded
@@ -202,6 +202,9 @@ def _asked(link: RedisLink, key: str, cli: str, known: ResultsState, deadline: D
     except (RedisError, OSError, ValueError) as error:
         if is_timeout(error) and (late := link.own_delay()):
             return replace(known, late=f"This process {late}.")
+        if link.keeps_waiting:
+            silence = by_silence({}, cli)
+            return replace(known, reachable=True, refusal=silence.why, fix=silence.fix)
         return replace(known, reachable=False, error=describe_error(error, link.secrets))
     if not is_refused:
         return replace(known, reachable=True)

@@ -17,6 +17,7 @@ from kombu import Connection
 from celery_health.brokers import redis_writes
 from celery_health.brokers.base import Broker
 from celery_health.brokers.redis_writes import Question, RedisWrites
+from celery_health.connections.refusals import by_silence
 from celery_health.connections.urls import redis_cli_of
 from celery_health.deadline import Deadline
 from celery_health.records import Writes
@@ -355,3 +356,47 @@ def test_redis_cli__works_where_there_is_a_password(
         )
         assert "OK" in done.stdout
         assert writes(broker).accepted
+
+
+def test_writes__held_back_while_reads_are_answered(
+    own_redis: OwnRedis, make_app: MakeApp, reader: Reader
+) -> None:
+    server = own_redis()
+    broker = reader(make_app(server.url))
+    with redis.Redis(port=server.port) as client:
+        client.lpush("q", "{}")
+        assert writes(broker).accepted
+        client.execute_command("CLIENT", "PAUSE", "60000", "WRITE")
+        for _ in range(3):
+            found = broker.read(["q"], Deadline.after(1))
+            assert (found.reachable, found.writes.accepted) == (True, False)
+            assert str(found.writes.refusal).startswith("it answers what reads, and keeps waiting")
+        # Once that is known, what can be read is.
+        assert found.queues["q"].ready == 1
+        assert broker.ping(Deadline.after(1)).accepted is False
+        # A process that looks once says the same.
+        once = reader(make_app(server.url))
+        assert once.read(["q"], Deadline.after(1)).writes.accepted is False
+
+        (command,) = [text for is_command, text in split_commands(str(found.writes.fix)) if is_command]
+        subprocess.run(shlex.split(command), check=True, timeout=10, stdout=subprocess.DEVNULL)
+        assert writes(broker).accepted
+        assert broker.ping(Deadline.after(1)).accepted
+        assert read(broker, "q").queues["q"].oldest_message_id is None
+        # Nothing at all is answered: it is away, for all that is known.
+        client.execute_command("CLIENT", "PAUSE", "1500", "ALL")
+        assert broker.read(["q"], Deadline.after(1)).reachable is False
+
+
+@pytest.mark.parametrize(
+    ("told", "why", "fix"),
+    [
+        ({}, "(CLIENT PAUSE)", "end it: redis-cli CLIENT UNPAUSE"),
+        ({"paused_reason": "client_pause", "paused_timeout_milliseconds": "37000"}, "for another 37 s)", ""),
+        ({"paused_reason": "failover_in_progress"}, "(FAILOVER)", "give it up: redis-cli FAILOVER ABORT"),
+    ],
+)
+def test_by_silence__says_who_pauses(told: dict[str, str], why: str, fix: str) -> None:
+    found = by_silence(told, "redis-cli")
+    assert found.why.endswith(why)
+    assert found.fix.endswith(fix)
