@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from celery.signals import after_task_publish, before_task_publish
 
 from celery_health.connections.exchanges import is_virtual
+from celery_health.connections.shared_names import shared_name
 from celery_health.headers import PUBLISHED_AT_HEADER
 from celery_health.reporting import process
 from celery_health.reporting.agent import Agent
@@ -148,15 +149,17 @@ class _Sender:
 
     def queue_of(self, exchange: str, routing_key: str) -> str:
         """Return the queue that such a message goes to; empty when it is none or several."""
-        if not exchange:
-            return routing_key
         key = exchange, routing_key
         name = self._queues.get(key)
         if name is None:
             from celery import current_app
 
-            queues = current_app.amqp.queues.values()
-            name = reached(queues, exchange, routing_key, is_virtual=is_virtual(current_app))
+            queues = current_app.amqp.queues
+            if exchange:
+                name = reached(queues.values(), exchange, routing_key, is_virtual=is_virtual(current_app))
+            else:
+                queue = queues.get(routing_key)
+                name = routing_key if queue is None else shared_name(queue)
             if len(self._queues) < _MAX_ROUTES:
                 self._queues[key] = name
         return name

@@ -192,9 +192,7 @@ class Book:
         try:
             if self._resolver is None:
                 self._resolver = Resolver(self._app)
-            destination = self._resolver.resolve(facts.task, facts.options)
-            # A broadcast has a queue of its own in each worker: none of them can be named.
-            return None if destination.is_broadcast else destination.queue
+            return self._resolver.resolve(facts.task, facts.options).queue
         except Exception as error:  # a router of the project's may raise anything
             self._faults.caught("beat.route", error)
             return None

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from celery_health.conf import Settings
+from celery_health.connections.shared_names import is_made_up
 from celery_health.reading.schedules import schedule_entries
 from celery_health.records import Beat
 from celery_health.topology import Topology
@@ -40,4 +41,5 @@ def expecting(topology: Topology, beats: tuple[Beat, ...], settings: Settings) -
 def queue_names(known: Iterable[str], topology: Topology, settings: Settings) -> list[str]:
     """Return the queues to read, sorted: `known` ones, expected ones and those of the settings."""
     names = frozenset([*known, *topology.expected, *settings.expected_queues, *settings.queues])
-    return sorted(names.difference(settings.ignored_queues))
+    # Earlier versions noted what kombu calls the broadcasts of each process: those are gone with it.
+    return sorted(name for name in names.difference(settings.ignored_queues) if not is_made_up(name))

@@ -85,6 +85,12 @@ def texts(value: object) -> Mapping[str, str]:
     return {clean(str(key)): clean(text) for key, text in found if isinstance(text, str)}
 
 
+def lists(value: object) -> Mapping[str, tuple[str, ...]]:
+    """Return name → the texts in its list."""
+    found = value.items() if isinstance(value, Mapping) else ()
+    return {clean(key): names(listed) or () for key, listed in found if isinstance(key, str)}
+
+
 def counts(value: object) -> Mapping[str, int]:
     """Return name → whole number."""
     found = value.items() if isinstance(value, Mapping) else ()

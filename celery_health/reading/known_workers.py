@@ -98,8 +98,12 @@ class KnownWorkers:
     @property
     def queues(self) -> tuple[str, ...]:
         """Return the queues that our workers consumed when they last answered."""
-        seen = [m.worker.queues or () for m in self._memory.values() if m.is_ours and m.worker]
-        return tuple(dict.fromkeys(name for names in seen for name in names))
+        return tuple(dict.fromkeys(name for worker in self.answered for name in worker.queues or ()))
+
+    @property
+    def answered(self) -> tuple[Worker, ...]:
+        """Return our workers as they last answered."""
+        return tuple(m.worker for m in self._memory.values() if m.is_ours and m.worker)
 
     @property
     def ours(self) -> tuple[str, ...]:

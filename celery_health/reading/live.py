@@ -91,6 +91,11 @@ class LiveWorkers:
         """Return the queues that our workers consumed when they last answered."""
         return self._known.queues
 
+    @property
+    def answered(self) -> tuple[Worker, ...]:
+        """Return our workers as they last answered."""
+        return self._known.answered
+
     def look(
         self,
         run: Run,

@@ -12,6 +12,7 @@ from celery_health.brokers import open_broker
 from celery_health.brokers.base import Broker, BrokerReading, Shared
 from celery_health.celery_app import facts_of
 from celery_health.conf import Settings
+from celery_health.connections.exchanges import AMQP_TRANSPORTS
 from celery_health.dead_letters.boxes import Box
 from celery_health.dead_letters.counting import LetterCount
 from celery_health.deadline import Deadline
@@ -34,6 +35,7 @@ from celery_health.reading.lines import Lines
 from celery_health.reading.live import LiveWorkers, Sighting
 from celery_health.reading.lost import losses_of, returns_after
 from celery_health.reading.merging import merged, source_of
+from celery_health.reading.names_on_broker import NamesOnBroker
 from celery_health.reading.on_demand import READING_SHARE, OnDemand
 from celery_health.reading.preparation import Preparation
 from celery_health.reading.queue_states import QueueSources, QueueStates
@@ -170,7 +172,13 @@ class Reader:
         names = sorted([*known, *unknown]) if unknown else known
         broker = lines.broker
         self.results.begin(deadline, broker.url, recorded.store.url)
-        reading = without_empty(broker.read(names, deadline), unknown)
+        on_broker = NamesOnBroker(
+            [*recorded.workers, *self._live.answered],
+            topology.shared_names,
+            is_amqp=broker.transport in AMQP_TRANSPORTS,
+        )
+        asked = on_broker.asked(names)
+        reading = without_empty(on_broker.together(broker.read(asked, deadline), names), unknown)
         recorded = with_broker_of(recorded, broker, reading)
         recorded = self._without_vanished(run, broker, reading, recorded, deadline)
         # Before the project's tasks are known, workers without celery_health are nobody's.
@@ -204,7 +212,7 @@ class Reader:
             queues = () if reading.is_lacking else self._queues.update(sources, topology)
         if deadline.remaining() > 2 * SECOND_LOOK_SECONDS and self._queues.may_be_stalled(queues):
             time.sleep(SECOND_LOOK_SECONDS)
-            again = without_empty(broker.read(names, deadline), unknown)
+            again = without_empty(on_broker.together(broker.read(asked, deadline), names), unknown)
             if not again.is_lacking:
                 with run.updating():
                     sources = replace(sources, reading=again, now=time.monotonic())

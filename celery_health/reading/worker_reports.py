@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 from celery_health.headers import STATS_MARK
 from celery_health.reading.fields import (
     counts,
+    lists,
     moment,
     name,
     names,
@@ -25,6 +26,7 @@ from celery_health.reading.fields import (
 )
 from celery_health.reading.held import counted, due_by_queue
 from celery_health.reading.lazy_rows import LazyRows
+from celery_health.reading.names_on_broker import queues_told
 from celery_health.reading.starts import exit_of
 from celery_health.reading.worker_states import load_state
 from celery_health.records import (
@@ -97,6 +99,7 @@ def worker_from_report(
         due_by_queue=due_by_queue(read("due_by_queue")),
         is_cut=read("is_cut") is True,
         single_active_queues=names(read("single_active_queues")) or (),
+        names_on_broker=lists(read("names_on_broker")),
         held_back=_holds(read("held_back")),
         is_paused=read("paused") is True,
         is_draining=read("draining") is True,
@@ -233,7 +236,7 @@ def worker_from_builtin(hostname: str, replies: Mapping[str, Any]) -> Worker:
     stats = of_type(dict, replies.get("stats")) or {}
     mark = of_type(dict, stats.get(STATS_MARK)) or {}
     pool = of_type(dict, stats.get("pool")) or {}
-    queues = _queue_names(replies.get("active_queues"))
+    queues, names_on_broker = queues_told(replies.get("active_queues"), hostname)
     active = [_request(row, queues) for row in rows(replies.get("active"))]
     reserved = [_request(row, queues) for row in rows(replies.get("reserved"))]
     scheduled = [
@@ -247,6 +250,7 @@ def worker_from_builtin(hostname: str, replies: Mapping[str, Any]) -> Worker:
         "app_id": mark.get("app_id"),
         "versions": mark.get("versions"),
         "queues": queues,
+        "names_on_broker": names_on_broker,
         "registered": _registered(replies.get("registered")),
         "pool": _pool_name(pool.get("implementation")),
         "concurrency": pool.get("max-concurrency"),
@@ -270,10 +274,6 @@ def worker_from_builtin(hostname: str, replies: Mapping[str, Any]) -> Worker:
     )
 
 
-def _queue_names(value: object) -> list[str] | None:
-    return [name(row.get("name")) for row in rows(value)] if isinstance(value, list | tuple) else None
-
-
 def _registered(value: object) -> Sequence[str] | None:
     # A name may be followed by the task's attributes in brackets (celery/worker/control.py).
     listed = names(value)
@@ -289,9 +289,12 @@ def _pool_name(implementation: object) -> str | None:
 
 def _request(row: Mapping[str, Any], queues: Collection[str] | None) -> dict[str, Any]:
     delivery = of_type(dict, row.get("delivery_info")) or {}
-    key = delivery.get("routing_key")
+    key, exchange = delivery.get("routing_key"), delivery.get("exchange")
+    # A broadcast has its exchange's name, and the default queue's key.
+    if isinstance(exchange, str) and exchange in (queues or ()):
+        key = exchange
     # Through an exchange a routing key is no queue's name, unless the worker takes from one of that name.
-    is_queue = not delivery.get("exchange") or (isinstance(key, str) and key in (queues or ()))
+    is_queue = not exchange or (isinstance(key, str) and key in (queues or ()))
     return {
         "task_id": row.get("id"),
         "task_name": row.get("name") or row.get("type"),

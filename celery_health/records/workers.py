@@ -216,6 +216,8 @@ class Worker:
     """Messages it may hold at once; 0 is unlimited, None unknown."""
     cancelled_queues: tuple[str, ...] = ()
     """Queues that it consumed when it started, and was told to consume no more (``cancel_consumer``)."""
+    names_on_broker: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of its queues, those that each process names anew, as broadcasts do: queue → their real names."""
     held_back: tuple[Hold, ...] | None = None
     """What holds it back from taking more, though it has free slots; empty for nothing, None when unknown."""
     single_active_queues: tuple[str, ...] = ()

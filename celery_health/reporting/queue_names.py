@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from celery_health.connections.exchanges import takes
+from celery_health.connections.shared_names import shared_name
 
 #: The queue is not known. Never a routing key in its place.
 UNKNOWN_QUEUE: Final = ""
@@ -14,10 +15,14 @@ UNKNOWN_QUEUE: Final = ""
 def reached(queues: Iterable[Any], exchange: str, routing_key: str, *, is_virtual: bool) -> str:
     """Return the one of the kombu `queues` that such a message reaches by its binding, or `UNKNOWN_QUEUE`.
 
+    A queue that each process names anew is told by its one name.
+
     `is_virtual`: kombu emulates the exchanges of this transport.
     """
     names = {
-        str(queue.name) for queue in queues if _reaches(queue, exchange, routing_key, is_virtual=is_virtual)
+        shared_name(queue)
+        for queue in queues
+        if _reaches(queue, exchange, routing_key, is_virtual=is_virtual)
     }
     return names.pop() if len(names) == 1 else UNKNOWN_QUEUE
 

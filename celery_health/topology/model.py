@@ -12,6 +12,7 @@ class Binding:
     """One way into a queue: what is published to this exchange with a matching key lands in it."""
 
     queue: str
+    """By its one name, where each process names it anew (`celery_health.connections.shared_names`)."""
     exchange: str
     exchange_type: str
     """``direct``, ``topic``, ``fanout``, ``headers`` or a broker's own."""
@@ -31,20 +32,20 @@ class Destination:
     reaches: tuple[str, ...] | None
     """Queues of this app whose bindings match; None when the exchange is none of this app's."""
     is_broadcast: bool = False
-    """Every consumer has a queue of its own: none of them can be expected by name."""
+    """The queue is a ``kombu.common.Broadcast``: every consumer has one of its own, all under one name."""
+    declares: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)
+    """Exchanges, each with its type, that the process which sends declares first."""
     dropped: Mapping[str, str] = field(default_factory=dict, compare=False)
     """``exchange`` and ``routing_key`` as they were asked for, where Celery takes neither."""
 
     @property
     def declares_queue(self) -> bool:
         """Say whether a producer declares the queue, and its exchange, before it publishes."""
-        return self.queue is not None
+        return self.queue is not None and not self.is_broadcast
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """Return the queues that it is known to land in; none of a broadcast, whose queues have no names."""
-        if self.is_broadcast:
-            return ()
+        """Return the queues that it is known to land in, a broadcast by its one name."""
         if self.reaches is None:
             return () if self.queue is None else (self.queue,)
         return self.reaches
@@ -72,6 +73,8 @@ class Topology:
     """Queues where registered tasks go that expect nothing: looked at, and told of when something waits."""
     known_queues: tuple[str, ...] = ()
     """Every queue that the app declares, expected or not."""
+    shared_names: frozenset[str] = frozenset()
+    """Those of them that are called otherwise on the broker, in each process: broadcasts, and their like."""
     unrouted: Mapping[str, str] = field(default_factory=dict)
     """Task or entry → why the app's router gave no queue for it."""
 

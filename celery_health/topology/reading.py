@@ -9,8 +9,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from kombu.common import Broadcast
-
+from celery_health.connections.shared_names import shared_name
 from celery_health.project_code import importing_project, needs_main_thread, place_of
 from celery_health.text.masking import describe_error
 from celery_health.topology.django_tasks import carriers, further_queues
@@ -68,7 +67,8 @@ def read_topology(app: Celery, *, with_urls: bool = False) -> Topology:
         if isinstance(task, str):
             expect(f"beat:{entry}", task, entry_options(spec))
     optional |= further_queues(carrying)
-    declared = [name for name, queue in app.amqp.queues.items() if not isinstance(queue, Broadcast)]
+    names = {str(real): shared_name(queue) for real, queue in app.amqp.queues.items()}
+    declared = list(names.values())
     return Topology(
         expected={queue: tuple(sorted(reasons)) for queue, reasons in expected.items()},
         own_tasks=frozenset(name for name, owner in owners.items() if owner is not Owner.OTHER),
@@ -76,6 +76,7 @@ def read_topology(app: Celery, *, with_urls: bool = False) -> Topology:
         own_queues=frozenset(unexpected.union(expected)),
         optional_queues=frozenset(optional.difference(declared, expected)),
         known_queues=tuple(dict.fromkeys([*declared, *expected])),
+        shared_names=frozenset(name for real, name in names.items() if name != real),
         unrouted=unrouted,
     )
 
@@ -100,8 +101,6 @@ def _expected_queues(destination: Destination) -> tuple[str, ...]:
     Raises:
         LookupError: there is none that this app knows of.
     """
-    if destination.is_broadcast:
-        return ()
     if destination.queues:
         return destination.queues
     raise LookupError(f"routed to {destination.describe()}, and no queue is known to be bound to that")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from kombu import Exchange, Queue
 from kombu.common import Broadcast
 
 from celery_health.connections.exchanges import is_virtual, takes
+from celery_health.connections.shared_names import shared_name
 from celery_health.project_code import calling_project
 from celery_health.topology.model import Binding, Destination
 
@@ -84,8 +86,10 @@ class Resolver:
             queue = self.queues[queue]
         if exchange_type is None:
             exchange_type = queue.exchange.type if queue is not None and queue.exchange else "direct"
+        declares = _declared(routed.get("declare"), queue)
         dropped = {}
-        if (not exchange or not key) and exchange_type == "direct":
+        is_straight = (not exchange or not key) and exchange_type == "direct"
+        if is_straight:
             dropped = {
                 option: str(getattr(value, "name", value))
                 for option, value in (("exchange", exchange), ("routing_key", key))
@@ -97,14 +101,15 @@ class Resolver:
             key = key or queue.routing_key or self._app.conf.task_default_routing_key
         exchange_type = getattr(exchange, "type", exchange_type)
         exchange = str(getattr(exchange, "name", exchange) or "")
-        is_broadcast = isinstance(queue, Broadcast)
+        name = None if queue is None else shared_name(queue)
         return Destination(
             exchange=exchange,
             exchange_type=self.type_of(exchange) or str(exchange_type),
             routing_key=key,
-            queue=None if queue is None else str(queue.name),
-            is_broadcast=is_broadcast,
-            reaches=None if is_broadcast else self.reached(exchange, key, queue),
+            queue=name,
+            is_broadcast=isinstance(queue, Broadcast),
+            reaches=self.reached(exchange, name if is_straight else key, queue),
+            declares=declares,
             dropped=dropped,
         )
 
@@ -143,16 +148,33 @@ class Resolver:
 
 def bindings_of(queue: Any) -> Iterable[Binding]:
     """Yield the bindings that declaring `queue` makes (``kombu.Queue.declare``)."""
+    name = shared_name(queue)
     pairs = [(queue.exchange, queue.routing_key)] if queue.exchange else []
     pairs += [(b.exchange, b.routing_key) for b in queue.bindings]
     for exchange, key in pairs:
         if exchange is not None and exchange.name:
             yield Binding(
-                queue=str(queue.name),
+                queue=name,
                 exchange=str(exchange.name),
                 exchange_type=str(exchange.type),
                 routing_key=str(key or ""),
             )
+
+
+def _declared(declare: Any, queue: Any) -> frozenset[tuple[str, str]]:
+    """Return the exchanges, each with its type, that a process declares before it sends.
+
+    Celery declares the queue, unless that is a broadcast or the options say what to declare.
+    """
+    if declare is None:
+        declare = [] if queue is None or isinstance(queue, Broadcast) else [queue]
+    found = set()
+    for one in declare if isinstance(declare, Iterable) else ():
+        if isinstance(one, Exchange):
+            found.add((str(one.name), str(one.type)))
+        elif isinstance(one, Queue):
+            found.update((binding.exchange, binding.exchange_type) for binding in bindings_of(one))
+    return frozenset(found)
 
 
 def _copy_of_queues(app: Celery) -> Any:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kombu.utils.url import parse_url
 
+from celery_health.connections.shared_names import shared_name, shared_names
+
 if TYPE_CHECKING:
     from celery import Celery
 
@@ -40,13 +42,19 @@ def routing(app: Celery) -> str:
     queues: Any = app.amqp.Queues(conf.task_queues or []).values()
     facts["task_queues"] = sorted(
         (
-            *map(str, (q.name, q.exchange.name, q.exchange.type, q.routing_key, q.max_priority)),
+            # All queues of a fanout exchange get all, and each process may call its own as it likes.
+            "" if q.exchange.type == "fanout" else shared_name(q),
+            *map(str, (q.exchange.name, q.exchange.type, q.routing_key, q.max_priority)),
             # RabbitMQ refuses whoever declares a queue with other ones.
             json.dumps(q.queue_arguments or {}, sort_keys=True, default=_described),
         )
         for q in queues
     )
-    return _digest(json.dumps(facts, sort_keys=True, default=_described))
+    text = json.dumps(facts, sort_keys=True, default=_described)
+    for name, on_broker in shared_names(queues).items():
+        for real in on_broker:  # routes may name it, too
+            text = text.replace(json.dumps(real), json.dumps(name))
+    return _digest(text)
 
 
 def broker(app: Celery) -> str:

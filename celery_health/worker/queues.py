@@ -2,6 +2,8 @@
 
 A message names an exchange and a routing key, and neither is a queue. What knows better: virtual transports
 deliver by queue, AMQP by consumer tag. The bindings of the consumed queues are the last resort.
+
+A queue that each process names anew, as broadcasts do, has its one name here (`connections.shared_names`).
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from celery_health.connections.shared_names import shared_name
 from celery_health.reporting.queue_names import reached
 
 #: Exchange and routing key pairs to remember; a topic's routing keys are without bound.
@@ -24,11 +27,13 @@ class QueueNames:
         self._is_virtual = False
         self._by_tag: dict[str, str] = {}
         self._by_binding: dict[tuple[str, str], str] = {}
+        self._names: dict[str, str] = {}
+        """Queue → its one name, of those that were consumed."""
 
     def attach(self, consumer: Any) -> None:
         """Watch the connection of a Celery consumer that has just (re)connected."""
         self._consumer = consumer
-        self._by_tag, self._by_binding = {}, {}
+        self._by_tag, self._by_binding, self._names = {}, {}, {}
         transport = consumer.connection.transport
         deliver: Callable[..., Any] | None = getattr(transport, "_deliver", None)
         self._is_virtual = deliver is not None
@@ -52,7 +57,7 @@ class QueueNames:
     def of(self, message: Any) -> str:
         """Return the queue that this kombu message, just delivered, came from; empty when it is not known."""
         if self._delivering is not None:
-            return self._delivering
+            return self._names.get(self._delivering) or self._name(self._delivering)
         info = message.delivery_info or {}
         tag = info.get("consumer_tag")
         if tag is not None:
@@ -64,14 +69,28 @@ class QueueNames:
     def _learn(self, tag: str) -> str | None:
         # {queue: tag} of kombu.messaging.Consumer; it has no public way from a tag to its queue.
         tags = getattr(self._consumer.task_consumer, "_active_tags", None) or {}
-        self._by_tag = {known: queue for queue, known in dict(tags).items()}
+        self._by_tag = {known: self._name(queue) for queue, known in dict(tags).items()}
         return self._by_tag.get(tag)
+
+    def _name(self, queue: str) -> str:
+        """Return the one name of a queue that is consumed."""
+        if queue not in self._names:
+            consumed = {str(one.name): one for one in self._consumed()}
+            known = shared_name(consumed[queue]) if queue in consumed else queue
+            if len(self._names) >= _MAX_BINDINGS:
+                return known
+            self._names[queue] = known
+        return self._names[queue]
+
+    def _consumed(self) -> list[Any]:
+        consumer = getattr(self._consumer, "task_consumer", None)
+        return list(consumer.queues) if consumer is not None else []
 
     def bound_to(self, exchange: str | None, routing_key: str | None) -> str:
         """Return the one consumed queue that such a message reaches; empty when it is not known."""
         exchange, routing_key = exchange or "", routing_key or ""
         if not exchange:
-            return routing_key  # the default exchange: the routing key is the queue's name
+            return self._name(routing_key)  # the default exchange: the routing key is the queue's name
         key = exchange, routing_key
         name = self._by_binding.get(key)
         if name is None:
@@ -81,8 +100,7 @@ class QueueNames:
         return name
 
     def _match(self, exchange: str, routing_key: str) -> str:
-        consumer = getattr(self._consumer, "task_consumer", None)
-        queues = list(consumer.queues) if consumer is not None else []
+        queues = self._consumed()
         if len(queues) == 1:
-            return str(queues[0].name)
+            return shared_name(queues[0])
         return reached(queues, exchange, routing_key, is_virtual=self._is_virtual)

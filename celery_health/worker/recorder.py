@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from time import monotonic
@@ -19,6 +19,7 @@ from celery.worker import state as worker_state
 
 from celery_health import __version__
 from celery_health.conf import Settings
+from celery_health.connections.shared_names import shared_name, shared_names
 from celery_health.reporting.faults import Faults
 from celery_health.store.base import OwnStart
 from celery_health.worker.clocks import Clocks, rounded
@@ -130,16 +131,21 @@ class Recorder:
         return age is None or age < STILL_SECONDS or not self._retries.are_under_way()
 
     def consumed_queues(self) -> tuple[str, ...]:
-        """Return the queues that the consumer is subscribed to."""
-        task_consumer: Any = getattr(self.consumer, "task_consumer", None)
-        if task_consumer is None:
-            return ()
-        return tuple(str(queue.name) for queue in copied(lambda: task_consumer.queues))
+        """Return the queues that the consumer is subscribed to, each by its one name."""
+        return tuple(dict.fromkeys(shared_name(queue) for queue in self._queues()))
+
+    def _queues(self) -> Iterable[Any]:
+        return copied(lambda: getattr(getattr(self.consumer, "task_consumer", None), "queues", ()))
 
     def _single_active_queues(self) -> list[str]:
         """Return the consumed queues whose messages RabbitMQ gives to one of their consumers alone."""
-        queues = copied(lambda: getattr(getattr(self.consumer, "task_consumer", None), "queues", ()))
-        return [sane(q.name) for q in queues if (q.queue_arguments or {}).get("x-single-active-consumer")]
+        alone = [q for q in self._queues() if (q.queue_arguments or {}).get("x-single-active-consumer")]
+        return [sane(shared_name(queue)) for queue in alone]
+
+    def _names_on_broker(self) -> dict[str, list[str]]:
+        """Return queue → what the broker calls it, of those that each process names anew."""
+        names = shared_names(self._queues())
+        return {sane(name): [sane(real) for real in reals] for name, reals in names.items()}
 
     def attach(self) -> None:
         """Note what a consumer that has just connected consumes; of the first one, what it began with.
@@ -218,6 +224,7 @@ class Recorder:
             "queues": [sane(queue) for queue in queues],
             "cancelled_queues": [sane(q) for q in self._first_queues or () if connected and q not in queues],
             "single_active_queues": self._single_active_queues(),
+            "names_on_broker": self._names_on_broker(),
             "fingerprint": self.fingerprint,
             "pool": pool_name(pool),
             "concurrency": slots(pool),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kombu import Queue
 from kombu.common import Broadcast
 
+from celery_health.connections.shared_names import shared_name
 from celery_health.doctor.facts import QueueFacts
 from celery_health.topology import bindings_of
 
@@ -59,7 +60,7 @@ def queue_facts(app: Celery, queue: Any, where: str) -> QueueFacts:
         if value is not None:
             arguments.setdefault(argument, value)
     return QueueFacts(
-        name=str(queue.name),
+        name=shared_name(queue),
         where=where,
         exchange=str(exchange.name),
         exchange_type=str(exchange.type),
