@@ -39,8 +39,8 @@ MOST_SECONDS: Final = 1.0
 #: A blocked connection that says nothing for so long, or for two heartbeats where there are any, is opened
 #: anew: a firewall may have forgotten it.
 SILENT_SECONDS: Final = 300.0
-#: In what it says where a limit of connections is reached.
-LIMIT: Final = "connection limit ("
+#: In what it says where a limit of connections, or of their channels, is reached.
+LIMITS: Final = ("connection limit (", "has reached the maximum allowed")
 #: RabbitMQ lets nobody declare a queue whose name begins so.
 ROUTING_KEY: Final = "amq.celery_health.takes_messages"
 #: How long is looked whether an alarm has ended: what the broker said is here, or is not.
@@ -58,6 +58,7 @@ class AmqpWrites:
         """How often in a row no connection could be opened."""
         self._is_in = False
         """A connection was opened by the question that is asked."""
+        self._has_accepted = False
         self._answer: tuple[float, Writes] | None = None
         """Until when (monotonic seconds) it holds, and what it is."""
 
@@ -86,9 +87,10 @@ class AmqpWrites:
             if line.reason is not None:
                 answer = _alarmed(line.reason)
             elif line.denied is not None:
-                answer, seconds = _denied(line.denied), DENIED_MEMORY_SECONDS
+                answer = _denied(line.denied, could_before=self._has_accepted)
+                seconds = ASK_EVERY_SECONDS if self._has_accepted else DENIED_MEMORY_SECONDS
             else:
-                answer = Writes(accepted=True)
+                answer, self._has_accepted = Writes(accepted=True), True
         except LateError as error:
             return Writes(unknown=f"Whether the broker takes messages is not known. {error}")
         except BrokerError as error:
@@ -102,12 +104,13 @@ class AmqpWrites:
 
     def _failed(self, error: BrokerError) -> tuple[Writes, float]:
         """Return what follows when no answer came, and for how many seconds."""
-        if self._is_in or _is_silence(error):
+        is_limit = _is_limit(str(error))
+        if not is_limit and (self._is_in or _is_silence(error)):
             self._shut_out = 0
             return _unknown(str(error)), ASK_EVERY_SECONDS
         self._shut_out += 1
         # What a load balancer does for a moment is no fault; a limit is the broker's own word.
-        is_proven = LIMIT in str(error) or self._shut_out > 1
+        is_proven = is_limit or self._shut_out > 1
         return (_shut_out if is_proven else _unknown)(str(error)), SHUT_OUT_SECONDS
 
     def _attempt(self, connection: BoundedConnection) -> _Line:
@@ -243,11 +246,16 @@ def _is_silence(error: BrokerError) -> bool:
     return "timeout" in str(error).lower() or "timed out" in str(error).lower()
 
 
+def _is_limit(why: str) -> bool:
+    return any(limit in why for limit in LIMITS)
+
+
 def _shut_out(why: str) -> Writes:
-    if LIMIT in why:
+    if _is_limit(why):
+        what = "channels" if "channels" in why else "connections"
         fix = (
-            "It has as many connections as its virtual host, or this user, may have. Close those that nobody "
-            "needs, or raise the limit (rabbitmqctl set_vhost_limits)."
+            f"It has as many {what} as its node, its virtual host, or this user, may have. Close those that "
+            "nobody needs, or raise the limit (rabbitmqctl set_vhost_limits, set_user_limits)."
         )
     else:
         fix = "Check that it listens, and that broker_url names its address and password."
@@ -259,12 +267,16 @@ def _shut_out(why: str) -> Writes:
     )
 
 
-def _denied(why: str) -> Writes:
-    return _unknown(
-        f"its user may not publish to the default exchange ({why}). Let the user's write permission match "
-        "'amq.default'"
+def _denied(why: str, *, could_before: bool) -> Writes:
+    what, fix = f"({why})", "Let the user's write permission match 'amq.default'"
+    if could_before:
+        refusal = f"its user may not publish to the default exchange any more {what}"
+        return Writes(accepted=False, denied=True, refusal=refusal, fix=f"{fix}, and its queues.")
+    # It may be meant to read alone.
+    return _unknown(f"its user may not publish to the default exchange {what}. {fix}", denied=True)
+
+
+def _unknown(why: str, *, denied: bool = False) -> Writes:
+    return Writes(
+        denied=denied, unknown=f"Whether the broker takes messages is not known: {why.rstrip('.')}."
     )
-
-
-def _unknown(why: str) -> Writes:
-    return Writes(unknown=f"Whether the broker takes messages is not known: {why.rstrip('.')}.")

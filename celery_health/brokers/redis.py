@@ -23,6 +23,7 @@ from celery_health.brokers.base import (
 )
 from celery_health.brokers.redis_asking import Asked, Fetched, Head, bindings, fetch, fetch_paused
 from celery_health.brokers.redis_clients import named_clients
+from celery_health.brokers.redis_rights import against_sending
 from celery_health.brokers.redis_writes import Question, RedisWrites
 from celery_health.connections.kombu import unconnected
 from celery_health.connections.redis import RedisLink, is_timeout
@@ -79,6 +80,7 @@ class RedisBroker(Broker):
         self._limit_seconds = deadline_seconds
         self._long_seconds = long_seconds
         self._writes = (shared or Shared()).writes(RedisWrites)
+        self._exchange: str = app.conf.task_default_exchange or app.conf.task_default_queue
         control: Any = app.control
         self._mailbox: str = control.mailbox.exchange.name
         self._mailbox_suffix = f".{self._mailbox}"
@@ -114,7 +116,7 @@ class RedisBroker(Broker):
             server_time=_seconds(fetched.clock),
             latency_seconds=latency,
             long_unacked=fetched.long_unacked,
-            writes=writes,
+            writes=self._with_rights(writes, deadline),
         )
 
     def _fetch(
@@ -142,6 +144,17 @@ class RedisBroker(Broker):
             latency_seconds=time.monotonic() - started,
             writes=self._held_back(),
         )
+
+    def _with_rights(self, writes: Writes, deadline: Deadline) -> Writes:
+        if not self._writes.lacks_permission:
+            return writes
+
+        def ask() -> str | None:
+            with suppress(BrokerError):
+                return self._run(lambda redis: against_sending(redis, self._exchange), deadline)
+            return None
+
+        return self._writes.with_rights(writes, ask)
 
     def _held_back(self) -> Writes:
         return self._told(Question(False), [TimeoutError()])
@@ -252,7 +265,7 @@ class RedisBroker(Broker):
             with suppress(BrokerError):
                 replies = self._run(lambda redis: redis.call_many(commands(redis.keys)), deadline)
                 writes = self._told(question, replies)
-        return writes
+        return self._with_rights(writes, deadline)
 
     def close(self) -> None:
         """Close the connection, if one is open."""

@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from redis.exceptions import NoPermissionError
@@ -62,6 +62,11 @@ class RedisWrites:
         self._is_refused = False
         self.keeps_waiting = False
         """The server last held back what may write."""
+        self.lacks_permission = False
+        """This user may not even ask."""
+        self._has_accepted = False
+        self._against: tuple[float, str | None] | None = None
+        """Until when (monotonic seconds) it holds, and what the server says to this user's sending."""
 
     @property
     def is_read_only(self) -> bool:
@@ -91,7 +96,7 @@ class RedisWrites:
             self._info = (now + pause, told_of(answers), is_forbidden)
         _, told, is_forbidden = self._info or (0.0, {}, False)
         refusal = None
-        self.keeps_waiting = is_timeout(reply)
+        self.keeps_waiting, self.lacks_permission = is_timeout(reply), isinstance(reply, NoPermissionError)
         if self.keeps_waiting:
             refusal = by_silence(told, redis_cli)
         elif isinstance(reply, Exception):
@@ -109,7 +114,25 @@ class RedisWrites:
         limits_unknown = _INFO_FORBIDDEN if is_forbidden else None
         if isinstance(reply, Exception) and not str(reply).startswith("WRONGTYPE"):
             return Writes(unknown=_unknown(reply), near=near, limits_unknown=limits_unknown)
+        self._has_accepted, self._against = True, None
         return Writes(accepted=True, near=near, limits_unknown=limits_unknown)
+
+    def with_rights(self, writes: Writes, ask: Callable[[], str | None]) -> Writes:
+        """Return `writes` of a user who may not ask, with what is known of its right to send.
+
+        `ask` returns what the server says against that; it is called now and then.
+        """
+        now = time.monotonic()
+        if self._against is None or now >= self._against[0]:
+            self._against = (now + INFO_EVERY_SECONDS, ask())
+        against = self._against[1]
+        if against is None:
+            return writes
+        if not self._has_accepted:  # it may be meant to read alone
+            return replace(writes, denied=True, unknown=_may_not_send(against))
+        return Writes(
+            accepted=False, denied=True, refusal=f"its user may not send any more ({against})", fix=_GIVE_BACK
+        )
 
     def _refused(self, refusal: Refusal, now: float, *, by_sentinels: bool) -> Writes:
         since, self._read_only_since = self._read_only_since, None
@@ -129,6 +152,16 @@ _INFO_FORBIDDEN: Final = (
     "How near the broker is to its maxmemory and maxclients is not watched: its user may not run INFO. "
     "Allow it: ACL SETUSER <user> +info"
 )
+
+
+_GIVE_BACK: Final = (
+    "Workers may have ended by it: see that they run again afterwards. Give the user of broker_url back what "
+    "kombu needs, also in its configuration: ACL SETUSER <user> +@all '~*' '&*'"
+)
+
+
+def _may_not_send(against: str) -> str:
+    return f"Whether the broker takes messages is not known: this process's user may not send ({against})."
 
 
 def _unknown(error: Exception) -> str:

@@ -81,6 +81,11 @@ def is_same_server(one: str | None, other: str | None) -> bool:
     return bool(one) and bool(other) and _server(one or "") == _server(other or "")
 
 
+def user_of(url: str | None) -> str:
+    """Return what stands before the host in a masked URL: the user, and that it has a password."""
+    return (url or "").partition("://")[2].partition("/")[0].rpartition("@")[0]
+
+
 def _server(url: str) -> str:
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"

@@ -24,6 +24,11 @@ _FULL_HOUSE: Final = (
         "It has as many connections as its virtual host, or this user, may have. Close those that nobody "
         "needs, or raise the limit.",
     ),
+    (
+        "maximum allowed",
+        "It has as many channels as this user, or its node, may have. Close connections that nobody needs, "
+        "or raise the limit.",
+    ),
     ("loading the dataset", "It has just started, and is reading its data: wait until it has."),
 )
 
@@ -86,6 +91,11 @@ class BrokerWritable(Check):
         if writes.accepted is False:
             what = "Nobody new can send." if writes.serves_connected else "Nothing can be sent."
             yield self.result(CheckStatus.FAIL, f"{why} {what}", recommendation=todo)
+        elif writes.denied and evidence is not None and evidence.denial:
+            # Two users, or one, by two witnesses.
+            why = f"The broker at {broker.url} answers and refuses what its users send: {evidence.denial}."
+            fix = f"{why} {evidence.fix}"
+            yield self.result(CheckStatus.FAIL, f"{why} Nothing can be sent.", recommendation=fix)
         elif evidence is not None:
             yield self.result(
                 evidence.status,

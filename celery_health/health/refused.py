@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from celery_health.records import CheckStatus, Refused
+from celery_health.records import CheckStatus, LastError, Refused
 from celery_health.text.commands import ALARMS
 from celery_health.text.formats import duration, listing, plural
 
@@ -17,6 +17,27 @@ from celery_health.text.formats import duration, listing, plural
 MAX_NAMED: Final = 3
 #: A publication that is tried again ends within seconds; one that has gone on for so long is a fault.
 HANGING_SECONDS: Final = 15.0
+
+
+#: What brokers and client libraries say, in lower case, and what to do about that.
+_DENIALS: Final = ("noperm", "no permissions", "access_refused")
+_ADVICE: Final = (
+    (_DENIALS, "Give the user in the broker_url of whoever sent them that right."),
+    (
+        ("messagenacked",),
+        "RabbitMQ did not take them: their queue is full and rejects more (x-max-length, reject-publish), or "
+        "most of its replicas are away. Have more workers take from it, or raise its limit.",
+    ),
+    (
+        ("queue limit",),
+        "Delete queues that nobody needs, or raise the limit of the virtual host (rabbitmqctl "
+        "set_vhost_limits, max-queues).",
+    ),
+    (
+        ("connection limit", "maximum allowed", "max number of clients"),
+        "Close connections that nobody needs, or raise the limit.",
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +52,8 @@ class Evidence:
     """What to do: whole sentences."""
     observed: int
     unit: str
+    denial: str | None = None
+    """What the broker said to a user who may not send."""
 
 
 def evidence_of(refused: Refused | None, lately_seconds: float) -> Evidence | None:
@@ -73,12 +96,24 @@ def evidence_of(refused: Refused | None, lately_seconds: float) -> Evidence | No
             f"reported in the last {duration(lately_seconds)}{why}: {named(tasks)}."
         ),
         fix=(
-            "These tasks were not sent, unless who sent them tried again: their logs say which. Send them "
-            "again."
+            f"{_advice(last)}These tasks were not sent, unless who sent them tried again: their logs say "
+            "which. Send them again."
         ),
         observed=refused.count,
         unit="publications",
+        denial=last.text if last is not None and _says(last, _DENIALS) else None,
     )
+
+
+def _advice(last: LastError | None) -> str:
+    """Return a sentence with a blank behind it, where what was last said is known."""
+    known = (advice for signs, advice in _ADVICE if last is not None and _says(last, signs))
+    return next((f"{advice} " for advice in known), "")
+
+
+def _says(last: LastError, signs: Sequence[str]) -> bool:
+    said = f"{last.exception} {last.text}".lower()
+    return any(sign in said for sign in signs)
 
 
 def _blocked(refused: Refused) -> Evidence:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from celery_health.brokers.base import Broker, BrokerReading
-from celery_health.connections.urls import is_same_server, masked_url
+from celery_health.connections.urls import is_same_server, masked_url, user_of
 from celery_health.exceptions import CeleryHealthError, LateError
 from celery_health.reading.live import Sighting
 from celery_health.reading.recorded import Recorded
@@ -42,6 +42,8 @@ def with_broker_of(recorded: Recorded, broker: Broker, reading: BrokerReading) -
     if writes.accepted is None or not store.reachable or not is_same_server(store.url, broker.url):
         return recorded
     if bool(store.refuses_writes) is not writes.accepted:
+        return recorded
+    if writes.denied and user_of(store.url) != user_of(broker.url):
         return recorded
     return replace(recorded, store=replace(store, refuses_writes=writes.refusal))
 

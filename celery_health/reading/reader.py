@@ -180,6 +180,8 @@ class Reader:
         asked = on_broker.asked(names)
         reading = without_empty(on_broker.together(broker.read(asked, deadline), names), unknown)
         recorded = with_broker_of(recorded, broker, reading)
+        if recorded.store.refuses_writes:
+            lines.recorded.note_refusal()
         recorded = self._without_vanished(run, broker, reading, recorded, deadline)
         # Before the project's tasks are known, workers without celery_health are nobody's.
         sighting = (

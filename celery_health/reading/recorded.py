@@ -146,6 +146,10 @@ class RecordedWorkers:
             notes=tuple(dict.fromkeys([*reading.problems, *self._totals_problems, *notes.texts])),
         )
 
+    def note_refusal(self) -> None:
+        """Note that the store takes no reports now, by whoever's word: silence proves nothing until later."""
+        self._outages.note(time.monotonic(), is_one=True)
+
     def unasked(self) -> StoreState:
         """Return what is known of the store without asking it: whether there is one."""
         try:

@@ -35,6 +35,8 @@ class Writes:
     """It lets in nobody new; who is connected is served."""
     may_be_failover: bool = False
     """It refused just now as a master does that a failover replaces: no fault unless it lasts."""
+    denied: bool = False
+    """This user may not send, by the broker's own word; whether others may is not known."""
     unknown: str | None = None
     """Why it is not known, and what to do: whole sentences."""
     near: tuple[NearLimit, ...] = ()

@@ -232,8 +232,14 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def words_of(error: BaseException) -> str:
-    """Return the first line of an error's text, masked: what follows may hold a statement with its values."""
+    """Return the first line of an error's text, masked: what follows may hold a statement with its values.
+
+    Of one that says nothing, that of its cause.
+    """
     text = str(error).partition("\n")[0].partition("[SQL:")[0].partition("[parameters:")[0]
+    if not text.strip() and (cause := error.__cause__ or error.__context__) is not None:
+        # As of a message that RabbitMQ does not confirm: it has no words, and kombu wraps it.
+        text = f"{type(cause).__name__} {cause}"
     return mask(" ".join(text.split())[:MAX_ERROR])
 
 

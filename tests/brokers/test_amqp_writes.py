@@ -170,3 +170,37 @@ def test_writes__a_connection_refused_once_proves_nothing(
     between.forward()
     assert eventually(lambda: asking.ask(Deadline.after(5)).accepted)
     asking.close()
+
+
+def test_writes__a_user_that_may_send_no_more(
+    rabbit: RabbitServer, rabbit_url: str, make_app: MakeApp, reader: Reader
+) -> None:
+    rabbit.add_user("shop", PASSWORD)
+    rabbit.allow("shop", "/")
+    broker = reader(make_app(rabbit.url(user="shop", password=PASSWORD)))
+    assert writes(broker).accepted
+    rabbit.allow("shop", "/", write="^$")
+    found = eventually(lambda: (now := writes(broker)).accepted is False and now)
+    assert found.denied
+    assert str(found.refusal).startswith("its user may not publish to the default exchange any more (403 ")
+    rabbit.allow("shop", "/")
+    assert eventually(lambda: writes(broker).accepted)
+
+
+def test_writes__no_channel_more_is_a_refusal(
+    rabbit: RabbitServer, make_app: MakeApp, reader: Reader
+) -> None:
+    rabbit.add_user("narrow", PASSWORD)
+    rabbit.allow("narrow", "/")
+    app = make_app(rabbit.url(user="narrow", password=PASSWORD))
+    with app.connection_for_write() as connection:
+        connection.default_channel.queue_declare("narrow-q")
+    broker = reader(app)
+    # On a channel of its own, which stays open.
+    assert read(broker, "narrow-q").writes.accepted
+    rabbit.api("PUT", "user-limits/narrow/max-channels", {"value": 1})
+    found = eventually(lambda: (now := read(broker, "narrow-q").writes).accepted is False and now)
+    assert "number of channels opened for user 'narrow' has reached the maximum allowed" in str(found.refusal)
+    assert str(found.fix).startswith("It has as many channels as ")
+    rabbit.api("DELETE", "user-limits/narrow/max-channels")
+    assert eventually(lambda: read(broker, "narrow-q").writes.accepted)

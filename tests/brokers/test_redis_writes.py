@@ -400,3 +400,49 @@ def test_by_silence__says_who_pauses(told: dict[str, str], why: str, fix: str) -
     found = by_silence(told, "redis-cli")
     assert found.why.endswith(why)
     assert found.fix.endswith(fix)
+
+
+@pytest.mark.parametrize("rights", [["-@write"], ["resetkeys", "%R~*"]])
+def test_writes__a_user_that_may_send_no_more(
+    own_redis: OwnRedis, make_app: MakeApp, reader: Reader, rights: list[str]
+) -> None:
+    server = own_redis(acl=[f"shop on >{PASSWORD} ~* &* +@all"])
+    app = make_app(server.url_for(user="shop", password=PASSWORD))
+    with redis.Redis(port=server.port) as client, app.connection_for_write() as connection:
+        queue = app.amqp.queues[app.conf.task_default_queue]
+        queue(connection.default_channel).declare()
+        before = sorted(client.keys())
+        broker, once = reader(app), reader(app)
+        assert writes(broker).accepted
+        client.execute_command("ACL", "SETUSER", "shop", *rights)
+        for found in (writes(broker), broker.ping(Deadline.after(5))):
+            assert (found.accepted, found.denied) == (False, True)
+            assert str(found.refusal).startswith(
+                "its user may not send any more (this user has no permissions"
+            )
+        # A process that begins now may be meant to read alone: it says so, and proves nothing.
+        found = writes(once)
+        assert (found.accepted, found.denied) == (None, True)
+        assert "this process's user may not send" in str(found.unknown)
+        # What it is for is told: nothing was written.
+        assert sorted(client.keys()) == before
+        command = str(found.fix or writes(broker).fix).rpartition(": ")[2].replace("<user>", "shop")
+        client.execute_command(*shlex.split(command))
+        assert writes(broker).accepted
+        assert writes(once).accepted
+
+
+def test_writes__who_may_send_and_not_ask_is_not_denied(
+    own_redis: OwnRedis, make_app: MakeApp, reader: Reader
+) -> None:
+    server = own_redis(acl=[f"shop on >{PASSWORD} ~* &* +@all"])
+    app = make_app(server.url_for(user="shop", password=PASSWORD))
+    with redis.Redis(port=server.port) as client, app.connection_for_write() as connection:
+        queue = app.amqp.queues[app.conf.task_default_queue]
+        queue(connection.default_channel).declare()
+        broker = reader(app)
+        assert writes(broker).accepted
+        client.execute_command("ACL", "SETUSER", "shop", "-lpushx")
+        found = writes(broker)
+        assert (found.accepted, found.denied) == (None, False)
+        assert client.llen(queue.name) == 0

@@ -97,3 +97,46 @@ def test_writable__takes_the_word_of_processes(writes: Writes, refused: Refused,
     results = list(BrokerWritable().judge(make_snapshot(**changes), Settings()))
     assert [one.status.value for one in results] == statuses
     assert all(one.recommendation for one in results if one.status.value in ("warn", "fail"))
+
+
+@pytest.mark.parametrize(
+    ("exception", "text", "advice"),
+    [
+        ("OperationalError", "MessageNacked ", "RabbitMQ did not take them: their queue is full"),
+        ("AccessRefused", "Queue.bind: (403) ACCESS_REFUSED - access", "Give the user in the broker_url"),
+        ("OperationalError", "this user has no permissions to run the 'sadd' command", "Give the user in"),
+        (
+            "PreconditionFailed",
+            "(406) cannot declare queue 'a': queue limit in vhost '/' (3)",
+            "Delete queues",
+        ),
+        ("NotAllowed", "(530) has reached the maximum allowed user limit of (1)", "Close connections"),
+        ("OperationalError", "OOM command not allowed", "These tasks were not sent"),
+    ],
+)
+def test_evidence__says_what_to_do_by_what_was_said(exception: str, text: str, advice: str) -> None:
+    last = LastError(task="a", exception=exception, text=text, age_seconds=9.0)
+    found = evidence_of(Refused(tasks={"a": 1}, last=last), 600.0)
+    assert found is not None
+    assert found.fix.startswith(advice)
+
+
+def test_writable__a_user_that_may_not_send_is_proven_by_two_witnesses() -> None:
+    denied = Writes(denied=True, unknown="Not allowed to send.")
+    last = LastError(task="a", exception="AccessRefused", text="(403) ACCESS_REFUSED", age_seconds=9.0)
+    refused = Refused(tasks={"a": 1}, last=last)
+    statuses = {
+        (True, True): "fail",  # both say so
+        (True, False): "unknown",  # it may be meant to read alone
+        (False, True): "warn",  # another user than this process's
+    }
+    for (is_denied, is_refused), status in statuses.items():
+        broker = BrokerState(
+            transport="amqp",
+            url="amqp://a//",
+            reachable=True,
+            writes=denied if is_denied else Writes(accepted=True),
+        )
+        snapshot = make_snapshot(broker=broker, refused=refused if is_refused else Refused())
+        (found,) = BrokerWritable().run(snapshot, Settings())
+        assert found.status.value == status

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from amqp.exceptions import MessageNacked
 from kombu.exceptions import EncodeError, OperationalError
 
 from celery_health.reporting.totals import Totals
@@ -85,6 +86,16 @@ def test_words__end_before_a_statement_and_its_values() -> None:
     assert words_of(Exception(text)) == "(psycopg.OperationalError) no route"
     assert words_of(Exception("no route [SQL: INSERT 'secret']")) == "no route"
     assert len(words_of(Exception("x" * 5000))) == 200
+
+
+def test_words_of__an_error_without_words_are_those_of_its_cause() -> None:
+    try:
+        try:
+            raise MessageNacked
+        except MessageNacked as cause:
+            raise OperationalError(str(cause)) from cause
+    except OperationalError as error:
+        assert words_of(error).startswith("MessageNacked")
 
 
 def test_hanging__is_told_while_it_lasts(troubles: Troubles) -> None:
