@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from celery_health.conf import Limits
 from celery_health.reading.processes import Shown
-from celery_health.reading.worker_reports import aged, worker_from_report
+from celery_health.reading.worker_reports import aged, worker_from_next_report, worker_from_report
 from celery_health.reading.worker_states import recorded_state
 from celery_health.records import Source, Worker
+from celery_health.store.base import StoredRecord
 
 #: Sets of registered names to keep: workers of one deployment share theirs.
 MAX_SETS: Final = 100
@@ -21,17 +22,18 @@ class _Built:
     """A worker as its record describes it, and what it was built of."""
 
     record: Mapping[str, Any]
+    fingerprint: str
     names: tuple[str, ...] | None
+    is_lost: bool
     worker: Worker
     """Its ages are those at the moment of the report."""
 
-    def is_of(self, record: Mapping[str, Any], names: tuple[str, ...] | None, *, is_doubled: bool) -> bool:
-        """Say whether the same would come of these. A store hands out the same record until it changes."""
-        return self.record is record and self.names is names and self.worker.is_doubled == is_doubled
-
 
 class BuiltWorkers:
-    """Keeps the workers of the last reading. One thread at a time."""
+    """Keeps the workers of the last reading, each until its record changes. One thread at a time.
+
+    What the age of a record decides, whether its worker is lost, is looked at in each reading.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -50,26 +52,58 @@ class BuiltWorkers:
             one: the record, and whether another process of its name lives.
             registered: fingerprint → task names.
         """
-        stored, record = one.stored, one.stored.record
-        names = registered.get(str(record.get("fingerprint")))
+        stored, is_doubled = one
+        age_seconds = stored.age_seconds
         key = stored.name, stored.writer
         built = self._built.get(key)
-        is_lost = stored.age_seconds > self._limits.worker_lost_seconds
-        if built is None or is_lost or not built.is_of(record, names, is_doubled=one.is_doubled):
-            state = recorded_state(record, stored.age_seconds, self._limits)
+        # A store hands out the same record until it changes.
+        if (
+            built is None
+            or built.record is not stored.record
+            or built.is_lost is not (age_seconds > self._limits.worker_lost_seconds)
+            or built.names is not registered.get(built.fingerprint)
+            or built.worker.is_doubled is not is_doubled
+        ):
+            built = self._build(stored, built, registered, is_doubled=is_doubled)
+        self._kept[key] = built
+        return aged(built.worker, age_seconds)
+
+    def _build(
+        self,
+        stored: StoredRecord,
+        before: _Built | None,
+        registered: Mapping[str, tuple[str, ...]],
+        *,
+        is_doubled: bool,
+    ) -> _Built:
+        record = stored.record
+        fingerprint = str(record.get("fingerprint"))
+        names = registered.get(fingerprint)
+        state = recorded_state(record, stored.age_seconds, self._limits)
+        if (
+            before is not None
+            and before.names is names
+            and before.worker.is_doubled is is_doubled
+            and record.get("registered") is None
+        ):
+            worker = worker_from_next_report(before.worker, before.record, record, state=state)
+        else:
             worker = worker_from_report(
                 stored.name,
                 record,
                 state=state,
                 source=Source.HEARTBEATS,
-                age_seconds=0.0,
                 registered=self._registered(names),
-                is_doubled=one.is_doubled,
+                is_doubled=is_doubled,
                 writer=stored.writer,
             )
-            built = _Built(record=record, names=names, worker=worker)
-        self._kept[key] = built
-        return aged(built.worker, stored.age_seconds)
+        return _Built(
+            record=record,
+            fingerprint=fingerprint,
+            names=names,
+            is_lost=stored.age_seconds > self._limits.worker_lost_seconds,
+            worker=worker,
+        )
 
     def _registered(self, names: tuple[str, ...] | None) -> frozenset[str] | None:
         """Return the names as a set: one for all workers that register the same."""

@@ -11,11 +11,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from celery_health.reading.builtin_replies import worker_from_builtin
 from celery_health.reading.consumption import Silent
 from celery_health.reading.inspection import Replies
 from celery_health.reading.questions import Census
 from celery_health.reading.sharing import is_other_project
-from celery_health.reading.worker_reports import worker_from_builtin, worker_from_report
+from celery_health.reading.worker_reports import worker_from_report
 from celery_health.reading.worker_states import load_state
 from celery_health.records import Source, Worker, WorkerState
 from celery_health.store import skipped
@@ -180,9 +181,7 @@ class KnownWorkers:
             if worker.app_id is None:
                 return worker, is_ours_by(worker, topology)
             return worker, worker.app_id == self._app_id
-        worker = worker_from_report(
-            hostname, reply, state=load_state(reply), source=Source.INSPECTION, age_seconds=0.0
-        )
+        worker = worker_from_report(hostname, reply, state=load_state(reply), source=Source.INSPECTION)
         return worker, worker.app_id in (None, self._app_id)
 
     def note_census(self, census: Census, names: Collection[str], now: float) -> None:

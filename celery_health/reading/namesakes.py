@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from celery_health.headers import STATS_MARK
+from celery_health.reading.builtin_replies import worker_from_builtin
 from celery_health.reading.known_workers import MAX_SILENT_PAUSE_SECONDS, ROUNDS_OF_PROOF, is_ours_by
 from celery_health.reading.questions import Said, is_doubled, processes
-from celery_health.reading.worker_reports import worker_from_builtin
 from celery_health.records import Worker
 from celery_health.topology import Topology
 

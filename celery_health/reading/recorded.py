@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from itertools import chain
+from typing import TYPE_CHECKING, Final
 
-from celery_health.conf import Settings
+from celery_health.conf import Limits, Settings
 from celery_health.counters import OTHER, SENT, decode
 from celery_health.deadline import Deadline
 from celery_health.exceptions import CeleryHealthError, LateError
@@ -28,8 +28,6 @@ from celery_health.text.masking import describe_error
 
 if TYPE_CHECKING:
     from celery import Celery
-
-T = TypeVar("T")
 
 #: Of the ring, as `TaskOutcomes` calls them.
 _OUTCOMES: Final = tuple(one.name for one in fields(TaskOutcomes))
@@ -110,18 +108,8 @@ class RecordedWorkers:
                 store=StoreState(configured=True, reachable=False, error=str(error), url=store.url)
             )
         limits, notes = self._settings.limits, _Notes()
-        workers = tuple(
-            worker
-            for one in shown(reading.workers, limits.worker_lost_seconds)
-            if (worker := notes.unless_odd(one.stored, partial(self._built.worker, one, reading.registered)))
-        )
-        self._built.keep()
-        workers = with_starts(workers, reading, limits)
-        beats = tuple(
-            beat
-            for one in reading.beats
-            if (beat := notes.unless_odd(one, partial(beat_of, one, limits))) is not None
-        )
+        workers = with_starts(self._workers(reading, notes), reading, limits)
+        beats = _beats(reading, limits, notes)
         refusal, now = self._refuses_writes(store, workers, deadline), time.monotonic()
         self._outages.note(now, is_one=refusal is not None)
         return Recorded(
@@ -135,7 +123,7 @@ class RecordedWorkers:
             workers=workers,
             beats=beats,
             queues=tuple(
-                dict.fromkeys([*reading.consumed, *(q for worker in workers for q in worker.queues or ())])
+                dict.fromkeys(chain(reading.consumed, *(worker.queues or () for worker in workers)))
             ),
             sent_to=self._queues_sent_to(store, deadline),
             consumed=reading.consumed,
@@ -149,6 +137,16 @@ class RecordedWorkers:
     def note_refusal(self) -> None:
         """Note that the store takes no reports now, by whoever's word: silence proves nothing until later."""
         self._outages.note(time.monotonic(), is_one=True)
+
+    def _workers(self, reading: StoreReading, notes: _Notes) -> list[Worker]:
+        workers = []
+        for one in shown(reading.workers, self._settings.limits.worker_lost_seconds):
+            try:
+                workers.append(self._built.worker(one, reading.registered))
+            except Exception as error:  # whatever another process wrote, it must not end a reading
+                notes.add(one.stored, error)
+        self._built.keep()
+        return workers
 
     def unasked(self) -> StoreState:
         """Return what is known of the store without asking it: whether there is one."""
@@ -254,17 +252,23 @@ class _Notes:
     def __init__(self) -> None:
         self.texts: list[str] = []
 
-    def unless_odd(self, stored: StoredRecord, make: Callable[[], T]) -> T | None:
-        """Return what `make` makes of a record; None when it cannot be made."""
+    def add(self, stored: StoredRecord, error: Exception) -> None:
+        """Note that nothing could be made of a record."""
+        skipped.count("reading.record")
+        self.texts.append(
+            f"The record of '{stored.name}' in the store cannot be read and was left out "
+            f"({describe_error(error)}). Restart it with the version of celery_health that runs here."
+        )
+
+
+def _beats(reading: StoreReading, limits: Limits, notes: _Notes) -> tuple[Beat, ...]:
+    beats = []
+    for one in reading.beats:
         try:
-            return make()
-        except Exception as error:  # whatever another process wrote, it must not end a reading
-            skipped.count("reading.record")
-            self.texts.append(
-                f"The record of '{stored.name}' in the store cannot be read and was left out "
-                f"({describe_error(error)}). Restart it with the version of celery_health that runs here."
-            )
-            return None
+            beats.append(beat_of(one, limits))
+        except Exception as error:  # as with workers
+            notes.add(one, error)
+    return tuple(beat for beat in beats if beat is not None)
 
 
 def _outcomes(minutes: Iterable[Mapping[tuple[str, str], int]]) -> Mapping[str, TaskOutcomes]:

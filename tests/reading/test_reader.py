@@ -11,11 +11,11 @@ from celery import Celery
 from celery_health.conf import Settings
 from celery_health.deadline import Deadline
 from celery_health.health import judge
+from celery_health.reading.builtin_replies import worker_from_builtin
 from celery_health.reading.expectation import expecting, queue_names
 from celery_health.reading.known_workers import is_ours_by
 from celery_health.reading.reader import Reader
 from celery_health.reading.recorded import Recorded
-from celery_health.reading.worker_reports import worker_from_builtin
 from celery_health.records import BeatState, BrokerState
 from celery_health.testing import make_beat, make_entry, make_worker
 from celery_health.topology import Topology
