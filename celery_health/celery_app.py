@@ -40,9 +40,9 @@ def find_app(settings: Settings | None = None) -> Celery:
     # Django's fix-up sets to the project's (celery/fixups/django.py), and else Celery's own fallback.
     state: Any = _state
     for app in (state._tls.current_app, state.default_app):
-        if app is not None and not _is_fallback(app):
+        if app is not None and not is_fallback(app):
             return _unwrapped(app)
-    others = [app for app in state._get_active_apps() if not _is_fallback(app)]
+    others = [app for app in state._get_active_apps() if not is_fallback(app)]
     if len(others) == 1:
         return _unwrapped(others[0])
     if others:
@@ -54,8 +54,19 @@ def find_app(settings: Settings | None = None) -> Celery:
     raise ConfigurationError(_HOW_TO_CONFIGURE)
 
 
+#: ``CELERY_APP`` → the modules that were imported when it was first asked for, and so by others.
+_first_asked: dict[str, frozenset[str]] = {}
+
+
+def imported_before(settings: Settings) -> frozenset[str] | None:
+    """Return the modules that were imported before ``CELERY_APP`` was asked for; None where it never was."""
+    return None if settings.celery_app is None else _first_asked.get(settings.celery_app)
+
+
 def _import_app(path: str) -> Celery:
     where = f'{SETTING}["CELERY_APP"] is {path!r}'
+    if path not in _first_asked:
+        _first_asked[path] = frozenset(sys.modules)
     try:
         with importing_project():
             app = find_celery_app(path)
@@ -77,7 +88,7 @@ def _unwrapped(app: Any) -> Celery:
     return real
 
 
-def _is_fallback(app: Any) -> bool:
+def is_fallback(app: Any) -> bool:
     """Say whether this is the app that Celery makes when nobody made one (celery/_state.py)."""
     # Its fixed name alone would also match a project that calls its app "default".
     return app.main == "default" and not app.set_as_current and not app.conf.get("broker_url")
@@ -138,6 +149,12 @@ def command_name(app: Celery, settings: Settings | None = None) -> AppName:
 
 
 _Holder = tuple[bool, bool, int, str, str]
+
+
+def held_at(app: Celery) -> tuple[str, str] | None:
+    """Return the module that holds the app, likely the one that made it, and its name there."""
+    found = _holder(app)
+    return None if found is None else found[-2:]
 
 
 def _holder(app: Celery) -> _Holder | None:

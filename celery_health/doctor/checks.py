@@ -17,7 +17,6 @@ from django.conf import settings as django_settings
 from django.core import checks
 from django.urls import reverse
 
-from celery_health.celery_app import find_app
 from celery_health.conf import SETTING, get_settings
 from celery_health.exceptions import ConfigurationError, ImportedInThreadError
 from celery_health.project_code import calling_project
@@ -66,15 +65,17 @@ def _check(app_configs: Sequence[Any] | None, *, deployed: bool) -> Iterator[che
         if not deployed:
             yield checks.Warning(str(error), hint=f"Correct {SETTING}.", id=SETTINGS_WRONG)
         return
+    # Imported here, as below: the doctor is of no use to the worker or web process that never runs a check.
+    from celery_health.topology import find_app_last
+
     try:
-        app = find_app(settings)
+        app = find_app_last(settings)
     except ConfigurationError as error:
         if not deployed:
             yield checks.Warning("No Celery app is found.", hint=str(error), id=APP_UNKNOWN)
         return
     if is_in_worker(app):
         return
-    # Imported here: the doctor is of no use to the worker or web process that never runs a check.
     from celery_health.doctor.examination import report_of
     from celery_health.doctor.rules import RULES
     from celery_health.doctor.static import gather_static

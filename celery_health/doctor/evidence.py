@@ -18,6 +18,7 @@ from celery_health.doctor.facts import (
     RouteFacts,
     TaskFacts,
 )
+from celery_health.doctor.identity import IdentityFacts
 from celery_health.doctor.results import ResultFacts
 from celery_health.records import Worker, WorkerState
 from celery_health.topology import Binding
@@ -64,6 +65,7 @@ class Evidence:
     results: ResultFacts = field(default_factory=ResultFacts)
     caches: tuple[CacheFacts, ...] = ()
     """Those whose clearing empties a database that the app needs."""
+    identity: IdentityFacts = field(default_factory=IdentityFacts)
     live: LiveEvidence | None = None
     """None: static knowledge only."""
 

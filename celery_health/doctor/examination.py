@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from celery_health.celery_app import find_app
 from celery_health.conf import Settings, get_settings
 from celery_health.doctor.causes import with_causes
 from celery_health.doctor.entries import told_once
@@ -16,6 +15,7 @@ from celery_health.doctor.rules import RULES, Rule
 from celery_health.doctor.static import gather_static
 from celery_health.doctor.wording import listed
 from celery_health.records import Snapshot, WorkerState
+from celery_health.topology import find_app_last
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -92,4 +92,4 @@ def examine_statically(app: Celery | None = None, settings: Settings | None = No
         ConfigurationError: no app is configured, a setting is wrong, or a task module cannot be imported.
     """
     settings = settings or get_settings()
-    return report_of(gather_static(app or find_app(settings), settings), settings)
+    return report_of(gather_static(app or find_app_last(settings), settings), settings)

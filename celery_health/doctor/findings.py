@@ -44,6 +44,7 @@ class Scope(StrEnum):
 class Kind(StrEnum):
     """What a finding is about."""
 
+    APP = "app"
     TASK = "task"
     BEAT_ENTRY = "beat_entry"
     ROUTE = "route"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from django.db import connections
 
-from celery_health.celery_app import find_app
 from celery_health.conf import Settings, get_settings
 from celery_health.deadline import Deadline
 from celery_health.doctor.evidence import Evidence
@@ -21,7 +20,7 @@ from celery_health.exceptions import ImportedInThreadError
 from celery_health.reading import prepare
 from celery_health.reading.flight import Run, SharedFlight
 from celery_health.reading.preparation import IMPORT_SECONDS
-from celery_health.topology import import_tasks
+from celery_health.topology import find_app_last, import_tasks
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -46,7 +45,7 @@ def examine_live(deadline: Deadline | None = None, *, waits_for_imports: bool = 
         LateDeadlineError: importing does, or this process is late itself.
     """
     settings = get_settings()
-    examiner = _examiner_of(find_app(settings), settings)
+    examiner = _examiner_of(find_app_last(settings), settings)
     if waits_for_imports:
         imports = Deadline.after(IMPORT_SECONDS)
         prepare(IMPORT_SECONDS)

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from celery_health.topology.django_tasks import Carrier, carriers
-from celery_health.topology.imports import import_as_checks_do, import_tasks, unimportable, unrun_checks
+from celery_health.topology.imports import (
+    find_app_last,
+    import_as_checks_do,
+    import_tasks,
+    unimportable,
+    unrun_checks,
+)
 from celery_health.topology.libraries import is_library
 from celery_health.topology.model import Binding, Destination, Topology
 from celery_health.topology.ownership import (
@@ -34,6 +40,7 @@ __all__ = [
     "configured_schedule",
     "entry_fields",
     "entry_options",
+    "find_app_last",
     "import_as_checks_do",
     "import_as_receivers_do",
     "import_tasks",

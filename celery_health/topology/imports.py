@@ -21,6 +21,8 @@ from celery.loaders import base
 from django.conf import settings
 from django.core.checks.registry import registry
 
+from celery_health.celery_app import find_app
+from celery_health.conf import Settings
 from celery_health.project_code import importing_project
 from celery_health.text.masking import describe_error
 from celery_health.topology.forks import importing
@@ -78,6 +80,22 @@ def import_tasks(app: Celery, *, with_urls: bool = False) -> None:
             _imported.add(app)
         finally:
             _begun.discard(app)
+
+
+def find_app_last(settings_of_ours: Settings) -> Celery:
+    """Return the project's app as `find_app` does, once all that URLs import is there.
+
+    Where ``CELERY_APP`` names it, it is then known whether anybody else imports it.
+
+    Raises:
+        ConfigurationError: as `find_app` says.
+    """
+    path = settings_of_ours.celery_app
+    urls = getattr(settings, "ROOT_URLCONF", None)
+    if path and urls and path.partition(":")[0] not in sys.modules:
+        with _lock, importing(), _without_checks():
+            _import_urls(urls)
+    return find_app(settings_of_ours)
 
 
 def import_as_checks_do() -> None:

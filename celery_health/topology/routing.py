@@ -65,6 +65,14 @@ class Resolver:
             routed = self._router.route({}, name, task_type=self._app.tasks.get(name))
         return self.destination(routed)
 
+    def sends(self, name: str, options: Mapping[str, Any]) -> Destination:
+        """Return where a message of that name goes by routes and `options`, registered here or not.
+
+        Raises:
+            Exception: whatever a router of the project raises.
+        """
+        return self.destination(self._router.route(dict(options), name))
+
     def route_options(self, name: str) -> Mapping[str, Any]:
         """Return what the routes alone say of a task, as it is written; nothing where none speaks of it.
 

@@ -86,6 +86,7 @@ class Project:
         """Make the app anew, and have it read Django's settings as `config_from_object` does."""
         vars(self.settings).update(settings)
         self.app = Celery("shop", set_as_current=False)
+        self.app.set_default()
         self.app.config_from_object(self.settings, namespace=namespace)
 
     def package(self, name: str, **modules: str) -> None:
@@ -255,6 +256,8 @@ def a_project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     monkeypatch.setattr(_state, "_on_app_finalizers", builtin)
     # An app of another test would take each shared task of this one, too.
     monkeypatch.setattr(_state, "_apps", weakref.WeakSet())
+    # The first app is the default one, as in a process of its own.
+    monkeypatch.setattr(_state, "default_app", None)
     before = set(sys.modules)
     project = Project(folder, monkeypatch)
     try:

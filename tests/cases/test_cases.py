@@ -9,10 +9,12 @@ import pytest
 from celery_health.doctor.findings import DoctorReport
 from celery_health.doctor.rules import RULES
 from tests.cases import (  # noqa: F401 - they fill the lists
+    broken_identity,
     broken_live,
     broken_options,
     broken_settings,
     broken_static,
+    sound_identity,
     sound_live,
     sound_options,
     sound_settings,

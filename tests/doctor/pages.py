@@ -102,6 +102,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.project.settings")
     django.setup()
     from tests.cases import (  # noqa: F401 - they fill the list
+        broken_identity,
         broken_live,
         broken_options,
         broken_settings,

@@ -11,6 +11,7 @@ from celery_health.doctor.findings import Kind, Severity
 from celery_health.doctor.rules import RULES
 from celery_health.management.subcommands import doctor
 from tests.cases import (  # noqa: F401 - they fill the list
+    broken_identity,
     broken_live,
     broken_options,
     broken_settings,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from celery_health.doctor.rules.always_eager import AlwaysEager
+from celery_health.doctor.rules.app_unwatched import AppUnwatched
 from celery_health.doctor.rules.arguments_misfit import ArgumentsMisfit
 from celery_health.doctor.rules.base import Rule
 from celery_health.doctor.rules.beat_empty import BeatEmpty
@@ -19,6 +20,7 @@ from celery_health.doctor.rules.chord_without_backend import ChordWithoutBackend
 from celery_health.doctor.rules.clock_skew import ClockSkew
 from celery_health.doctor.rules.configuration_skew import ConfigurationSkew
 from celery_health.doctor.rules.crontab_every_minute import CrontabEveryMinute
+from celery_health.doctor.rules.current_app_differs import CurrentAppDiffers
 from celery_health.doctor.rules.dead_letters_forgotten import DeadLettersForgotten
 from celery_health.doctor.rules.dead_letters_full import DeadLettersFull
 from celery_health.doctor.rules.delivery_ack_timeout import DeliveryAckTimeout
@@ -104,6 +106,8 @@ _RULES: Final[Sequence[Rule]] = (
     QueueShared(),
     DestinationIgnored(),
     OptionsRefused(),
+    CurrentAppDiffers(),
+    AppUnwatched(),
     # It will bite.
     ArgumentsMisfit(),
     TimezoneUnchosen(),

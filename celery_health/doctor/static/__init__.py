@@ -17,6 +17,7 @@ from celery_health.doctor.facts import TaskFacts
 from celery_health.doctor.static.caches import cache_facts
 from celery_health.doctor.static.conf import conf_facts
 from celery_health.doctor.static.entries import configured_entries
+from celery_health.doctor.static.identity import identity_facts
 from celery_health.doctor.static.modules import code_facts, modules_of, what_is_missing
 from celery_health.doctor.static.names import django_facts
 from celery_health.doctor.static.queues import declared_queues
@@ -124,6 +125,7 @@ def _gathered(app: Celery, settings: Settings, source: Any, looks_further: bool)
         code=code_facts(app, ownership, modules, unknown, unseen),
         results=result_facts(app, tasks, modules),
         caches=cache_facts(app, settings, source),
+        identity=identity_facts(app, settings, tasks, modules),
     )
 
 

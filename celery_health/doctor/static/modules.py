@@ -44,8 +44,8 @@ def code_facts(
         taken=tuple(_taken_names(app)),
         imported_twice=tuple(_imported_twice(app, ownership)),
         unimported=tuple(_unimported(paths, ownership)),
-        uses_chord=_users(modules, celery.chord),
-        uses_async_result=_users(modules, AsyncResult),
+        uses_chord=users_of(modules, celery.chord),
+        uses_async_result=users_of(modules, AsyncResult),
         unseen=unimportable() or unseen,
         tasks_at={path: name for path in paths if (name := _task_at(path)) is not None},
     )
@@ -155,13 +155,13 @@ def _unimported(paths: Iterable[str], ownership: Ownership) -> Iterator[Unimport
     }
     candidates |= {path.rpartition(".")[0] for path in paths if path.count(".") >= 1}
     for name in sorted(candidates):
-        if name and name not in sys.modules and (path := _file_of(name)) is not None:
+        if name and name not in sys.modules and (path := file_of(name)) is not None:
             tasks = tasks_in_file(name, path)
             if tasks:
                 yield UnimportedTasks(module=name, tasks=tasks)
 
 
-def _file_of(name: str) -> str | None:
+def file_of(name: str) -> str | None:
     """Return the source file of a module; nothing is imported to find it."""
     parts = name.split(".")
     # Nearly always its package is imported, as an app's, and need not be looked for.
@@ -193,7 +193,7 @@ def _task_at(path: str) -> str | None:
     return name if name != path else None
 
 
-def _users(modules: Mapping[str, ModuleType], wanted: Any) -> tuple[str, ...]:
+def users_of(modules: Mapping[str, ModuleType], wanted: Any) -> tuple[str, ...]:
     """Return the modules that have a class as a global."""
     # By id: what is compared may be a lazy object of the project's, which would evaluate itself.
     one = id(wanted)
