@@ -14,6 +14,7 @@ from celery.app.utils import find_app as find_celery_app
 from django.conf import settings as django_settings
 
 from celery_health.conf import SETTING, Settings, get_settings
+from celery_health.conf.option_names import broker_is_set, option_names
 from celery_health.exceptions import ConfigurationError
 from celery_health.project_code import importing_project
 from celery_health.records import AppFacts
@@ -121,6 +122,8 @@ def facts_of(app: Celery, settings: Settings | None = None) -> AppFacts:
         name=command_name(app, settings),
         always_eager=bool(app.conf.task_always_eager),
         default_queue=str(app.conf.task_default_queue),
+        options=option_names(app),
+        broker_is_set=broker_is_set(app),
     )
 
 

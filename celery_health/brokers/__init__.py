@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from celery_health.brokers.base import Broker, Shared
+from celery_health.conf.option_names import option_names
 from celery_health.connections.kombu import unconnected
 from celery_health.exceptions import ConfigurationError
 from celery_health.text.masking import describe_error
@@ -32,7 +33,7 @@ def open_broker(
     except Exception as error:
         raise ConfigurationError(
             f"The broker URL of the Celery app {app.main!r} cannot be used: {describe_error(error)}. "
-            "Correct broker_url (CELERY_BROKER_URL in Django settings), or install what its transport needs."
+            f"Correct {option_names(app).in_words('broker_url')}, or install what its transport needs."
         ) from None
     # Imported when needed: each needs a client library that the others do not.
     if driver_type == "redis":

@@ -114,7 +114,7 @@ def _misled_tasks(cause: Finding, queue: str, evidence: Evidence) -> frozenset[s
         return frozenset(cause.evidence["tasks"])
     if cause.rule == "option-misspelt" and _chooses(cause, queue):
         return frozenset(name for r in evidence.routes if r.key == cause.subject.name for name in r.wins)
-    if cause.rule == "setting-ignored" and queue == evidence.conf.default_queue:
+    if cause.rule in ("setting-ignored", "setting-misspelt") and queue == evidence.conf.default_queue:
         options = _ignored_options(cause, evidence)
         if "task_default_queue" in options:
             return frozenset(evidence.tasks)
@@ -173,7 +173,8 @@ def _is_of_that_option(cause: Finding, effect: Finding, evidence: Evidence) -> b
 
 def _ignored_options(cause: Finding, evidence: Evidence) -> frozenset[str]:
     names = {cause.subject.name, *cause.evidence.get("settings", ())}
-    return frozenset(setting.key for setting in evidence.django.ignored if setting.name in names)
+    misspelt = {key for one in evidence.django.misspelt if one.name in names for key in one.keys}
+    return frozenset(one.key for one in evidence.django.ignored if one.name in names) | misspelt
 
 
 def _would_match_it(cause: Finding, effect: Finding, evidence: Evidence) -> bool:
@@ -202,6 +203,7 @@ _JUDGED: Final[Mapping[str, frozenset[str]]] = {
     "always-eager": frozenset({"task_always_eager"}),
     "beat-empty": frozenset({"beat_schedule"}),
     "broker-differs": frozenset({"broker_url", "broker_read_url", "broker_write_url"}),
+    "broker-unset": frozenset({"broker_url"}),
     "chord-without-backend": frozenset({"result_backend"}),
     "everything-taken": frozenset({"worker_prefetch_multiplier"}),
     "lost-with-worker": frozenset({"task_acks_late", "task_reject_on_worker_lost"}),
@@ -232,6 +234,8 @@ _HERE_NOBODY_READS: Final = frozenset(
 #: The most basic first. What is an effect in one line is a cause in later lines alone: no circles.
 _LINKS: Final = (
     _Link("setting-ignored", frozenset(_JUDGED), _is_of_that_option),
+    _Link("setting-misspelt", frozenset(_JUDGED), _is_of_that_option),
+    _Link("broker-unset", frozenset({"broker-differs", "workers-elsewhere"}), _always),
     _Link("broker-differs", _HERE_NOBODY_READS, _always),
     _Link("workers-elsewhere", _HERE_NOBODY_READS, _are_our_workers),
     _Link(

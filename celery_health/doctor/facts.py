@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from celery_health.records import OptionNames
 from celery_health.topology import Binding, Destination
 
 
@@ -170,6 +171,11 @@ class RouteFacts:
 class ConfFacts:
     """What ``app.conf`` effectively holds: judged instead of names in settings, which may not count."""
 
+    broker_is_set: bool = True
+    """Somebody said where the broker is; else it is Celery's default."""
+    default_broker: str = "amqp://guest@localhost:5672//"
+    """What the app connects to, masked; told where nobody said."""
+
     always_eager: bool = False
     acks_late: bool = False
     """``task_acks_late``: of all tasks that do not say otherwise."""
@@ -239,6 +245,21 @@ class IgnoredSetting:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MisspeltSetting:
+    """A name that nobody reads, and that is nearly one of Celery's, or of `celery_health`."""
+
+    name: str
+    keys: tuple[str, ...]
+    """The options that may be meant; of ``CELERY_HEALTH``, itself or a key of it."""
+    right_names: tuple[str, ...]
+    """The names under which they would be read here."""
+    where: str | None = None
+    """The module that the app is configured by; None for Django's settings, and ``app.conf``."""
+    is_key: bool = False
+    """It stands beside ``CELERY_HEALTH``, whose key it should be."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DjangoFacts:
     """What Django's settings say."""
 
@@ -250,6 +271,12 @@ class DjangoFacts:
     reads_django_settings: bool = True
     """The app takes its configuration from them."""
     ignored: tuple[IgnoredSetting, ...] = ()
+    misspelt: tuple[MisspeltSetting, ...] = ()
+    """Names that nobody reads, and that are nearly right."""
+    has_health_setting: bool = False
+    """``CELERY_HEALTH`` is set."""
+    options: OptionNames = field(default_factory=OptionNames)
+    """How the project writes the options of its app."""
     reads_nothing: bool = False
     """The app takes its configuration from nowhere: it has what was assigned on it."""
     assigned: frozenset[str] = frozenset()

@@ -13,24 +13,25 @@ MOST_ENTRIES: Final = 20
 
 def setting_name(evidence: Evidence, option: str) -> str:
     """Return the name under which the app reads `option`: ``CELERY_TASK_ROUTES``, or the app's own."""
-    django = evidence.django
-    # What is assigned on the app goes before what stands in the settings.
-    if django.reads_django_settings and django.namespace and option not in django.assigned:
-        return f"{django.namespace}_{option.upper()}"
-    return f"app.conf.{option}"
+    return evidence.django.options.name(option)
 
 
 def assigned(evidence: Evidence, option: str, value: Any) -> str:
     """Return the line that sets `option`."""
-    return f"{setting_name(evidence, option)} = {value!r}"
+    return evidence.django.options.line(option, value)
+
+
+def all_assigned(evidence: Evidence, values: Mapping[str, Any]) -> str:
+    """Return the lines that set several options, one after the other."""
+    first, *others = values
+    lines = [assigned(evidence, first, values[first])]
+    lines += [f"{setting_name(evidence, option)} = {values[option]!r}" for option in others]
+    return "; ".join(lines)
 
 
 def transport_option_added(evidence: Evidence, key: str, value: Any) -> str:
     """Return the line that sets one of ``broker_transport_options`` beside those that are there."""
-    name = setting_name(evidence, "broker_transport_options")
-    if evidence.conf.has_transport_options:
-        return f"{name}[{key!r}] = {value!r}"
-    return f"{name} = {{{key!r}: {value!r}}}"
+    return evidence.django.options.entry("broker_transport_options", key, value)
 
 
 def routes_added(evidence: Evidence, routes: Mapping[str, Mapping[str, Any]]) -> str:
@@ -41,10 +42,12 @@ def routes_added(evidence: Evidence, routes: Mapping[str, Mapping[str, Any]]) ->
         _entries(routes),
     )
     if not form:
-        return f"{name} = {written}"
-    if form == "dict":
-        return f"{name} |= {written}"
-    return f"{name} = ({written}, {'*' * (form == 'list')}{name})"
+        line = f"{name} = {written}"
+    elif form == "dict":
+        line = f"{name} |= {written}"
+    else:
+        line = f"{name} = ({written}, {'*' * (form == 'list')}{name})"
+    return evidence.django.options.placed("task_routes", line)
 
 
 def annotations_added(evidence: Evidence, annotations: Mapping[str, Mapping[str, Any]]) -> str:
@@ -52,7 +55,7 @@ def annotations_added(evidence: Evidence, annotations: Mapping[str, Mapping[str,
     name = setting_name(evidence, "task_annotations")
     if evidence.conf.has_annotations:
         return f"in {name}, {_entries(annotations)}"
-    return f"{name} = {_entries(annotations)}"
+    return evidence.django.options.placed("task_annotations", f"{name} = {_entries(annotations)}")
 
 
 def _entries(entries: Mapping[str, Mapping[str, Any]]) -> str:

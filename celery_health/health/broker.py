@@ -64,16 +64,30 @@ class BrokerReachable(Check):
                 f"The broker at {broker.url} cannot be reached: {broker.error}",
                 limit=settings.deadline,
                 unit="seconds",
-                recommendation=f"The broker at {broker.url} cannot be reached. {_what_to_do(broker.error)}",
+                recommendation=f"The broker at {broker.url} cannot be reached. {_what_to_do(snapshot)}",
             )
 
 
-def _what_to_do(error: str | None) -> str:
-    said = (error or "").lower()
+def _what_to_do(snapshot: Snapshot) -> str:
+    app, said = snapshot.app, (snapshot.broker.error or "").lower()
+    if not app.broker_is_set:
+        return (
+            "broker_url is not set; this is Celery's default. "
+            f"{app.options.line('broker_url', 'redis://localhost:6379/0')}, with the address of your broker."
+        )
     for sign, fix in _FULL_HOUSE:
         if sign in said:
             return fix
-    return "Check that it runs, and that broker_url names its address and password."
+    return (
+        f"Check that it runs, and that {app.options.in_words('broker_url')} names its address and password."
+    )
+
+
+def _named(fix: str, snapshot: Snapshot) -> str:
+    """Return a fix with the project's names: who read it knows nothing of how settings are written here."""
+    for option in ("broker_url", "broker_transport_options"):
+        fix = fix.replace(option, snapshot.app.options.in_words(option))
+    return fix
 
 
 class BrokerWritable(Check):
@@ -86,7 +100,7 @@ class BrokerWritable(Check):
         """Yield one result for the whole, and one for each limit that is near."""
         broker, writes = snapshot.broker, snapshot.broker.writes
         why = f"The broker at {broker.url} answers and refuses writes: {writes.refusal}."
-        todo = f"{why} {writes.fix or ''}".rstrip()
+        todo = f"{why} {_named(writes.fix or '', snapshot)}".rstrip()
         evidence = evidence_of(snapshot.refused, settings.limits.recent_seconds)
         if writes.accepted is False:
             what = "Nobody new can send." if writes.serves_connected else "Nothing can be sent."
@@ -103,7 +117,7 @@ class BrokerWritable(Check):
                 observed=evidence.observed,
                 limit=0,
                 unit=evidence.unit,
-                recommendation=f"{evidence.message} {evidence.fix}",
+                recommendation=f"{evidence.message} {_named(evidence.fix, snapshot)}",
             )
         elif writes.may_be_failover and snapshot.is_one_shot:
             # It will not look again.

@@ -33,7 +33,7 @@ class WorkersConsuming(Check):
         # Those that drain, reconnect or consume nothing read nothing either, and rightly: they excuse nobody.
         status = CheckStatus.WARN if any(w.state.takes_messages for w in live) else CheckStatus.FAIL
         for worker in stopped:
-            yield self._stopped(worker, status, settings)
+            yield self._stopped(snapshot, worker, status, settings)
         for worker in idle:
             yield self._without_queues(worker, snapshot.app.name)
         if not stopped and not idle:
@@ -69,8 +69,10 @@ class WorkersConsuming(Check):
             recommendation=f"{why} {fix}",
         )
 
-    def _stopped(self, worker: Worker, status: CheckStatus, settings: Settings) -> CheckResult:
-        stuck = worker.state is WorkerState.STUCK
+    def _stopped(
+        self, snapshot: Snapshot, worker: Worker, status: CheckStatus, settings: Settings
+    ) -> CheckResult:
+        stuck, options = worker.state is WorkerState.STUCK, snapshot.app.options
         unread = worker.read_age_seconds if worker.unread_seconds is None else worker.unread_seconds
         age = worker.loop_age_seconds if stuck else unread
         what = (
@@ -84,7 +86,8 @@ class WorkersConsuming(Check):
             limit=settings.limits.loop_stuck_seconds if stuck else settings.limits.not_consuming_seconds,
             unit="seconds",
             recommendation=(
-                f"Worker '{worker.hostname}' takes no tasks. Restart it. On Redis, set "
-                "broker_transport_options = {'socket_timeout': 5}: then it notices a dead connection itself."
+                f"Worker '{worker.hostname}' takes no tasks. Restart it. On Redis: "
+                f"{options.entry('broker_transport_options', 'socket_timeout', 5)}, and it notices a dead "
+                "connection itself."
             ),
         )

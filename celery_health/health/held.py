@@ -42,7 +42,7 @@ def cause_of(queue: QueueState, snapshot: Snapshot, *, holder: str | None = None
         snapshot: in which they are.
         holder: the worker to ask about; None for all, where they hold at least as much as the broker.
     """
-    held = queue.held or 0
+    held, options = queue.held or 0, snapshot.app.options
     if not held or (holder is None and held < (queue.ready or 0)):
         return ""
     holders = [
@@ -58,16 +58,16 @@ def cause_of(queue: QueueState, snapshot: Snapshot, *, holder: str | None = None
         return (
             f"{'Worker' if is_one else 'Workers'} {listing(unbounded, _MOST_NAMED)} "
             f"{'takes' if is_one else 'take'} all that comes, and leave{'s' if is_one else ''} nothing to "
-            "others: set worker_prefetch_multiplier, which is 0, to 1, and restart. "
+            f"others: {options.line('worker_prefetch_multiplier', 1)}, and restart; it is 0. "
         )
     if queue.held_with_eta * 2 >= held:
         of_them = "They" if queue.held_with_eta == held else f"{number(queue.held_with_eta)} of them"
         return (
             f"{of_them} were sent with a countdown or an ETA, and were taken before it: once it has passed, "
-            "no other worker can take them. worker_eta_task_limit (Celery 5.6 and newer) says how many one "
-            "worker takes so. "
+            f"no other worker can take them. {options.name('worker_eta_task_limit')} (Celery 5.6 and newer) "
+            "says how many one worker takes so. "
         )
     return (
-        "No other worker can take what one has taken: with worker_prefetch_multiplier 1 each takes less "
-        "ahead, and long tasks do better in a queue of their own. "
+        f"No other worker can take what one has taken: with {options.name('worker_prefetch_multiplier')} = 1 "
+        "each takes less ahead, and long tasks do better in a queue of their own. "
     )

@@ -31,10 +31,6 @@ _WARM: Final = (
     "SIGTERM lets it wait for what runs; SIGQUIT (REMAP_SIGTERM) and a second Ctrl-C do not, or only for "
     "worker_soft_shutdown_timeout seconds."
 )
-_TIMEOUT: Final = (
-    "To have such messages back sooner, set visibility_timeout in broker_transport_options to little more "
-    "than the longest task and ETA, on all workers."
-)
 
 
 class TasksLost(Check):
@@ -126,7 +122,7 @@ class TasksLost(Check):
             observed=count,
             limit=0,
             unit="messages",
-            recommendation=f"{fact}. {when} {_TIMEOUT}",
+            recommendation=f"{fact}. {when} {_sooner(snapshot)}",
         )
 
     def _unknown(self, untold: Sequence[Orphans], settings: Settings) -> CheckResult:
@@ -138,6 +134,14 @@ class TasksLost(Check):
             f"{settings.limits.lost_seconds:g} s ago is not known{more}: {first.unknown}.",
             unit="messages",
         )
+
+
+def _sooner(snapshot: Snapshot) -> str:
+    options = snapshot.app.options.in_words("broker_transport_options")
+    return (
+        f"To have such messages back sooner, set 'visibility_timeout' in {options} to little more than the "
+        "longest task and ETA, on all workers."
+    )
 
 
 def _named(runs: Sequence[LostRun], most: int = _MOST_RUNS) -> str:

@@ -15,7 +15,6 @@ from celery_health.text.formats import duration, plural
 #: What it means, where a Redis keeps results: that it is away, or that it takes none.
 _WAITED_FOR: Final = "each delay() and each end of a task waits for it, some 20 s by default, and fails"
 _NOT_STORED: Final = "each task whose result is to be kept fails at its end, though it ran"
-_SET: Final = "Or keep no results: task_ignore_result = True."
 
 
 class ResultsReachable(Check):
@@ -38,7 +37,7 @@ class ResultsReachable(Check):
         elif results.shared is SharedServer.STORE:
             yield self._of_the_store(snapshot, results, settings)
         elif results.is_redis:
-            yield self._asked(results, settings)
+            yield self._asked(snapshot, results, settings)
         else:
             yield self._told(results, settings) or self._untold(snapshot, results, settings)
 
@@ -59,12 +58,12 @@ class ResultsReachable(Check):
             return self.result(CheckStatus.UNKNOWN, "The result backend was not asked.", because=STORE)
         if not store.reachable:
             # The row of the store says why.
-            return self._away(results, None)
+            return self._away(snapshot, results, None)
         if store.refuses_writes:
-            return self._full(results, store.refuses_writes, None)
+            return self._full(snapshot, results, store.refuses_writes, None)
         return self._told(results, settings) or self._passed(f"The result backend at {results.url} answers.")
 
-    def _asked(self, results: ResultsState, settings: Settings) -> CheckResult:
+    def _asked(self, snapshot: Snapshot, results: ResultsState, settings: Settings) -> CheckResult:
         if results.late:
             why = f"Whether the result backend at {results.url} answers is not known. {results.late}"
             return self.result(CheckStatus.UNKNOWN, why)
@@ -72,9 +71,9 @@ class ResultsReachable(Check):
             why = f"The result backend at {results.url} has not answered yet."
             return self._told(results, settings) or self.result(CheckStatus.UNKNOWN, why)
         if not results.reachable:
-            return self._away(results, results.error)
+            return self._away(snapshot, results, results.error)
         if results.refusal:
-            return self._full(results, results.refusal, results.fix)
+            return self._full(snapshot, results, results.refusal, results.fix)
         return self._told(results, settings) or self._passed(f"The result backend at {results.url} answers.")
 
     def _told(self, results: ResultsState, settings: Settings) -> CheckResult | None:
@@ -111,21 +110,25 @@ class ResultsReachable(Check):
         why = f"Whether {name} takes results is not known: no task has had one to store lately."
         return self.result(CheckStatus.UNKNOWN, why)
 
-    def _away(self, results: ResultsState, error: str | None) -> CheckResult:
+    def _away(self, snapshot: Snapshot, results: ResultsState, error: str | None) -> CheckResult:
         what = f"The result backend at {results.url} cannot be reached"
         why = f": {error.rstrip('.')}" if error else ", nor can the store: it is the same server"
         return self.result(
             CheckStatus.WARN,
             f"{what}{why}. While it is away, {_WAITED_FOR}.",
-            recommendation=f"{what}. Check that it runs, and that result_backend names its address. {_SET}",
+            recommendation=(
+                f"{what}. Check that it runs, and that {snapshot.app.options.in_words('result_backend')} "
+                f"names its address. {_keep_none(snapshot)}"
+            ),
         )
 
-    def _full(self, results: ResultsState, why: str, fix: str | None) -> CheckResult:
+    def _full(self, snapshot: Snapshot, results: ResultsState, why: str, fix: str | None) -> CheckResult:
         what = f"The result backend at {results.url} answers and takes no results: {why}."
+        fix = (fix or "").replace("result_backend", snapshot.app.options.in_words("result_backend"))
         return self.result(
             CheckStatus.WARN,
             f"{what} While that is so, {_NOT_STORED}.",
-            recommendation=f"{what} {fix or _SET}",
+            recommendation=f"{what} {fix or _keep_none(snapshot)}",
         )
 
     def _passed(self, message: str) -> CheckResult:
@@ -134,3 +137,7 @@ class ResultsReachable(Check):
     @staticmethod
     def _name(results: ResultsState) -> str:
         return f"the result backend ({results.url or results.backend})"
+
+
+def _keep_none(snapshot: Snapshot) -> str:
+    return f"Or keep no results: {snapshot.app.options.line('task_ignore_result', True)}"

@@ -125,7 +125,8 @@ def remedy(worker: Worker, snapshot: Snapshot) -> str:
         delete = queue_delete_command(snapshot.app.name, queue)
         return (
             f"RabbitMQ holds queue '{queue}' with another '{argument}' than the worker declares. Declare it "
-            "in task_queues as it is there; or, where it is empty and nobody else declares it so, delete it, "
+            f"in {snapshot.app.options.in_words('task_queues')} as it is there; or, where it is empty and "
+            "nobody else declares it so, delete it, "
             f"and the worker declares it anew: {delete}"
         )
     if last.kind == "MemoryError":

@@ -9,6 +9,7 @@ from __future__ import annotations
 from celery_health.records.beats import Beat, BeatState, ScheduleEntryState
 from celery_health.records.hour import HOUR_MINUTES, Hour, TaskHour
 from celery_health.records.lost import Losses, LostRun, LostRuns, Orphans
+from celery_health.records.options import OptionNames
 from celery_health.records.queues import QueueState, SharedQueue, Sharer
 from celery_health.records.results import ResultsState, SharedServer
 from celery_health.records.snapshot import (
@@ -62,6 +63,7 @@ __all__ = [
     "LostRuns",
     "NearLimit",
     "ObservedRuntime",
+    "OptionNames",
     "Outage",
     "Orphans",
     "QueueState",

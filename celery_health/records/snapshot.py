@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from celery_health.records.beats import Beat
 from celery_health.records.lost import Losses
+from celery_health.records.options import OptionNames
 from celery_health.records.queues import QueueState, SharedQueue
 from celery_health.records.results import ResultsState
 from celery_health.records.streaks import TaskStreak
@@ -27,6 +28,10 @@ class AppFacts:
     always_eager: bool = False
     """``task_always_eager``: tasks run in the caller, and no worker or broker is needed."""
     default_queue: str = "celery"
+    options: OptionNames = field(default_factory=OptionNames)
+    """How the project writes the options of the app."""
+    broker_is_set: bool = True
+    """Somebody said where the broker is; else it is Celery's default."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -260,14 +260,14 @@ OWN_QUEUE = (
 )
 
 
-@broken(SHARED, fix=OWN_QUEUE + '"global_keyprefix": "shop:" in broker_transport_options, or')
+@broken(SHARED, fix=OWN_QUEUE + "app.conf.broker_transport_options['global_keyprefix'] = 'shop:', or")
 def another_project_consumes_the_default_queue(p: Project) -> None:
     p.tasks("shop.clean", "shop.mail")
     p.worker("w1@host")
     p.stranger("crm@host", "crm.sync", "crm.tidy")
 
 
-@broken(SHARED, fix=OWN_QUEUE + "a virtual host of its own in broker_url.")
+@broken(SHARED, fix=OWN_QUEUE + "a virtual host of its own in app.conf.broker_url.")
 def another_project_consumes_the_default_queue_on_rabbitmq(p: Project) -> None:
     p.broker("amqp://broker.invalid//")
     p.tasks("shop.clean", "shop.mail")
@@ -386,7 +386,7 @@ def one_worker_has_another_version(p: Project) -> None:
     p.worker("w3@host", versions={"celery": "5.5.3"})
 
 
-@broken("E119:broker:redis://localhost:6379/0", fix="Give all processes one broker_url.")
+@broken("E119:broker:redis://localhost:6379/0", fix="Give all processes one app.conf.broker_url.")
 def workers_read_from_another_broker(p: Project) -> None:
     p.tasks("shop.clean")
     p.worker(broker="f1")

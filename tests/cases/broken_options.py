@@ -217,7 +217,10 @@ def a_worker_of_threads_keeps_no_time_limit(p: Project) -> None:
     p.worker(pool="threads")
 
 
-@broken("W222:setting:task_soft_time_limit", fix="Set a hard limit besides, which gevent keeps")
+@broken(
+    "W222:setting:task_soft_time_limit",
+    fix="app.conf.task_time_limit = 600, a hard limit, which gevent keeps",
+)
 def gevent_keeps_no_soft_limit(p: Project) -> None:
     p.tasks("shop.fetch", "shop.clean")
     p.conf(task_time_limit=None, task_soft_time_limit=60)
@@ -286,7 +289,7 @@ def a_task_has_another_queue_than_the_router_of_a_path_gives_it(p: Project) -> N
     p.conf(task_routes="shop_routers.route")
 
 
-@broken("I319:setting:task_routes", fix=", with the Queue of 'mails' in task_queues")
+@broken("I319:setting:task_routes", fix=", with the Queue of 'mails' in app.conf.task_queues")
 def a_task_brings_its_queue_along(p: Project) -> None:
     p.tasks("shop.mail", queue=Queue("mails", MEDIA, routing_key="mails.#"))
 

@@ -183,7 +183,8 @@ def a_list_of_pairs_lacks_the_tuple_around_it(p: Project) -> None:
 
 
 @broken(
-    "W105:task:shop.send_mail", fix="Name a queue of task_queues ('mails'?), or add the missing one there."
+    "W105:task:shop.send_mail",
+    fix="Name a queue of app.conf.task_queues ('mails'?), or add the missing",
 )
 def a_queue_is_misspelt_that_may_not_be_created(p: Project) -> None:
     p.tasks("shop.send_mail", "shop.clean")
@@ -194,14 +195,14 @@ def a_queue_is_misspelt_that_may_not_be_created(p: Project) -> None:
     )
 
 
-@broken("W105:beat_entry:clean", fix="Name a queue of task_queues")
+@broken("W105:beat_entry:clean", fix="Name a queue of app.conf.task_queues")
 def an_entry_names_a_queue_that_may_not_be_created(p: Project) -> None:
     p.tasks("shop.clean")
     p.conf(task_create_missing_queues=False)
     p.beat("shop.clean", "clean", options={"queue": "chores"})
 
 
-@broken("W105:beat_entry:clean", fix="Name a queue of task_queues ('duplicates_slow'?)")
+@broken("W105:beat_entry:clean", fix="Name a queue of app.conf.task_queues ('duplicates_slow'?)")
 def an_entry_names_a_queue_that_is_nearly_two_others(p: Project) -> None:
     p.tasks("shop.clean")
     queues = [Queue(name, routing_key=name) for name in ("celery", "duplicates", "duplicates_slow")]
@@ -309,7 +310,7 @@ def a_bare_queue_gets_the_default_queues_messages(p: Project) -> None:
     )
 
 
-@broken("W109:queue:mails", fix="Declare 'mails' once, in task_queues")
+@broken("W109:queue:mails", fix="Declare 'mails' once, in app.conf.task_queues")
 def a_queue_has_priorities_on_one_side_only(p: Project) -> None:
     p.broker("amqp://broker.invalid//")
     p.tasks("shop.mail")
@@ -319,7 +320,7 @@ def a_queue_has_priorities_on_one_side_only(p: Project) -> None:
     )
 
 
-@broken("W109:queue:mails", fix="Declare 'mails' once, in task_queues")
+@broken("W109:queue:mails", fix="Declare 'mails' once, in app.conf.task_queues")
 def a_queue_stands_twice_in_task_queues(p: Project) -> None:
     p.tasks("shop.mail")
     p.conf(

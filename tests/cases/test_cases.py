@@ -11,11 +11,13 @@ from celery_health.doctor.rules import RULES
 from tests.cases import (  # noqa: F401 - they fill the lists
     broken_identity,
     broken_live,
+    broken_names,
     broken_options,
     broken_settings,
     broken_static,
     sound_identity,
     sound_live,
+    sound_names,
     sound_options,
     sound_settings,
     sound_static,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -12,6 +13,9 @@ from tests.cases.support import Project
 from tests.doctor.pasting_words import follow
 
 _RENAMED: Final = re.compile(r"\b(?P<old>[A-Z][A-Z0-9_]+) to (?P<new>[A-Z][A-Z0-9_]+)")
+#: The module that the app of a case may be configured by.
+CONFIG: Final = "celeryconfig"
+_IN_MODULE: Final = f"In {CONFIG}: "
 _NAMESPACE: Final = 'app.config_from_object("django.conf:settings", namespace="CELERY")'
 #: Where the code of a fix may end: what follows is for people.
 _END: Final = re.compile(r"$|\.?$|, |; | \(|: | to ")
@@ -37,6 +41,10 @@ def paste(project: Project, finding: Finding) -> bool:
 
 def _run(project: Project, line: str) -> None:
     app, settings = project.app, vars(project.settings)
+    if app._config_source == CONFIG and "app." not in line:
+        exec(line, {"__builtins__": {}}, vars(sys.modules[CONFIG]))
+        read_module(project)
+        return
     exec(line, {"app": app, "__builtins__": {}}, settings)
     settings.pop("app", None)
     if "app." not in line:
@@ -46,11 +54,33 @@ def _run(project: Project, line: str) -> None:
 def _rename(project: Project, finding: Finding, fix: str) -> None:
     settings = vars(project.settings)
     pairs = _RENAMED.findall(fix.partition(":")[0] if fix.startswith("Rename") else fix)
-    if alone := re.search(r"Rename it to ([A-Z0-9_]+)", fix):
+    if alone := re.search(r"Rename it to ([\w.]+\w)", fix):
         pairs = [(finding.subject.name, alone[1])]
+    if pairs and (pairs[0][0].startswith("app.conf.") or project.app._config_source == CONFIG):
+        for old, new in pairs:
+            _rename_in_code(project, old, new)
+        return
     for old, new in pairs:
         settings[new] = settings.pop(old)
     read_settings(project, "CELERY" if _NAMESPACE in fix else project.app.namespace)
+
+
+def _rename_in_code(project: Project, old: str, new: str) -> None:
+    if old.startswith("app.conf."):
+        value = project.app.conf.maps[0].pop(old.removeprefix("app.conf."))
+        project.app.conf[new.removeprefix("app.conf.")] = value
+    else:
+        names = vars(sys.modules[CONFIG])
+        names[new] = names.pop(old)
+        read_module(project)
+
+
+def read_module(project: Project) -> None:
+    """Have the app of a case read its module of settings, as `config_from_object` does."""
+    assigned = {key: value for key, value in project.app.conf.maps[0].items() if key != "deprecated_settings"}
+    project.app.config_from_object(CONFIG, force=True)
+    project.app.conf.update(assigned)
+    _forget(project)
 
 
 def read_settings(project: Project, namespace: str | None) -> None:
@@ -82,6 +112,7 @@ def _start_again(project: Project, before: dict[str, Any]) -> None:
 
 def code(fix: str) -> str | None:
     """Return the longest start of a fix that is Python, and sets something."""
+    fix = fix.removeprefix(_IN_MODULE)
     for end in sorted({found.start() for found in _END.finditer(fix)}, reverse=True):
         try:
             body = ast.parse(fix[:end].strip()).body

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 import pytest
 from celery.app import defaults
 
 from celery_health.doctor.findings import DoctorReport, Finding, Kind
-from tests.cases import (  # noqa: F401 - they fill the list
-    broken_live,
-    broken_options,
-    broken_settings,
-    broken_static,
-)
+from tests.cases import broken_live, broken_names, broken_options, broken_settings, broken_static
 from tests.cases.support import BROKEN, Case, Project, a_project
-from tests.doctor.pasting import code, effective, paste, read_settings
+from tests.doctor.pasting import CONFIG, code, effective, paste, read_module, read_settings
 from tests.doctor.shop import Shop
 
 pytestmark = [
@@ -25,11 +22,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:(?s).*already registered to a different callable"),
 ]
 
-STATIC = [
-    case
-    for case in BROKEN
-    if case.build.__module__ in (broken_static.__name__, broken_options.__name__, broken_settings.__name__)
-]
+_STATIC = {one.__name__ for one in (broken_static, broken_options, broken_settings, broken_names)}
+STATIC = [case for case in BROKEN if case.build.__module__ in _STATIC]
+LIVE = [case for case in BROKEN if case.build.__module__ == broken_live.__name__]
 #: Findings of settings that no line can put right: somebody has to choose.
 FOR_PEOPLE: Final = {
     "W105": "which of the routes' forms is meant",
@@ -71,22 +66,41 @@ def by_old_names(project: Project) -> None:
     _move(project, lambda option: str(_TO_OLD[option]), None)
 
 
-def _move(project: Project, spelt: Callable[[str], str], namespace: str | None) -> None:
-    if vars(project.settings).keys() & {"CELERY_BROKER_URL", "BROKER_URL", "JOBS_BROKER_URL"}:
+def in_own_namespace(project: Project) -> None:
+    """Have them in Django's settings, under a namespace that is not the usual one."""
+    _move(project, lambda option: f"QUEUE_{option.upper()}", "QUEUE")
+
+
+def in_module(project: Project) -> None:
+    """Have them in a module of their own, ``celeryconfig``."""
+    _move(project, str, None, to=CONFIG)
+
+
+def _move(project: Project, spelt: Callable[[str], str], namespace: str | None, to: str = "") -> None:
+    if project.app.conf and project.app._config_source:
         pytest.skip("It has settings of its own.")
     len(project.app.conf)  # reads it
     assigned = project.app.conf.maps[0]
     options = {option: assigned.pop(option) for option in list(assigned) if option in defaults.DEFAULTS}
-    vars(project.settings).update({spelt(option): value for option, value in options.items()})
     project.app._preconf.clear()
+    if to:
+        module = ModuleType(to)
+        vars(module).update({spelt(option): value for option, value in options.items()})
+        project.monkeypatch.setitem(sys.modules, to, module)
+        read_module(project)
+        return
+    vars(project.settings).update({spelt(option): value for option, value in options.items()})
     read_settings(project, namespace)
+
+
+FORMS: Final = (in_code, in_settings, in_own_namespace, by_old_names, in_module)
 
 
 def _each() -> Iterator[tuple[Case, int, Callable[[Project], None]]]:
     for case in STATIC:
         for index in range(len(case.finds)):
             is_setting = any(f":{Kind.SETTING}:" in find for find in case.finds)
-            for form in (in_code, in_settings, by_old_names) if is_setting else (in_code,):
+            for form in FORMS if is_setting else (in_code,):
                 yield case, index, form
 
 
@@ -124,6 +138,22 @@ def test_fix__puts_right_what_was_found_and_changes_nothing_else(
     # Others that were found may be put right with it.
     said = f"{finding.fix} {[(one.message, dict(one.evidence)) for one in report.findings]}".lower()
     assert [o for o in changed if o not in said and str(_TO_OLD[o]).lower() not in said] == []
+
+
+# Live ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", LIVE, ids=lambda case: case.name)
+def test_fix__of_a_look_puts_right_what_was_found(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_project(tmp_path, monkeypatch) as project:
+        case.build(project)
+        report = project.report()
+        for finding in report.findings:
+            if code(finding.fix) and paste(project, finding):
+                after = found(project.report())
+                assert name(finding) not in after, finding.fix
 
 
 # In a settings file ---------------------------------------------------------------------------------------

@@ -351,12 +351,12 @@ def holder(hostname: str = "w1@host", **changes: Any) -> Worker:
 START = "Add workers: celery -A proj worker -Q celery"
 TO_COME = "For what is still to come, add workers: celery -A proj worker -Q celery"
 PREFETCH = (
-    "No other worker can take what one has taken: with worker_prefetch_multiplier 1 each takes less ahead, "
-    "and long tasks do better in a queue of their own. "
+    "No other worker can take what one has taken: with app.conf.worker_prefetch_multiplier = 1 each takes "
+    "less ahead, and long tasks do better in a queue of their own. "
 )
 ETA = (
     "were sent with a countdown or an ETA, and were taken before it: once it has passed, no other worker can "
-    "take them. worker_eta_task_limit (Celery 5.6 and newer) says how many one worker takes so. "
+    "take them. app.conf.worker_eta_task_limit (Celery 5.6 and newer) says how many one worker takes so. "
 )
 
 WORDS: list[tuple[dict[str, Any], list[Worker], str, str]] = [
@@ -392,8 +392,8 @@ WORDS: list[tuple[dict[str, Any], list[Worker], str, str]] = [
             make_worker("c@h", prefetch_count=0),
         ],
         "Queue 'celery' holds 1,204 tasks (limit 1000): none waits in the broker, 1,204 in workers.",
-        "Workers 'a@h', 'b@h' take all that comes, and leave nothing to others: set "
-        "worker_prefetch_multiplier, which is 0, to 1, and restart. ",
+        "Workers 'a@h', 'b@h' take all that comes, and leave nothing to others: "
+        "app.conf.worker_prefetch_multiplier = 1, and restart; it is 0. ",
     ),
 ]
 

@@ -204,8 +204,8 @@ def test_restarts__words() -> None:
 def test_refused_declaration__says_what_to_paste() -> None:
     [found] = judged([failed(3, 5)], Settings())
     assert (found.recommendation or "").endswith(
-        "Declare it in task_queues as it is there; or, where it is empty and nobody else declares it so, "
-        "delete it, and the worker declares it anew: celery -A proj amqp queue.delete mails false true"
+        "Declare it in app.conf.task_queues as it is there; or, where it is empty and nobody else declares "
+        "it so, delete it, and the worker declares it anew: celery -A proj amqp queue.delete mails false true"
     )
 
 

@@ -14,6 +14,7 @@ from celery_health.doctor.rules.beat_lacks_entry import BeatLacksEntry
 from celery_health.doctor.rules.beat_task_unregistered import BeatTaskUnregistered
 from celery_health.doctor.rules.beats_doubled import BeatsDoubled
 from celery_health.doctor.rules.broker_differs import BrokerDiffers
+from celery_health.doctor.rules.broker_unset import BrokerUnset
 from celery_health.doctor.rules.cache_clears_broker import CacheClearsBroker
 from celery_health.doctor.rules.celery_6_changes import Celery6Changes
 from celery_health.doctor.rules.chord_without_backend import ChordWithoutBackend
@@ -59,6 +60,7 @@ from celery_health.doctor.rules.schedule_masked import ScheduleMasked
 from celery_health.doctor.rules.schedule_too_fast import ScheduleTooFast
 from celery_health.doctor.rules.serializer_refused import SerializerRefused
 from celery_health.doctor.rules.setting_ignored import SettingIgnored
+from celery_health.doctor.rules.setting_misspelt import SettingMisspelt
 from celery_health.doctor.rules.silenced_unknown import SilencedUnknown
 from celery_health.doctor.rules.socket_timeout_missing import SocketTimeoutMissing
 from celery_health.doctor.rules.soft_limit_unreached import SoftLimitUnreached
@@ -96,6 +98,8 @@ _RULES: Final[Sequence[Rule]] = (
     TasksUnimported(),
     ScheduleMasked(),
     SettingIgnored(),
+    SettingMisspelt(),
+    BrokerUnset(),
     SerializerRefused(),
     ModuleImportedTwice(),
     BrokerDiffers(),

@@ -16,6 +16,7 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import LIVE, Rule
+from celery_health.doctor.spelling import setting_name
 from celery_health.doctor.wording import listed
 
 
@@ -46,7 +47,7 @@ class BrokerDiffers(Rule):
             "never "
             "taken.",
             evidence={"workers": names, "listening_here": sorted(here)},
-            fix="Give all processes one broker_url. CELERY_BROKER_URL in the environment goes before the "
-            "settings.",
+            fix=f"Give all processes one {setting_name(evidence, 'broker_url')}. CELERY_BROKER_URL in the "
+            "environment goes before it.",
             proven_live=True,
         )

@@ -27,7 +27,7 @@ from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
 from celery_health.doctor.rules.destination_ignored import outdone_by
 from celery_health.doctor.rules.setting_ignored import NAMESPACE, renamed_to_old_names
-from celery_health.doctor.spelling import assigned, routes_added
+from celery_health.doctor.spelling import assigned, routes_added, setting_name
 from celery_health.doctor.wording import listed
 
 
@@ -62,7 +62,8 @@ class Celery6Changes(Rule):
         )
         fix = routes_added(evidence, routes)
         if objects:
-            fix += f", with the Queue of {listed(objects)} in task_queues, among those that are there."
+            queues = setting_name(evidence, "task_queues")
+            fix += f", with the Queue of {listed(objects)} in {queues}, among those that are there."
         yield self.finding(
             Kind.SETTING,
             "task_routes",

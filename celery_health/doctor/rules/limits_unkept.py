@@ -18,6 +18,7 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.facts import TaskFacts
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import LIVE, Rule
+from celery_health.doctor.spelling import assigned
 from celery_health.doctor.wording import listed
 from celery_health.records import Worker
 
@@ -55,7 +56,8 @@ class LimitsUnkept(Rule):
             f"{listed(names)} {'has' if len(names) == 1 else 'have'} a time limit, and {_of(pools)} no "
             f"{'soft one' if soft else 'time limit'}: a run that hangs is never ended there.",
             evidence={"workers": pools, "tasks": names},
-            fix="Set a hard limit besides, which gevent keeps: time_limit on the tasks, or task_time_limit."
+            fix=f"{assigned(evidence, 'task_time_limit', 600)}, a hard limit, which gevent keeps; or "
+            "time_limit on the tasks."
             if soft
             else "Run these tasks on a worker with --pool prefork, or give what they wait for a timeout.",
         )

@@ -12,7 +12,7 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
-from celery_health.doctor.spelling import assigned
+from celery_health.doctor.spelling import all_assigned
 
 
 class NoTimeLimits(Rule):
@@ -27,12 +27,12 @@ class NoTimeLimits(Rule):
         own = list(evidence.own_tasks)
         limited = any(task.time_limit_seconds or task.soft_time_limit_seconds for task in own)
         pools = {worker.pool for worker in evidence.workers if worker.pool}
+        limits = {"task_time_limit": 600, "task_soft_time_limit": 540}
         if own and not limited and (not pools or pools & {"prefork", "gevent"}):
             yield self.finding(
                 Kind.SETTING,
                 "task_time_limit",
                 "Neither the app nor any task has a time limit: a task that hangs keeps its process.",
                 evidence={"tasks": len(own)},
-                fix=f"{assigned(evidence, 'task_time_limit', 600)}; "
-                f"{assigned(evidence, 'task_soft_time_limit', 540)}, or time_limit= on single tasks.",
+                fix=f"{all_assigned(evidence, limits)}, or time_limit= on single tasks.",
             )

@@ -12,7 +12,7 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
-from celery_health.doctor.spelling import assigned
+from celery_health.doctor.spelling import all_assigned
 
 
 class PickleAccepted(Rule):
@@ -28,19 +28,19 @@ class PickleAccepted(Rule):
         conf = evidence.conf
         if "pickle" in conf.accepted:
             others = sorted(conf.accepted - {"pickle"}) or ["json"]
-            lines: list[tuple[str, object]] = [("accept_content", others)]
-            lines += [
-                (option, others[0])
+            values: dict[str, object] = {"accept_content": others}
+            values |= {
+                option: others[0]
                 for option, serializer in (
                     ("task_serializer", conf.task_serializer),
                     ("result_serializer", conf.result_serializer),
                 )
                 if serializer == "pickle"
-            ]
+            }
             yield self.finding(
                 Kind.SETTING,
                 "accept_content",
                 "accept_content holds pickle: whoever can write to the broker can run code in the workers.",
                 evidence={"accept_content": sorted(conf.accepted)},
-                fix="; ".join(assigned(evidence, option, value) for option, value in lines),
+                fix=all_assigned(evidence, values),
             )

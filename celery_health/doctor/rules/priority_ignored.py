@@ -15,6 +15,7 @@ from typing import ClassVar, Final
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.spelling import setting_name
 
 #: kombu's transports that put a message nowhere but last (``kombu/transport``: none reads its priority).
 _WITHOUT_PRIORITIES: Final = frozenset(
@@ -49,8 +50,9 @@ class PriorityIgnored(Rule):
                     f"Queue '{queue}' has no x-max-priority, and tasks of different priority go there: "
                     "they are handed out in the order of their coming.",
                     evidence={"priorities": priorities},
-                    fix=f"Queue('{queue}', max_priority=10) in task_queues, under a new name: "
-                    "RabbitMQ does not change a queue that exists.",
+                    fix=f"Queue('{queue}', max_priority=10) in "
+                    f"{setting_name(evidence, 'task_queues')}, under a new name: RabbitMQ does not change "
+                    "a queue that exists.",
                 )
 
     def _by_transport(self, evidence: Evidence) -> Iterable[Finding]:

@@ -18,6 +18,7 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.facts import QueueFacts
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.spelling import setting_name
 
 
 class QueueDeclaredTwice(Rule):
@@ -34,11 +35,13 @@ class QueueDeclaredTwice(Rule):
             known = first.setdefault(queue.name, queue)
             differences = _differences(known, queue)
             if differences and (evidence.is_amqp or known.where == queue.where):
-                yield self._queue(known, queue, differences)
+                yield self._queue(evidence, known, queue, differences)
         if evidence.is_amqp:
             yield from self._exchanges(evidence)
 
-    def _queue(self, known: QueueFacts, other: QueueFacts, differences: dict[str, list[Any]]) -> Finding:
+    def _queue(
+        self, evidence: Evidence, known: QueueFacts, other: QueueFacts, differences: dict[str, list[Any]]
+    ) -> Finding:
         what = ", ".join(f"{name} {one!r} and {two!r}" for name, (one, two) in differences.items())
         where = (
             f"twice in {known.where}" if known.where == other.where else f"in {known.where} and {other.where}"
@@ -48,7 +51,8 @@ class QueueDeclaredTwice(Rule):
             known.name,
             f"Queue '{known.name}' is declared {where}, with {what}.",
             evidence={"where": [known.where, other.where], "differences": differences},
-            fix=f"Declare '{known.name}' once, in task_queues, and name it by its name elsewhere.",
+            fix=f"Declare '{known.name}' once, in {setting_name(evidence, 'task_queues')}, and name it by "
+            "its name elsewhere.",
         )
 
     def _exchanges(self, evidence: Evidence) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import LIVE, Rule
+from celery_health.doctor.spelling import setting_name, transport_option_added
 from celery_health.doctor.wording import listed
 from celery_health.records import SharedQueue, Sharer
 from celery_health.text.commands import worker_command
@@ -131,11 +132,12 @@ def _fix(evidence: Evidence, queue: SharedQueue) -> str:
         both = evidence.live.snapshot.app.app_id
         other = own if own != both else f"{own}-1"
         fix += f" Both report under APP_ID '{both}': set CELERY_HEALTH = {{'APP_ID': '{other}'}} as well."
+    url = setting_name(evidence, "broker_url")
     if evidence.is_redis:
-        prefix = f'"global_keyprefix": "{own}:" in broker_transport_options'
-        return f"{fix} Or keep all queues apart: {prefix}, or another database in broker_url."
+        prefix = transport_option_added(evidence, "global_keyprefix", f"{own}:")
+        return f"{fix} Or keep all queues apart: {prefix}, or another database in {url}."
     if evidence.is_amqp:
-        return f"{fix} Or keep all queues apart: a virtual host of its own in broker_url."
+        return f"{fix} Or keep all queues apart: a virtual host of its own in {url}."
     return fix
 
 
@@ -151,10 +153,9 @@ def _is_named(evidence: Evidence, queue: SharedQueue) -> bool:
 
 
 def _setting(evidence: Evidence, queue: str) -> str:
-    django = evidence.django
-    if django.reads_django_settings and django.namespace:
-        return f'{django.namespace}_TASK_DEFAULT_QUEUE = "{queue}"'
-    return f'app.conf.task_default_queue = "{queue}"'
+    return evidence.django.options.placed(
+        "task_default_queue", f'{setting_name(evidence, "task_default_queue")} = "{queue}"'
+    )
 
 
 def _own_name(evidence: Evidence) -> str:

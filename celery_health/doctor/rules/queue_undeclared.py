@@ -14,6 +14,7 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
 from celery_health.doctor.rules.queue_unconsumed import misspelt_queue, one_more_worker, senders
+from celery_health.doctor.spelling import setting_name
 from celery_health.doctor.wording import listed
 
 
@@ -44,7 +45,8 @@ class QueueUndeclared(Rule):
                 "a worker without -Q does not consume it.",
                 evidence={"sent_by": list(why), "declared": sorted(evidence.declared_queues)},
                 # Without a key it would be bound like the default queue, where that has a topic exchange.
-                fix=f"Add Queue({queue!r}, routing_key={queue!r}) to task_queues, or start a worker for it: "
+                fix=f"Add Queue({queue!r}, routing_key={queue!r}) to "
+                f"{setting_name(evidence, 'task_queues')}, or start a worker for it: "
                 f"{one_more_worker(evidence, queue)}",
             )
 

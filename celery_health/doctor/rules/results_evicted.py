@@ -12,6 +12,7 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import LIVE, Rule
+from celery_health.doctor.spelling import setting_name
 
 
 class ResultsEvicted(Rule):
@@ -34,5 +35,6 @@ class ResultsEvicted(Rule):
                     "chords may "
                     "be gone before they are read.",
                     evidence={"maxmemory_policy": policy, "maxmemory_bytes": server.maxmemory_bytes},
-                    fix="redis-cli CONFIG SET maxmemory-policy noeviction, or shorter result_expires.",
+                    fix="redis-cli CONFIG SET maxmemory-policy noeviction, or a shorter "
+                    f"{setting_name(evidence, 'result_expires')}.",
                 )

@@ -17,6 +17,7 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.spelling import setting_name
 from celery_health.doctor.wording import listed
 
 
@@ -41,5 +42,5 @@ class RouteShadowed(Rule):
                     f"Route '{route.key}' never decides: '{winner}' is asked before it, and sends "
                     f"{listed(route.matches)} to {route.beaten_by[winner]} instead of {route.target}.",
                     evidence={"tasks": list(route.matches), "shadowed_by": winner, "target": route.target},
-                    fix=f"Put '{route.key}' before '{winner}' in task_routes.",
+                    fix=f"Put '{route.key}' before '{winner}' in {setting_name(evidence, 'task_routes')}.",
                 )

@@ -17,6 +17,7 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.spelling import setting_name
 
 #: A name in what Celery raises: "Queue 'x' missing from task_queues".
 _QUOTED = re.compile(r"'([^']+)'")
@@ -61,7 +62,9 @@ class TaskUnroutable(Rule):
         near = [
             found for name in wrong for found in get_close_matches(name, evidence.declared_queues, 1, 0.8)
         ]
-        fix = f"Name a queue of task_queues ('{near[0]}'?)" if near else "Name a queue of task_queues"
+        fix = f"Name a queue of {setting_name(evidence, 'task_queues')}" + (
+            f" ('{near[0]}'?)" if near else ""
+        )
         return self.finding(
             kind,
             subject,

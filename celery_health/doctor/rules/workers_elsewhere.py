@@ -12,6 +12,7 @@ from typing import ClassVar
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import LIVE, Rule
+from celery_health.doctor.spelling import setting_name
 from celery_health.doctor.wording import listed
 
 
@@ -38,5 +39,5 @@ class WorkersElsewhere(Rule):
             f"No worker listens on {live.snapshot.broker.url}, and {listed(names)} does in {number} of "
             "that Redis.",
             evidence=found,
-            fix="Give all processes one broker_url, database number included.",
+            fix=f"Give all processes one {setting_name(evidence, 'broker_url')}, database number included.",
         )

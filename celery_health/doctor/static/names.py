@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery import _state
 from celery.app import defaults
-from django.conf import LazySettings
 
+from celery_health.conf import SETTING
+from celery_health.conf.option_names import VARIABLES, is_django, option_names
 from celery_health.doctor.facts import DjangoFacts, IgnoredSetting
+from celery_health.doctor.static.misspelt import misspelt_settings
 from celery_health.doctor.static.trials import tried
 
 if TYPE_CHECKING:
@@ -22,8 +24,6 @@ _TO_NEW_KEY: Final[Mapping[str, str]] = defaults._TO_NEW_KEY  # type: ignore[att
 #: What names of Celery's options start with: others of its old ones (``ENABLE_UTC``) may be anybody's.
 _PREFIXES: Final = ("CELERY", "BROKER_")
 _USUAL: Final = "CELERY"
-#: The environment goes before settings with these (``celery.app.utils.Settings``).
-_FROM_ENVIRONMENT: Final = frozenset({"broker_url", "broker_read_url", "broker_write_url", "result_backend"})
 
 
 def django_facts(app: Celery, settings: Any) -> DjangoFacts:
@@ -43,12 +43,15 @@ def django_facts(app: Celery, settings: Any) -> DjangoFacts:
         time_zone=zone,
         is_testing=_is_testing(),
         namespace=namespace,
-        reads_django_settings=_is_django(source) or source is settings,
+        reads_django_settings=is_django(source, settings),
         assigned=frozenset(
             key for key, value in conf.maps[0].items() if key in _DEFAULTS and value is conf[key]
         ),
         reads_nothing=not source,
         ignored=(*_ignored(conf, settings, own, namespace), *_assigned_in_vain(conf)),
+        options=option_names(app, settings),
+        misspelt=misspelt_settings(app, settings),
+        has_health_setting=hasattr(settings, SETTING),
         old_names=dict(_old_names(conf, settings, names, namespace)),
         masked_entries=dict(_masked_entries(conf, settings, own, namespace)),
         schedule_source="app.conf.beat_schedule"
@@ -58,10 +61,6 @@ def django_facts(app: Celery, settings: Any) -> DjangoFacts:
         else "the configuration's beat schedule",
     )
     return tried(app, settings, facts)
-
-
-def _is_django(source: Any) -> bool:
-    return isinstance(source, LazySettings) or source in ("django.conf:settings", "django.conf")
 
 
 def _is_testing() -> bool:
@@ -121,7 +120,7 @@ def _old_names(
 def _assigned_in_vain(conf: Any) -> Iterator[IgnoredSetting]:
     """Yield what was assigned on ``app.conf`` and is not what counts, as with a namespace before 5.7."""
     for key, value in list(conf.maps[0].items()):
-        if key not in _DEFAULTS or key in _FROM_ENVIRONMENT or key == "beat_schedule":
+        if key not in _DEFAULTS or key in VARIABLES or key == "beat_schedule":
             continue
         if not _equal(value, getattr(conf, key)):
             yield IgnoredSetting(
