@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
 from celery.schedules import crontab
 from kombu import Exchange, Queue
 
@@ -72,6 +73,31 @@ def an_entry_has_a_string_for_a_tuple(p: Project) -> None:
     def report(recipient: str) -> None: ...
 
     p.beat("shop.report", "report", args=("monday"))  # the comma is missing
+
+
+@broken("W201:beat_entry:report", fix="to what 'shop.report' takes: (days).")
+def a_transaction_around_it_takes_what_the_task_takes(p: Project) -> None:
+    from django.db import transaction
+
+    @p.task("shop.report")
+    @transaction.atomic
+    def report(days: int) -> None: ...
+
+    p.beat("shop.report", "report")
+
+
+@broken("W201:beat_entry:report", fix="to what 'shop.report' takes: (order, *, fast=False).")
+def a_pydantic_task_lacks_its_model(p: Project) -> None:
+    pydantic = pytest.importorskip("pydantic")
+
+    class Order(pydantic.BaseModel):  # type: ignore[misc,name-defined]
+        number: int
+
+    def report(order, *, fast=False): ...  # type: ignore[no-untyped-def]
+
+    report.__annotations__ = {"order": Order}
+    p.task("shop.report", pydantic=True)(report)
+    p.beat("shop.report", "report", kwargs={"fast": True})
 
 
 @broken("W201:beat_entry:report", fix="to what 'shop.report' takes: (days).")

@@ -106,6 +106,27 @@ def a_decorator_brings_an_argument_along(p: Project) -> None:
 
 
 @sound("arguments-misfit")
+def a_decorator_claims_what_it_takes_of_an_unchecked_task(p: Project) -> None:
+    """Celery asks nothing before it sends, and what the wrapper makes of it nobody knows."""
+    import inspect
+    from functools import wraps
+
+    def with_days(function: Any) -> Any:
+        @wraps(function)
+        def filled(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, days=7, **kwargs)
+
+        filled.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+        return filled
+
+    @p.task("shop.report", typing=False)
+    @with_days
+    def report(days: int) -> None: ...
+
+    p.beat("shop.report", "report")
+
+
+@sound("arguments-misfit")
 def a_task_class_with_retries_is_scheduled(p: Project) -> None:
     class Report(Task):  # type: ignore[type-arg]
         name = "shop.report"

@@ -28,6 +28,7 @@ ROWS = """
     add("right", "orders.tasks.release_expired_baskets")
     add("stale", "orders.tasks.refresh_price", kwargs='{"supplier": "northwind"}')
     add("misfit", "orders.tasks.refresh_prices")
+    add("garbled", "orders.tasks.release_expired_baskets", args="[1")
     add("off", "orders.tasks.gone", enabled=False)
     add("over", "orders.tasks.gone", expires=timezone.now() - timedelta(hours=1))
     add("once", "orders.tasks.gone", one_off=True)
@@ -61,7 +62,7 @@ def test_tables__stale_rows_are_found_live_alone(make_shop: Make, redis_url: str
     shop.worker(queues=QUEUES)
 
     assert shop.doctor("--static").found == []
-    answer = shop.doctor_finds(["E101:beat_entry:stale", "W201:beat_entry:misfit"])
+    answer = shop.doctor_finds(["E101:beat_entry:stale", "W201:beat_entry:garbled", "W201:beat_entry:misfit"])
 
     assert answer.body["notes"] == []
     assert answer.finding("E101")["fix"] == (
@@ -72,7 +73,7 @@ def test_tables__stale_rows_are_found_live_alone(make_shop: Make, redis_url: str
     shop.run(
         """
         from django_celery_beat.models import PeriodicTask
-        assert PeriodicTask.objects.filter(enabled=True).count() == 5
+        assert PeriodicTask.objects.filter(enabled=True).count() == 6
         """
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 SOURCE: Final = "django_celery_beat"
 #: Rows beyond are not looked at.
 MOST_ROWS: Final = 2000
+#: No entry has arguments of this type.
+_NO_JSON: Final = object()
 _SCHEDULES: Final = ("interval", "crontab", "solar", "clocked")
 _OPTIONS: Final = ("queue", "exchange", "routing_key", "priority")
 
@@ -78,7 +81,12 @@ def _entries(app: Celery, resolver: Resolver) -> Iterator[EntryFacts]:
     for row in _rows().filter(enabled=True).select_related(*_SCHEDULES)[:MOST_ROWS]:
         if _is_over(row, now):
             continue
-        yield entry_facts(app, resolver, row.name, _fields(row), source=SOURCE)
+        facts = entry_facts(app, resolver, row.name, _fields(row), source=SOURCE)
+        for name in ("args", "kwargs"):
+            if _json(getattr(row, name), None) is _NO_JSON:
+                why = f"{name} is no JSON, and beat disables the entry when it reads that"
+                facts = replace(facts, misfit=why, signature=None)
+        yield facts
 
 
 def _fields(row: Any) -> dict[str, Any]:
@@ -93,8 +101,8 @@ def _fields(row: Any) -> dict[str, Any]:
 
 
 def _json(text: str | None, otherwise: Any) -> Any:
-    """Return what the column holds; what is no JSON is a fault that django-celery-beat itself reports."""
+    """Return what the column holds; `_NO_JSON` for what is none."""
     try:
         return json.loads(text) if text else otherwise
-    except ValueError:
-        return otherwise
+    except (ValueError, RecursionError):
+        return _NO_JSON

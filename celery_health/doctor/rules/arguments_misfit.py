@@ -3,8 +3,10 @@
 Each run fails with ``TypeError``: in beat itself where Celery checks arguments at the call (beat logs the
 error and goes on), else in the worker.
 
-The task's own signature is asked, as Celery does it, with the entry's ``args`` and ``kwargs``. A function
-that a decorator hides behind ``*args, **kwargs`` takes anything, and is left alone. A common slip is
+The task's own signature is asked, as Celery does it and as the worker calls it, with the entry's ``args`` and
+``kwargs``. Of ``@task(pydantic=True)`` it is that of the function with the models: a dict that lacks a
+model's required field does not fit either; no validator of the project's runs for that. A function that a
+decorator hides behind ``*args, **kwargs`` takes anything, and is left alone. A common slip is
 ``'args': ('x')``, which is a string and not a tuple: beat takes it letter by letter.
 """
 

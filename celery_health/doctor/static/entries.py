@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +11,7 @@ from celery.schedules import crontab, schedule
 from celery_health.doctor.facts import CrontabFacts, EntryFacts
 from celery_health.doctor.static.options import call_error, plain
 from celery_health.doctor.static.queues import queue_in
+from celery_health.doctor.static.signatures import misfit, signature
 from celery_health.doctor.static.tasks import route
 from celery_health.topology import Resolver, configured_schedule, entry_options
 
@@ -36,7 +36,7 @@ def entry_facts(
     task, options = entry["task"], entry_options(entry)
     destination, error = route(resolver, task, options)
     when = entry.get("schedule")
-    misfit = _misfit(app.tasks.get(task), entry.get("args"), entry.get("kwargs"))
+    why = _misfit(app.tasks.get(task), entry.get("args"), entry.get("kwargs"))
     return EntryFacts(
         name=name,
         source=source,
@@ -46,8 +46,8 @@ def entry_facts(
         crontab=_crontab(when) if isinstance(when, crontab) else None,
         destination=destination,
         routing_error=error,
-        misfit=misfit,
-        signature=None if misfit is None else _signature(app.tasks.get(task)),
+        misfit=why,
+        signature=None if why is None else _signature(app.tasks.get(task)),
         option_names=tuple(str(option) for option in options),
         countdown_seconds=_number(options.get("countdown")),
         priority=options.get("priority"),
@@ -69,30 +69,13 @@ def _misfit(task: Any, args: Any, kwargs: Any) -> str | None:
         return f"args is of type {type(args).__name__}: beat wants a list or tuple"
     if kwargs is not None and not isinstance(kwargs, Mapping):
         return f"kwargs is of type {type(kwargs).__name__}: beat wants a dict"
-    try:
-        _signature_check(task)(*positional, **(kwargs or {}))
-    except TypeError as error:
-        return str(error)
-    return None
-
-
-def _signature_check(task: Any) -> Any:
-    """Return a function that takes what the task takes and does nothing."""
-    header = getattr(task, "__header__", None)
-    if header is not None:
-        return header
-    # A task class: what `run` itself takes, not what a decorator says that it wraps.
-    try:
-        return inspect.signature(getattr(task, "_orig_run", task.run), follow_wrapped=False).bind
-    except (TypeError, ValueError):
-        return lambda *args, **kwargs: None
+    return misfit(task, list(positional), kwargs or {})
 
 
 def _signature(task: Any) -> str | None:
     """Return the parameters of a task as they are written; None where they cannot be read."""
-    try:
-        found = inspect.signature(task.run)
-    except (TypeError, ValueError):
+    found = signature(task)
+    if found is None:
         return None
     plain = [parameter.replace(annotation=parameter.empty) for parameter in found.parameters.values()]
     return str(found.replace(parameters=plain, return_annotation=found.empty))
