@@ -51,7 +51,8 @@ def queues_are_read(snapshot: Snapshot) -> Lack | None:
     lack = queues_are_readable(snapshot)
     if lack or not snapshot.queues or any(queue.ready is not None for queue in snapshot.queues):
         return lack
-    return _unknown(f"No queue could be read: {snapshot.queues[0].error or 'the broker did not say'}")
+    why = f"No queue could be read: {snapshot.queues[0].error or 'the broker did not say'}"
+    return _unknown(why, because=WRITABLE if snapshot.broker.writes.accepted is False else None)
 
 
 def queues_are_readable(snapshot: Snapshot) -> Lack | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, Final
 
@@ -9,12 +10,17 @@ from celery_health.conf import Settings
 from celery_health.health.base import Check
 from celery_health.health.needs import BROKER, STORE, WRITABLE, Need, tasks_are_sent
 from celery_health.health.refused import named
-from celery_health.records import CheckResult, CheckStatus, ResultsState, SharedServer, Snapshot
+from celery_health.records import CheckResult, CheckStatus, LastError, ResultsState, SharedServer, Snapshot
+from celery_health.text.commands import RESULTS_TABLES
 from celery_health.text.formats import duration, plural
 
 #: What it means, where a Redis keeps results: that it is away, or that it takes none.
 _WAITED_FOR: Final = "each delay() and each end of a task waits for it, some 20 s by default, and fails"
 _NOT_STORED: Final = "each task whose result is to be kept fails at its end, though it ran"
+#: What SQLite, PostgreSQL, MySQL and Oracle say of a table that is not there.
+_NO_TABLE: Final = re.compile(
+    r"no such table|relation .* does not exist|table .* doesn't exist|table or view does not exist", re.I
+)
 
 
 class ResultsReachable(Check):
@@ -93,7 +99,7 @@ class ResultsReachable(Check):
             observed=told.count,
             limit=0,
             unit="results",
-            recommendation=f"{what} Check {self._name(results)}, and that workers reach it.",
+            recommendation=f"{what} {self._todo(results, told.last)}",
         )
 
     def _untold(self, snapshot: Snapshot, results: ResultsState, settings: Settings) -> CheckResult:
@@ -133,6 +139,11 @@ class ResultsReachable(Check):
 
     def _passed(self, message: str) -> CheckResult:
         return self.result(CheckStatus.PASS, message)
+
+    def _todo(self, results: ResultsState, last: LastError | None) -> str:
+        if results.backend == "django-db" and last is not None and _NO_TABLE.search(last.text):
+            return f"Make its tables: {RESULTS_TABLES}"
+        return f"Check {self._name(results)}, and that workers reach it."
 
     @staticmethod
     def _name(results: ResultsState) -> str:

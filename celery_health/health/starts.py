@@ -80,7 +80,7 @@ def story(worker: Worker) -> str:
     """Return what became of the starts of a worker, as a sentence without its end."""
     starts, who = worker.starts, f"Worker '{worker.hostname}'"
     last = worker.exit or (starts.last_exit if starts is not None else None)
-    if starts is None or max(starts.count, starts.vain_count) < 2:
+    if starts is None or max(starts.count, starts.vain_count) < 2 or _is_sound(worker, starts):
         if worker.state is WorkerState.STARTING:
             since = f" for {duration(starts.vain_seconds)}" if starts is not None else ""
             return f"{who} has been starting{since}, and is not ready yet"
@@ -101,6 +101,11 @@ def story(worker: Worker) -> str:
         f"{plural(starts.ready_count, 'time')}, and ended {plural(starts.broken_count, 'time')} "
         f"without being told to{ended}"
     )
+
+
+def _is_sound(worker: Worker, starts: Starts) -> bool:
+    """Say whether it starts as often as it was told to, and every time came up before."""
+    return worker.state is WorkerState.STARTING and starts.broken_count == 0 and starts.vain_count < 2
 
 
 def remedy(worker: Worker, snapshot: Snapshot) -> str:

@@ -13,6 +13,7 @@ from celery_health.health import starts
 from celery_health.health.base import Check
 from celery_health.health.needs import (
     BROKER,
+    WRITABLE,
     Need,
     is_excused,
     refused_by,
@@ -123,7 +124,9 @@ class WorkersAlive(Check):
             )
         if not snapshot.workers and not snapshot.inspection.complete:
             why = snapshot.inspection.error or "nobody was asked"
-            return none(CheckStatus.UNKNOWN, f"The workers could not be asked: {why}")
+            unasked = none(CheckStatus.UNKNOWN, f"The workers could not be asked: {why}")
+            # Whom it takes no question to.
+            return replace(unasked, because=WRITABLE if snapshot.broker.writes.accepted is False else None)
         if not snapshot.workers and (counted := _counted_by_the_broker(snapshot)):
             return none(CheckStatus.UNKNOWN, f"No worker has answered in time, yet {counted}.")
         if failed := _failed(snapshot):

@@ -131,6 +131,10 @@ ALARMS: Final = "rabbitmq-diagnostics alarms"
 MORE_MEMORY: Final = "rabbitmqctl set_vm_memory_high_watermark 0.6"
 
 
+#: Makes the tables of django-celery-results.
+RESULTS_TABLES: Final = "python manage.py migrate django_celery_results"
+
+
 def store_settings() -> str:
     """Return the lines of Django's settings that give celery_health a store; the address is to be changed."""
     return 'CELERY_HEALTH = {\n    "STORE_URL": "redis://localhost:6379/0",\n}'
@@ -177,6 +181,7 @@ _CELERY: Final = (
 )
 _MANAGE: Final = (
     rf"python manage\.py celery_health (?:dead-letters (?:list|requeue|purge) {_NAME}|doctor(?: --static)?)"
+    rf"|{re.escape(RESULTS_TABLES)}"
 )
 _REDIS: Final = (
     rf"redis-cli(?: --tls)?(?: --user {_WORD})?(?: --askpass)?(?: -s {_WORD})?(?: -h {_WORD})?(?: -p \d+)?"

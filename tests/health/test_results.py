@@ -19,6 +19,7 @@ from celery_health.records import (
     Writes,
 )
 from celery_health.testing import make_snapshot
+from celery_health.text.commands import split_commands
 
 URL, BROKER = "redis://results:6379/1", "redis://broker:6379/0"
 STORE = StoreState(configured=True, reachable=True, url="redis://store:6379/0")
@@ -117,3 +118,23 @@ def test_results__says(name: str) -> None:
     assert (result.status.value, result.because) == (status, because), result
     assert message in result.message
     assert bool(result.recommendation) is (status == "warn")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no such table: django_celery_results_taskresult",
+        'relation "django_celery_results_taskresult" does not exist',
+        "(1146, \"Table 'shop.django_celery_results_taskresult' doesn't exist\")",
+        "ORA-00942: table or view does not exist",
+        "database is locked",
+    ],
+)
+def test_results__tables_that_are_not_there_are_made(text: str) -> None:
+    last = LastError(task="shop.pay", exception="OperationalError", text=text, age_seconds=3.0)
+    told = StoredResults(unstored={"shop.pay": 3}, last=last)
+    (found,) = ResultsReachable().run(make_snapshot(results=other(told), store=STORE), Settings())
+    advice = str(found.recommendation)
+    is_made = advice.endswith("Make its tables: python manage.py migrate django_celery_results")
+    assert is_made is (text != "database is locked")
+    assert is_made is any(is_command for is_command, _ in split_commands(advice))

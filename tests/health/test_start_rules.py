@@ -160,6 +160,11 @@ def test_starts__table(
 
 MESSAGES = [
     ([starting(34)], "No worker is ready: Worker 'new@h' has been starting for 34 s, and is not ready yet."),
+    # Restarted as it was told to, as by ``celery multi restart``.
+    (
+        [starting(2, starts=tries(62, 4, ready_count=3, broken_count=0, vain_count=1, vain_seconds=2.4))],
+        "No worker is ready: Worker 'new@h' has been starting for 2.4 s, and is not ready yet.",
+    ),
     (
         [starting(4, starts=tries(170, 12, AT_START))],
         "No worker is ready: Worker 'new@h' has started 12 times in 2 min 50 s and never became ready; the "

@@ -51,6 +51,30 @@ def broker_has_become_a_replica(system: System) -> Iterator[None]:
     yield
 
 
+@situation("unhealthy", "broker.writable", "fail")
+def broker_keeps_writes_waiting(system: System) -> Iterator[None]:
+    client = start(system)
+    client.execute_command("CLIENT", "PAUSE", 600_000, "WRITE")
+    yield
+    client.execute_command("CLIENT", "UNPAUSE")
+    yield
+
+
+@situation("unhealthy", "broker.writable", "fail", marks=("slow",))
+def brokers_user_may_send_no_more(system: System) -> Iterator[None]:
+    start(system).acl_setuser(
+        "admin", enabled=True, passwords=[f"+{SECRET}"], keys=["*"], channels=["*"], commands=["+@all"]
+    )
+    system.healthy()
+    with Redis.from_url(system.redis.url_for(user="admin", password=SECRET)) as admin:
+        admin.execute_command("ACL", "SETUSER", "default", "-@write")
+        yield
+        admin.execute_command("ACL", "SETUSER", "default", "+@all")
+    # It was ended by it.
+    system.worker(name="w1")
+    yield
+
+
 @situation("unhealthy", "broker.writable", "fail", marks=("slow",))
 def broker_cannot_write_its_snapshot(system: System) -> Iterator[None]:
     client = start(system)

@@ -197,3 +197,21 @@ def test_streaks__a_full_hash_is_told_and_pruned_within_milliseconds(store):
         failed_by="ValueError",
         failed_seconds=pytest.approx(0, abs=5),
     )
+
+
+def test_streaks__of_a_run_that_waits_ten_minutes_each_time_grow_for_hours(store, redis_client):
+    """As by ``retry_backoff``, whose waits are at most so long."""
+    writer, key = Writer(store), store.keys.streaks
+    for attempts in range(2, 53):
+        told = Streak(retries=1, retried_by="Down", attempts=attempts, again_in_seconds=600.0)
+        tell(writer, pay=told, mail=WELL)
+        numbers, _, by = redis_client.hget(key, "pay").decode().partition(" \x1f")
+        failed_at, failures, retried_at, retries, most, due, *failed_by = numbers.split(" ")
+        # Ten minutes go by.
+        past = [str(int(retried_at) - 600_000_000), retries, most, str(int(due) - 600_000_000)]
+        redis_client.hset(key, "pay", " ".join([failed_at, failures, *past, *failed_by]) + f" \x1f{by}")
+    found = read(store).streaks["pay"]
+    assert (found.retries, found.attempts, found.retried_by) == (51, 52, "Down")
+    assert 590 < found.retried_seconds < 700
+    tell(writer, pay=Streak(ended_well=True, attempts_ended=53))
+    assert "pay" not in read(store).streaks
