@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from amqp import Message, spec
@@ -59,6 +59,7 @@ class AmqpWrites:
         self._is_in = False
         """A connection was opened by the question that is asked."""
         self._has_accepted = False
+        self._alarm_ended_at: float | None = None
         self._answer: tuple[float, Writes] | None = None
         """Until when (monotonic seconds) it holds, and what it is."""
 
@@ -68,9 +69,15 @@ class AmqpWrites:
         if not self._lock.acquire(timeout=deadline.remaining()):
             return _unknown("it is being asked, and has not answered yet")
         try:
-            return self._known(deadline)
+            return self._with_alarm(self._known(deadline))
         finally:
             self._lock.release()
+
+    def _with_alarm(self, answer: Writes) -> Writes:
+        ended = self._alarm_ended_at
+        if not answer.accepted or ended is None:
+            return answer
+        return replace(answer, alarm_over_seconds=time.monotonic() - ended)
 
     def _known(self, deadline: Deadline) -> Writes:
         # Whether an alarm has ended is told without being asked.
@@ -85,7 +92,7 @@ class AmqpWrites:
             self._is_in = False
             line = self._link.run(self._attempt, deadline)
             if line.reason is not None:
-                answer = _alarmed(line.reason)
+                answer, self._alarm_ended_at = _alarmed(line.reason), None
             elif line.denied is not None:
                 answer = _denied(line.denied, could_before=self._has_accepted)
                 seconds = ASK_EVERY_SECONDS if self._has_accepted else DENIED_MEMORY_SECONDS
@@ -99,6 +106,8 @@ class AmqpWrites:
             self._shut_out = 0
             if line.reason is None:
                 self._link.close()
+            if is_alarmed and line.reason is None:
+                self._alarm_ended_at = time.monotonic()
         self._answer = (time.monotonic() + seconds, answer)
         return answer
 
@@ -168,7 +177,9 @@ class _Line:
         if self.channel is None or not self.channel.is_open:
             self.channel = self._opened()
         self.answered = False
-        self.channel.basic_publish(Message(""), exchange="", routing_key=ROUTING_KEY)
+        # Past `confirm_publish`, with which the channel waits for a confirmation: transactions know none.
+        publish = type(self.channel).basic_publish
+        publish(self.channel, Message(""), exchange="", routing_key=ROUTING_KEY)
         self.channel.send_method(spec.Tx.Rollback)
         self._wait(lambda: self.answered)
         self._make_sure()

@@ -101,7 +101,7 @@ class BrokerWritable(Check):
         broker, writes = snapshot.broker, snapshot.broker.writes
         why = f"The broker at {broker.url} answers and refuses writes: {writes.refusal}."
         todo = f"{why} {_named(writes.fix or '', snapshot)}".rstrip()
-        evidence = evidence_of(snapshot.refused, settings.limits.recent_seconds)
+        evidence = evidence_of(snapshot.refused, settings.limits.recent_seconds, writes.alarm_over_seconds)
         if writes.accepted is False:
             what = "Nobody new can send." if writes.serves_connected else "Nothing can be sent."
             yield self.result(CheckStatus.FAIL, f"{why} {what}", recommendation=todo)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from celery_health.records import CheckStatus, LastError, Refused
+from celery_health.records import Blocked, CheckStatus, LastError, Refused
 from celery_health.text.commands import ALARMS
 from celery_health.text.formats import duration, listing, plural
 
@@ -17,6 +17,8 @@ from celery_health.text.formats import duration, listing, plural
 MAX_NAMED: Final = 3
 #: A publication that is tried again ends within seconds; one that has gone on for so long is a fault.
 HANGING_SECONDS: Final = 15.0
+#: So long after an alarm a process that publishes seldom may not have heard that it is over.
+UNHEARD_SECONDS: Final = 90.0
 
 
 #: What brokers and client libraries say, in lower case, and what to do about that.
@@ -56,17 +58,20 @@ class Evidence:
     """What the broker said to a user who may not send."""
 
 
-def evidence_of(refused: Refused | None, lately_seconds: float) -> Evidence | None:
+def evidence_of(
+    refused: Refused | None, lately_seconds: float, alarm_over_seconds: float | None = None
+) -> Evidence | None:
     """Return what processes say against the broker; None where they say nothing.
 
     Args:
         refused: None where nobody reports, as without a store.
         lately_seconds: how far back the refused ones were counted.
+        alarm_over_seconds: how long ago the broker said that its alarm is over; None where it said nothing.
     """
     if refused is None:
         return None
-    if refused.blocked:
-        return _blocked(refused)
+    if blocked := [one for one in refused.blocked if not _is_over(one, alarm_over_seconds)]:
+        return _blocked(blocked)
     hanging = [one for one in refused.hanging if one.seconds >= HANGING_SECONDS]
     if hanging:
         count = sum(one.count for one in hanging)
@@ -116,8 +121,15 @@ def _says(last: LastError, signs: Sequence[str]) -> bool:
     return any(sign in said for sign in signs)
 
 
-def _blocked(refused: Refused) -> Evidence:
-    longest, count = refused.blocked[0], len(refused.blocked)
+def _is_over(one: Blocked, alarm_over_seconds: float | None) -> bool:
+    """Say whether what blocked a process has ended, of which it hears at its next publication."""
+    if alarm_over_seconds is None or alarm_over_seconds > UNHEARD_SECONDS:
+        return False
+    return one.seconds >= alarm_over_seconds
+
+
+def _blocked(blocked: Sequence[Blocked]) -> Evidence:
+    longest, count = blocked[0], len(blocked)
     who = _where(longest.process, count)
     return Evidence(
         status=CheckStatus.FAIL,

@@ -37,6 +37,8 @@ class Writes:
     """It refused just now as a master does that a failover replaces: no fault unless it lasts."""
     denied: bool = False
     """This user may not send, by the broker's own word; whether others may is not known."""
+    alarm_over_seconds: float | None = None
+    """How long ago this process heard that the alarm ended which stopped who publishes; None for never."""
     unknown: str | None = None
     """Why it is not known, and what to do: whole sentences."""
     near: tuple[NearLimit, ...] = ()

@@ -79,7 +79,8 @@ def test_writes__an_alarm_is_a_refusal_while_it_lasts(
     eventually(lambda: node.blocked() == 2)
 
     node.clear_alarm("memory")
-    assert eventually(lambda: writes(broker).accepted)
+    found = eventually(lambda: (now := writes(broker)).accepted and now)
+    assert 0.0 <= found.alarm_over_seconds < 30.0
     node.set_alarm("disk")
     found = eventually(lambda: (now := writes(broker)).accepted is False and now)
     assert "low on disk" in str(found.refusal)
@@ -204,3 +205,12 @@ def test_writes__no_channel_more_is_a_refusal(
     assert str(found.fix).startswith("It has as many channels as ")
     rabbit.api("DELETE", "user-limits/narrow/max-channels")
     assert eventually(lambda: read(broker, "narrow-q").writes.accepted)
+
+
+def test_writes__are_known_where_publications_are_confirmed(
+    rabbit: RabbitServer, rabbit_url: str, make_app: MakeApp, reader: Reader
+) -> None:
+    app = make_app(rabbit_url)
+    app.conf.broker_transport_options = {"confirm_publish": True}
+    found = writes(reader(app))
+    assert (found.accepted, found.unknown) == (True, None)

@@ -100,6 +100,26 @@ def test_writable__takes_the_word_of_processes(writes: Writes, refused: Refused,
 
 
 @pytest.mark.parametrize(
+    ("over", "blocked", "is_told"),
+    [
+        (None, 95.0, True),
+        # It began before the alarm ended: its process has not heard yet.
+        (5.0, 95.0, False),
+        (5.0, 5.0, False),
+        # A new one.
+        (5.0, 3.0, True),
+        # It would have heard: of another broker, to which it alone sends.
+        (100.0, 195.0, True),
+    ],
+)
+def test_evidence__who_was_blocked_before_the_alarm_ended_is_not(
+    over: float | None, blocked: float, is_told: bool
+) -> None:
+    refused = Refused(blocked=(Blocked(process="w1@a", seconds=blocked),))
+    assert (evidence_of(refused, 600.0, over) is not None) is is_told
+
+
+@pytest.mark.parametrize(
     ("exception", "text", "advice"),
     [
         ("OperationalError", "MessageNacked ", "RabbitMQ did not take them: their queue is full"),
