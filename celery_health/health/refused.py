@@ -17,7 +17,7 @@ from celery_health.text.formats import duration, listing, plural
 MAX_NAMED: Final = 3
 #: A publication that is tried again ends within seconds; one that has gone on for so long is a fault.
 HANGING_SECONDS: Final = 15.0
-#: So long after an alarm a process that publishes seldom may not have heard that it is over.
+#: So long after an alarm a process that publishes seldom may not know that it is over.
 UNHEARD_SECONDS: Final = 90.0
 
 

@@ -38,7 +38,7 @@ class Writes:
     denied: bool = False
     """This user may not send, by the broker's own word; whether others may is not known."""
     alarm_over_seconds: float | None = None
-    """How long ago this process heard that the alarm ended which stopped who publishes; None for never."""
+    """How long ago this process was told that the alarm ended which stopped who publishes; None for never."""
     unknown: str | None = None
     """Why it is not known, and what to do: whole sentences."""
     near: tuple[NearLimit, ...] = ()
