@@ -12,7 +12,6 @@ import logging
 import os
 from collections.abc import Callable
 from functools import wraps
-from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 from celery.signals import after_task_publish, before_task_publish
@@ -115,7 +114,7 @@ def _note(name: str, error: BaseException) -> None:
 def _stamp(headers: Any = None, **kwargs: Any) -> None:
     # Anew at each publish: a retry begins to wait when it is sent, not when its first attempt was.
     if headers is not None:
-        headers[PUBLISHED_AT_HEADER] = time()
+        headers[PUBLISHED_AT_HEADER] = process.CLOCK.time()
 
 
 def _count(
@@ -173,6 +172,7 @@ class _Sender:
                 totals=process.TOTALS,
                 faults=process.FAULTS,
                 troubles=process.TROUBLES,
+                clock=process.CLOCK,
                 open_store=_open_store,
                 flush_interval=_flush_interval(),
             )

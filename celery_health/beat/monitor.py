@@ -57,6 +57,7 @@ class BeatMonitor:
             open_store=lambda: open_store(self._app, settings),
             subject=self,
             troubles=process.TROUBLES,
+            clock=process.CLOCK,
             flush_interval=settings.flush_interval,
             heartbeat_interval=settings.heartbeat_interval,
         )

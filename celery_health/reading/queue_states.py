@@ -17,6 +17,8 @@ from celery_health.topology import Topology
 
 #: How much of its limit a time without readings may add to how long a queue was watched without a consumer.
 GAP_SHARE: Final = 0.5
+#: How far a publish stamp and what was watched may be apart: readings are a second apart, or two.
+STAMP_SLACK_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +30,7 @@ class QueueSources:
     now: float
     """On the clock of `QueueWatch`."""
     wall_time: float
-    """Unix seconds by the broker's clock, or this host's where the broker has none: for publish stamps."""
+    """Unix seconds by the clock of publish stamps: the store's, else the broker's, else this host's."""
 
 
 class QueueStates:
@@ -39,6 +41,8 @@ class QueueStates:
         self._watch = QueueWatch()
         self._quiet = QuietQueues()
         self._names: tuple[str, ...] = ()
+        self._slowest = 0.0
+        """Age of the oldest record among the last reading's live workers, in seconds."""
 
     def may_be_stalled(self, queues: Iterable[QueueState]) -> bool:
         """Say whether a queue seen for the first time holds what looks stalled: seen twice, it is."""
@@ -63,12 +67,16 @@ class QueueStates:
         asked = frozenset(names[place] for place in open_)
         sources = replace(sources, consumers=replace(sources.consumers, of_interest=asked))
         holders = Holders(sources.consumers.workers)
+        live = (worker for worker in sources.consumers.workers if worker.state.is_live)
+        slowest = max((worker.last_seen_seconds or 0.0 for worker in live), default=0.0)
         for place in open_:
             name = names[place]
             queue = queues[name]
             kept = quiet.forget(name)
             if kept is not None and quiet.last_reading_at is not None:
                 # What was left out while it was quiet.
+                self._watch.note_empty(name, quiet.last_reading_at)
+                self._watch.note_idle(name, quiet.last_reading_at - self._slowest)
                 self._watch.note_consumption(
                     name,
                     is_consumed=True,
@@ -78,8 +86,10 @@ class QueueStates:
                 )
             state, is_by_store = _state(queue, sources, holders, topology, self._settings, self._watch)
             states[place] = state
+            if state.waiting == 0 and state.held == 0:
+                self._watch.note_idle(name, sources.now - slowest)
             quiet.keep(queue, expected.get(name, ()), state, is_by_store=is_by_store)
-        quiet.last_reading_at = sources.now
+        quiet.last_reading_at, self._slowest = sources.now, slowest
         return tuple(state for state in states if state is not None)
 
 
@@ -115,6 +125,10 @@ def _state(
     takers = found.workers
     told = bool(takers) or found.is_consumed is False
     held = holders.of(name, is_told=told, unacked=queue.unacked, without=found.outdated)
+    most = watch.most_seconds(name, now, is_held=True)
+    if most is not None and (held.oldest_seconds or 0.0) > most + STAMP_SLACK_SECONDS:
+        # It came since nothing waited: whoever sent it has a clock that is behind, or it waited by choice.
+        held = replace(held, oldest_seconds=None, oldest_by=None, oldest_is_minimum=True)
     is_unknown = queue.ready != 0 and age is None
     oldest, is_least, is_held = _older(age, is_minimum, held, is_unknown=is_unknown)
     waiting = None if queue.ready is None else queue.ready + (held.count or 0)
@@ -162,9 +176,14 @@ def _oldest_age(queue: QueueReading, sources: QueueSources, watch: QueueWatch) -
     """Return the age of the oldest ready message, and whether it is only a least one."""
     if queue.oldest_has_eta:
         return None, False
-    if queue.oldest_published_at is not None:
-        return max(0.0, sources.wall_time - queue.oldest_published_at), False
     watched = watch.oldest_seconds(queue.name, sources.now)
+    if queue.oldest_published_at is not None:
+        age = sources.wall_time - queue.oldest_published_at
+        most = watch.most_seconds(queue.name, sources.now)
+        is_late = most is not None and age > most + STAMP_SLACK_SECONDS
+        if not is_late and age >= (watched or 0.0) - STAMP_SLACK_SECONDS:
+            return max(0.0, age), False
+        # What was watched says otherwise: by another clock than ours, or it came back to the queue.
     # First seen now: that it is at least 0 s old says nothing.
     return (watched, True) if watched else (None, False)
 

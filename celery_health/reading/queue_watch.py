@@ -53,6 +53,10 @@ class _Memory:
     oldest_id: str | None = None
     oldest_since: float | None = None
     oldest_stamp: float | None = None
+    empty_at: float | None = None
+    """When nothing was ready last."""
+    idle_at: float | None = None
+    """When nothing waited last, in workers either, by what they had said."""
     waiting: tuple[tuple[float, int], ...] = ()
     """When how many waited, in the broker and in workers, the latest last."""
 
@@ -70,7 +74,12 @@ class QueueWatch:
             if not seen.has_consumer and _was_taken_from(seen, reading):
                 seen.drained_at = (*seen.drained_at[-1:], now)
             seen.ready = reading.ready
-            seen.oldest_stamp = None if reading.oldest_has_eta else reading.oldest_published_at
+            stamp = None if reading.oldest_has_eta else reading.oldest_published_at
+            if stamp != seen.oldest_stamp:
+                # A run that is tried again has its id anew.
+                seen.oldest_stamp, seen.oldest_id = stamp, None
+            if not reading.ready:
+                seen.empty_at = now
             seen.nonempty_since = (
                 (now if seen.nonempty_since is None else seen.nonempty_since) if reading.ready else None
             )
@@ -147,6 +156,25 @@ class QueueWatch:
         # The latest that is old enough: an older one may have been before the turn.
         before = next(((now - at, many) for at, many in reversed(seen.waiting) if now - at >= least), None)
         return before
+
+    def note_empty(self, name: str, at: float) -> None:
+        """Take in that nothing was ready in a queue at `at`."""
+        seen = self._queues.setdefault(name, _Memory())
+        seen.empty_at = at if seen.empty_at is None else max(seen.empty_at, at)
+
+    def note_idle(self, name: str, at: float) -> None:
+        """Take in that nothing waited at `at`, neither ready in a queue nor in a worker."""
+        seen = self._queues.setdefault(name, _Memory())
+        seen.idle_at = at if seen.idle_at is None else max(seen.idle_at, at)
+
+    def most_seconds(self, name: str, now: float, *, is_held: bool = False) -> float | None:
+        """Return how long what is ready can have waited: since nothing was; None where nobody saw that.
+
+        Of what workers hold with `is_held`.
+        """
+        seen = self._queues.get(name)
+        at = None if seen is None else seen.idle_at if is_held else seen.empty_at
+        return None if at is None else now - at
 
     def keep(self, names: set[str]) -> None:
         """Forget every queue but `names`."""

@@ -205,7 +205,7 @@ class Reader:
                 store_age_seconds=recorded.store_age_seconds,
             ),
             now=now,
-            wall_time=reading.server_time or time.time(),
+            wall_time=_stamped_time(recorded, reading),
         )
         with run.updating():
             if any(worker.state.is_live for worker in workers):
@@ -251,7 +251,8 @@ class Reader:
                 sources.consumers,
                 (queue.name for queue in queues),
                 self.settings.limits,
-                now=sources.wall_time,
+                # Of the one who stamps when a message was taken (kombu).
+                now=sources.reading.server_time or sources.wall_time,
                 returns_after=returns_after(self.app, broker.transport),
             ),
             refused=None if recorded.reading is None else refused_of(recorded.reading, self._lately),
@@ -358,6 +359,14 @@ class Reader:
         self.on_demand.close()
         self.results.close()
         self._shared.close()
+
+
+def _stamped_time(recorded: Recorded, reading: BrokerReading) -> float:
+    """Return Unix seconds by the clock that publish stamps go by."""
+    if reading.server_time is None:
+        return time.time()
+    # Whoever sends learns the store's clock by what it reports.
+    return reading.server_time if recorded.reading is None else recorded.reading.server_time
 
 
 def _share(deadline: Deadline, share: float) -> Deadline:

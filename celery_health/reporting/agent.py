@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 from celery_health.deadline import Deadline
 from celery_health.exceptions import StoreError
 from celery_health.reporting import forks
+from celery_health.reporting.clock import StoreClock
 from celery_health.reporting.faults import Faults
 from celery_health.reporting.native import Bell, allocate_lock, start_daemon
 from celery_health.reporting.overflows import Overflows
@@ -101,6 +102,7 @@ class Agent:
         subject: Subject | None = None,
         troubles: Troubles | None = None,
         on_missing: Callable[[MissingRuns], None] | None = None,
+        clock: StoreClock | None = None,
         flush_interval: float = 1.0,
         heartbeat_interval: float = 5.0,
     ) -> None:
@@ -112,6 +114,7 @@ class Agent:
         self._subject = subject
         self._troubles = troubles
         self._on_missing = on_missing
+        self._clock = clock
         self._flush_interval = flush_interval
         self._heartbeat_interval = heartbeat_interval
         # Seeded by the system, and apart from the random module that tasks may seed.
@@ -318,6 +321,8 @@ class Agent:
         self._took_seconds = monotonic() - started
         line.epoch, line.acknowledged = answer.epoch, line.sequence
         line.acknowledged_at = answer.server_time
+        if self._clock is not None:
+            self._clock.answered(answer.server_time, self._took_seconds)
         self._overflows.tell(answer.overflowed)
         if answer.missing is not None and self._on_missing is not None:
             self._on_missing(answer.missing)

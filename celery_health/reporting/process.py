@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
+from celery_health.reporting.clock import StoreClock
 from celery_health.reporting.faults import Faults
 from celery_health.reporting.totals import Totals
 from celery_health.reporting.troubles import Troubles
@@ -14,6 +15,7 @@ TOTALS: Final = Totals()
 FAULTS: Final = Faults(TOTALS)
 #: What this process could not write. Empty again after a fork.
 TROUBLES: Final = Troubles(TOTALS)
+CLOCK: Final = StoreClock()
 
 _promised = 0
 
@@ -22,6 +24,7 @@ def promise_agent() -> None:
     """Say that an agent runs in this process, or soon will: a worker or beat starts here."""
     global _promised
     _promised = os.getpid()
+    CLOCK.share()
 
 
 def withdraw_agent() -> None:
@@ -33,3 +36,6 @@ def withdraw_agent() -> None:
 def has_agent() -> bool:
     """Say whether this process has an agent, or will have one, that flushes what is counted in it."""
     return _promised == os.getpid()
+
+
+os.register_at_fork(after_in_child=CLOCK.forked)

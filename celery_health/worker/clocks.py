@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from celery.worker import state as worker_state
 
+from celery_health.reporting.native import thread_id
 from celery_health.worker.overdue import Overdue
 from celery_health.worker.pools import runs_tasks_in_loop
 
@@ -55,6 +56,8 @@ class Clocks:
         self._draining_reads = False
         """``drain_events`` itself is the proof of reading."""
         self._generation = 0
+        self._thread: int | None = None
+        """The one in which the consumer connected, and its loop turns."""
         self._tick: Any = None
         self._amqp: Any = None
         self._frames = 0
@@ -63,6 +66,7 @@ class Clocks:
         """Watch the loop and the channel of a Celery consumer that has just (re)connected."""
         self.detach()
         self._generation += 1
+        self._thread = thread_id()
         self._looped_at = monotonic()
         if self._progressed_at is None:
             self._progressed_at = self._looped_at
@@ -71,7 +75,7 @@ class Clocks:
         if consumer.hub is not None:
             # A clock of the loop itself. Under gevent a cancelled repetition keeps ticking, and Celery
             # before 5.7 drops all timers at a reconnect: hence the generation, and a new one each time.
-            self._tick = consumer.timer.call_repeatedly(TICK_SECONDS, self._turned, (self._generation,))
+            self._tick = consumer.timer.call_repeatedly(TICK_SECONDS, self._ticked, (self._generation,))
         else:
             self._watch_drain(consumer.connection)
         self._watch_reads(consumer)
@@ -172,6 +176,12 @@ class Clocks:
         return age(self._progressed_at, now)
 
     # Where the stamps come from
+
+    def _ticked(self, generation: int) -> None:
+        # While the pool is stopped, another thread fires the timers (celery/concurrency/prefork.py): the loop
+        # does not turn, and may never have.
+        if thread_id() == self._thread:
+            self._turned(generation)
 
     def _turned(self, generation: int) -> None:
         if generation == self._generation:

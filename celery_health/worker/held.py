@@ -17,6 +17,7 @@ from celery.worker import state as worker_state
 from celery_health.conf import Settings
 from celery_health.monitoring import options_of
 from celery_health.reporting.faults import Faults
+from celery_health.reporting.process import CLOCK
 from celery_health.text.arguments import shown
 from celery_health.worker.clocks import age, rounded
 from celery_health.worker.due import due_rows
@@ -110,7 +111,7 @@ class HeldTasks:
     def _due(self, groups: Sequence[tuple[str, Iterable[Any]]]) -> Mapping[str, Any] | None:
         """Return what is due by queue; None where it cannot be told, and the record goes up without it."""
         try:
-            return due_rows(groups, time.time())
+            return due_rows(groups, time.time(), CLOCK.ahead)
         except Exception as error:
             self._faults.caught("recorder.due", error)
             return None

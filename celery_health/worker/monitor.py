@@ -104,6 +104,7 @@ class WorkerMonitor:
             open_store=lambda: open_store(self._app, settings),
             subject=self,
             troubles=process.TROUBLES,
+            clock=process.CLOCK,
             on_missing=self._restarts.take,
             flush_interval=settings.flush_interval,
             heartbeat_interval=settings.heartbeat_interval,

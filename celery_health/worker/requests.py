@@ -20,6 +20,7 @@ from celery.exceptions import Ignore, Reject, Retry, Terminated, TimeLimitExceed
 from celery_health.counters import IGNORED
 from celery_health.headers import PUBLISHED_AT_HEADER
 from celery_health.reporting.faults import Faults
+from celery_health.reporting.process import CLOCK
 from celery_health.reporting.series import TaskSeries
 from celery_health.reporting.totals import Totals
 from celery_health.reporting.troubles import Troubles
@@ -129,7 +130,7 @@ class MonitoredRequest(_Request):
             is_redelivered = self._delivery_info["redelivered"]
             # A task with an ETA waits because it was told to; a redelivered one was held, or run before.
             if published_at.__class__ is float and self._eta is None and not is_redelivered:
-                series.queue_wait((self.time_start or 0.0) - published_at)
+                series.queue_wait((self.time_start or 0.0) + CLOCK.ahead - published_at)
             restarts = self.health.restarts
             if is_redelivered or (restarts.missing and self.id in restarts.missing):
                 restarts.note(self.id)

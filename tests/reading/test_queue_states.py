@@ -129,6 +129,47 @@ def test_queue_state__the_oldest_of_what_is_ready_and_held(
     assert (*found, queue.ready_age_is_unknown) == expected
 
 
+def ages(*readings: tuple[float, QueueReading], workers: Any = ()) -> list[tuple[float | None, bool]]:
+    """Return the ages that are told, where the clock of publish stamps goes as that of the readings."""
+    watch, found = QueueStates(Settings()), []
+    for now, reading in readings:
+        one = state(sources(reading, now=now, wall_time=1_000_000.0 + now, workers=workers), watch)
+        found.append((one.oldest_age_seconds, one.oldest_age_is_minimum))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("stamp", "expected"),
+    [
+        # By a clock like the store's.
+        (1_000_011.0, [(9.0, False), (39.0, False)]),
+        # It is behind: the queue was empty ten seconds ago.
+        (999_111.0, [(None, False), (30.0, True)]),
+        # It is ahead.
+        (1_000_911.0, [(None, False), (30.0, True)]),
+        (1_000_026.0, [(None, False), (30.0, True)]),
+    ],
+)
+def test_queue_state__a_stamp_is_believed_as_far_as_was_watched(
+    stamp: float, expected: list[tuple[float | None, bool]]
+) -> None:
+    empty = QueueReading(name="celery", ready=0)
+    reading = QueueReading(name="celery", ready=1, oldest_published_at=stamp, oldest_message_id="a")
+    assert (
+        ages((0.0, QueueReading(name="celery")), (10.0, empty), (20.0, reading), (50.0, reading))[2:]
+        == expected
+    )
+
+
+def test_queue_state__what_a_worker_holds_is_no_older_than_nothing_waited() -> None:
+    watch = QueueStates(Settings())
+    quiet = make_worker("w@h", due_by_queue={}, last_seen_seconds=4.0)
+    assert state(sources(QueueReading(name="celery", ready=0), now=10.0, workers=[quiet]), watch).held == 0
+    for oldest, expected in ((900.0, None), (20.0, 20.0)):
+        read = sources(QueueReading(name="celery", ready=0), now=30.0, workers=[holder(oldest=oldest)])
+        assert state(read, watch).oldest_age_seconds == expected
+
+
 def test_queue_state__what_waits_in_all() -> None:
     both = state(sources(QueueReading(name="celery", ready=5), workers=[holder(eta=2)]))
     assert (both.ready, both.held, both.held_with_eta, both.waiting) == (5, 3, 2, 8)

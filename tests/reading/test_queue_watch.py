@@ -106,3 +106,23 @@ def test_watch__how_long_the_broker_counts_nobody() -> None:
     for now, consumers in enumerate((1, 0, 0, 0)):
         watch.note(QueueReading(name="q", ready=1, consumers=consumers), now)
     assert watch.watched("q", 4).uncounted_seconds == 3.0
+
+
+def test_watch__the_same_run_tried_again_is_another_message() -> None:
+    watch = QueueWatch()
+    for now, stamp in ((0.0, 100.0), (10.0, 100.0), (20.0, 119.0), (25.0, 119.0)):
+        watch.note(QueueReading(name="q", ready=1, oldest_message_id="a", oldest_published_at=stamp), now)
+    assert watch.oldest_seconds("q", 26.0) == 6.0
+
+
+def test_watch__how_long_what_is_there_can_have_waited() -> None:
+    watch = QueueWatch()
+    assert watch.most_seconds("q", 0.0) is None
+    for now, ready in ((0.0, 3), (10.0, 0), (20.0, 2)):
+        watch.note(QueueReading(name="q", ready=ready), now)
+    assert watch.most_seconds("q", 25.0) == 15.0
+    assert watch.most_seconds("q", 25.0, is_held=True) is None
+    watch.note_empty("q", 12.0)
+    watch.note_empty("q", 5.0)
+    watch.note_idle("q", 4.0)
+    assert (watch.most_seconds("q", 25.0), watch.most_seconds("q", 25.0, is_held=True)) == (13.0, 21.0)

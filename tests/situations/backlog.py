@@ -65,3 +65,17 @@ def drained_with_a_few_prefetched(system: System) -> Iterator[None]:
     yield from stay(system, 1.5)
     leaving.signal(signal.SIGTERM)
     yield from stay(system, patience(system))
+
+
+@situation("healthy")
+def hosts_whose_clocks_are_a_quarter_of_an_hour_off(system: System) -> Iterator[None]:
+    """What one with a clock behind sends, another with a clock ahead holds: neither says how old it is."""
+    system.conf["include"] = ["tests.situations.skewed"]
+    system.worker(name="behind", queues=["celery"], concurrency=1, env={"CLOCK_OFF": "-900"})
+    system.worker(name="ahead", queues=["held"], concurrency=1, env={"CLOCK_OFF": "900"})
+    system.healthy()
+    system.send("tests.situations.skewed.send", "tests.project.tasks.sleep", 1.0, 10, "held")
+    eventually(lambda: sum(queue.held or 0 for queue in system.report().snapshot.queues), 15, what="held")
+    yield from stay(system, 6)
+    oldest = [queue.oldest_age_seconds or 0.0 for queue in system.report().snapshot.queues]
+    assert 1.0 < max(oldest) < 60.0, oldest

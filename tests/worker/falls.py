@@ -13,6 +13,8 @@ from typing import Any
 from celery import bootsteps, current_app
 from celery.signals import worker_ready
 
+from celery_health.worker.clocks import TICK_SECONDS
+
 #: What a slow start takes.
 SLOW_SECONDS = 6.0
 WHERE = os.environ.get("CELERY_TEST_FALL", "")
@@ -30,12 +32,16 @@ class WorkerStep(bootsteps.StartStopStep):
 
 
 class ConsumerStep(bootsteps.StartStopStep):
-    """A step of the consumer that fails once it is connected."""
+    """A step of the consumer that fails once it is connected, and a timer of its loop is due.
 
-    requires = ("celery.worker.consumer.tasks:Tasks",)
+    While the pool is stopped, a thread of its own fires those (``on_stop`` in celery/concurrency/prefork.py).
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks", "celery_health.worker.steps:MonitorConsumer")
 
     def start(self, consumer: Any) -> None:
-        """Fail."""
+        """Fail, in time: no test waits for it."""
+        time.sleep(TICK_SECONDS + 0.2)
         raise RuntimeError("licence is over")
 
 

@@ -151,7 +151,7 @@ def test_due__an_eta_ahead_is_none(place: Place) -> None:
 def test_due__among_timers_before_celery_5_6(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     timer = Timer()
     for eta in (-4.0, 60.0):
-        timer.call_at(NOW + eta, print, (place.request(eta=eta),))
+        timer.call_at(NOW + eta, print, (place.request(ago=10.0, eta=eta),))
     assert heapq.nsmallest(1, timer._queue)
     place.consumer.timer = timer
 
@@ -194,9 +194,42 @@ def test_due__redelivered_it_may_have_run_meanwhile(place: Place) -> None:
     assert place.due() == row(1, 0.0, least=True)
 
 
-def test_due__by_a_clock_ahead_of_ours_is_new(place: Place) -> None:
+def test_due__by_a_clock_ahead_of_ours_since_it_was_first_seen(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place.reserve(place.request(ago=-30.0))
-    assert place.due() == row(1, 0.0)
+    assert place.due() == row(1, 0.0, least=True)
+    monkeypatch.setattr(held.time, "time", lambda: NOW + 20.0)
+    assert place.due() == row(1, 20.0, least=True)
+
+
+@pytest.mark.parametrize(
+    ("off", "ago", "eta", "expected"),
+    [
+        (900.0, 20.0, None, row(1, 20.0)),
+        (-900.0, 20.0, None, row(1, 20.0)),
+        # Since its ETA; that has passed when this host says so, as Celery goes by it.
+        (900.0, 600.0, -8.0, row(1, 8.0, eta=1)),
+        (-900.0, 600.0, -8.0, None),
+        (-900.0, 2000.0, -910.0, row(1, 910.0, eta=1)),
+        # Whoever sent it made the ETA by a clock that is behind.
+        (900.0, 5.0, -892.0, row(1, 5.0, eta=1)),
+        # It is ahead by any other clock.
+        (900.0, 100.0, 500.0, row(1, 0.0, eta=1, least=True)),
+    ],
+)
+def test_due__on_a_host_whose_clock_is_off(
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    off: float,
+    ago: float,
+    eta: float | None,
+    expected: dict[str, Any] | None,
+) -> None:
+    monkeypatch.setattr(held.CLOCK, "ahead", -off)
+    monkeypatch.setattr(held.time, "time", lambda: NOW + off)
+    place.reserve(place.request(ago=ago, eta=eta))
+    assert place.due() == expected
 
 
 def test_due__of_thousands_it_looks_at_some(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
