@@ -8,8 +8,8 @@ from typing import ClassVar, Final
 
 from celery_health.conf import Settings
 from celery_health.health.base import Check
-from celery_health.health.needs import Need, losses_are_told, tasks_are_sent
-from celery_health.records import CheckResult, CheckStatus, LostRun, LostRuns, Orphans, Snapshot
+from celery_health.health.needs import WORKERS, Need, losses_are_told, tasks_are_sent
+from celery_health.records import CheckResult, CheckStatus, LostRun, LostRuns, Orphans, Snapshot, WorkerState
 from celery_health.text.formats import duration, listing, number, plural
 from celery_health.text.printable import printable
 
@@ -88,6 +88,7 @@ class TasksLost(Check):
             observed=lost.count,
             limit=0,
             unit="runs",
+            because=WORKERS if _is_missed(lost, snapshot) else None,
             recommendation=" ".join(todo) if len(todo) > 1 else f"{fact} Look whether their work was done.",
         )
 
@@ -142,6 +143,13 @@ def _sooner(snapshot: Snapshot) -> str:
         f"To have such messages back sooner, set 'visibility_timeout' in {options} to little more than the "
         "longest task and ETA, on all workers."
     )
+
+
+def _is_missed(lost: LostRuns, snapshot: Snapshot) -> bool:
+    """Say whether `workers.alive` tells of the worker: none of its name lives, and it was not told to go."""
+    if lost.are_given_up or lost.was_draining:
+        return False
+    return not any(w.hostname == lost.hostname and w.state is not WorkerState.GONE for w in snapshot.workers)
 
 
 def _named(runs: Sequence[LostRun], most: int = _MOST_RUNS) -> str:

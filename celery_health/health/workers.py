@@ -13,6 +13,7 @@ from celery_health.health import starts
 from celery_health.health.base import Check
 from celery_health.health.needs import (
     BROKER,
+    STORE,
     WRITABLE,
     Need,
     is_excused,
@@ -137,6 +138,15 @@ class WorkersAlive(Check):
             )
         left = _seconds_since_left(snapshot, settings)
         if left is not None and left <= settings.limits.restart_grace_seconds:
+            if snapshot.store.configured and not snapshot.store.reachable:
+                return replace(
+                    none(
+                        CheckStatus.UNKNOWN,
+                        f"No worker has answered in time, one that lived {left:.0f} s ago among them, and "
+                        "the store with its record cannot be read.",
+                    ),
+                    because=STORE,
+                )
             return none(
                 CheckStatus.WARN,
                 f"{NO_WORKERS}: the last one left {left:.0f} s ago, "
@@ -174,7 +184,7 @@ class WorkersAlive(Check):
             else:
                 yield self.result(
                     CheckStatus.WARN,
-                    f"Worker '{worker.hostname}' vanished without a goodbye"
+                    f"Worker '{worker.hostname}' vanished without a goodbye{_taken_along(worker, snapshot)}"
                     + (": its connection to the broker is gone." if worker.is_disconnected else "."),
                     subject=worker.hostname,
                     observed=None if seen is None else round(seen, 1),
@@ -202,6 +212,13 @@ class WorkersAlive(Check):
                 f"Then start it again: {_command(worker, snapshot)}"
             ),
         )
+
+
+def _taken_along(worker: Worker, snapshot: Snapshot) -> str:
+    """Return what it took with it, of which `tasks.lost` says more; "" where nothing is known of that."""
+    lost = (one for one in snapshot.losses.runs if one.hostname == worker.hostname and not one.are_given_up)
+    count = sum(one.count for one in lost)
+    return f" and took up to {plural(count, 'task')} with it" if count else ""
 
 
 def _look(worker: Worker, snapshot: Snapshot) -> str:

@@ -97,6 +97,16 @@ def test_runs__what_to_do() -> None:
     assert "REMAP_SIGTERM" in cold and "terminationGracePeriodSeconds" not in cold
 
 
+def test_runs__are_explained_by_the_worker_that_is_missed() -> None:
+    """Nobody misses one that was told to go, or has a successor of its name."""
+    lost = LostRuns(hostname="w1@host", runs=(PAID,), count=1, silent_seconds=40.0)
+    there = [make_worker("w1@host"), make_worker("w2@host")]
+    cases = [(lost, there[1:]), (lost, there), (replace(lost, was_draining=True), there[1:])]
+    cases.append((replace(lost, are_given_up=True), there[1:]))
+    because = [said(Losses(runs=(one,)), workers=tuple(present))[0].because for one, present in cases]
+    assert because == ["workers.alive", None, None, None]
+
+
 def test_runs__a_machine_with_many_workers() -> None:
     lost = tuple(
         LostRuns(hostname=f"w{n}@host", runs=(PAID,), count=2, silent_seconds=40.0) for n in range(30)

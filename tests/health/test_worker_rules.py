@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from celery_health.health.pools import WorkersPool
 from celery_health.health.workers import WorkersAlive
 from celery_health.records import (
     InspectionState,
+    Losses,
+    LostRuns,
     QueueState,
     Snapshot,
     Source,
@@ -124,6 +127,41 @@ def test_workers_alive__says_what_proves_an_end_before_the_limit() -> None:
     )
     # It is not over a limit.
     assert (lost.status.value, lost.observed, lost.limit) == ("warn", 9.0, None)
+
+
+@pytest.mark.parametrize(("seen", "expected"), [(2.0, "unknown"), (31.0, "fail")])
+def test_workers_alive__nobody_answers_while_the_store_cannot_be_read(seen: float, expected: str) -> None:
+    """As at a failover: its records said that it lives, and it has not subscribed again yet."""
+    away = StoreState(configured=True, reachable=False, url="redis://s/", error="Timeout")
+    snapshot = make_snapshot(workers=[], inspection=EMPTY, live_worker_seen_seconds=seen, store=away)
+
+    (result,) = WorkersAlive().judge(snapshot, Settings())
+
+    assert (result.status.value, "left" in result.message) == (expected, False)
+    if expected == "unknown":
+        assert result.because == "store.reachable"
+        assert result.message == (
+            "No worker has answered in time, one that lived 2 s ago among them, and the store with its "
+            "record cannot be read."
+        )
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "vanished without a goodbye and took up to 3 tasks with it."),
+        # It had said so before: that is another row's.
+        ({"are_given_up": True}, "vanished without a goodbye."),
+        ({"hostname": "other@host"}, "vanished without a goodbye."),
+    ],
+)
+def test_workers_alive__says_what_one_that_vanished_took_with_it(fields: dict[str, Any], words: str) -> None:
+    lost = LostRuns(**{"hostname": "gone@host", "count": 3, "silent_seconds": 40.0, **fields})
+    snapshot = make_snapshot(workers=[recorded(), gone(40)], inspection=NOT_ASKED)
+
+    (_, told) = WorkersAlive().judge(replace(snapshot, losses=Losses(runs=(lost,))), Settings())
+
+    assert told.message == f"Worker 'gone@host' {words}"
 
 
 DEAF = {"state": WorkerState.NOT_CONSUMING, "read_age_seconds": 75.0}
