@@ -55,14 +55,14 @@ class QueueStates:
 
     def update(self, sources: QueueSources, topology: Topology) -> tuple[QueueState, ...]:
         """Return the state of every queue that was read, by name."""
-        queues, expected, quiet = sources.reading.queues, topology.expected, self._quiet
+        queues, quiet = sources.reading.queues, self._quiet
         names = tuple(sorted(queues))
         if names != self._names:
             self._names = names
             self._watch.keep(set(names))
-            quiet.only(queues)
+            quiet.only(names)
         quiet.look(sources.consumers)
-        states = quiet.states(queues, names, expected)
+        states = quiet.states(queues, topology.expected)
         open_ = [place for place, state in enumerate(states) if state is None]
         asked = frozenset(names[place] for place in open_)
         sources = replace(sources, consumers=replace(sources.consumers, of_interest=asked))
@@ -88,9 +88,9 @@ class QueueStates:
             states[place] = state
             if state.waiting == 0 and state.held == 0:
                 self._watch.note_idle(name, sources.now - slowest)
-            quiet.keep(queue, expected.get(name, ()), state, is_by_store=is_by_store)
+            quiet.keep(queue, state, is_by_store=is_by_store)
         quiet.last_reading_at, self._slowest = sources.now, slowest
-        return tuple(state for state in states if state is not None)
+        return tuple(filter(None, states))
 
 
 def _state(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 
 class Source(StrEnum):
@@ -38,12 +39,17 @@ class WorkerState(StrEnum):
     @property
     def is_live(self) -> bool:
         """Say whether a worker in this state is known to run."""
-        return self not in (WorkerState.GONE, WorkerState.UNKNOWN)
+        return self._value_ not in _NOT_LIVE
 
     @property
     def takes_messages(self) -> bool:
         """Say whether a worker in this state takes messages, or will as soon as it has room for one."""
-        return self in (WorkerState.OK, WorkerState.BUSY, WorkerState.SATURATED, WorkerState.HELD_BACK)
+        return self._value_ in _TAKING
+
+
+# By their texts: each worker is asked many times in a reading, and members are compared in Python.
+_NOT_LIVE: Final = frozenset({"gone", "unknown"})
+_TAKING: Final = frozenset({"ok", "busy", "saturated", "held_back"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -182,8 +182,15 @@ def age_of(stamp: str, now: int) -> float | None:
     """
     if len(stamp) > len(str(_MAX_COUNT)):
         return None
-    age = (now - int(stamp)) / 1e6
-    return max(0.0, age) if age >= -MAX_AHEAD_SECONDS else None
+    return age_between(int(stamp), now)
+
+
+def age_between(stamp: int, now: int) -> float | None:
+    """Return what `age_of` does of a stamp that was read before."""
+    age = (now - stamp) / 1e6
+    if age > 0.0:
+        return age
+    return 0.0 if age >= -MAX_AHEAD_SECONDS else None
 
 
 class Ages(Mapping[str, float]):

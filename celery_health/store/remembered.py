@@ -4,17 +4,47 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
 from celery_health.store.base import StoredRecord, StoredStart, StoredStarts
-from celery_health.store.readings import Reply, clean_name, record_of
+from celery_health.store.readings import Reply, age_between, clean_name, record_of
 
 #: Writer, stamp and state: see starts.lua.
 _START: Final = re.compile(r" ([0-9a-f]+):([0-9]{1,16}):([0-3])(?![^ ])")
 
-#: Stamp and record; None for a record that cannot be read, or is not there.
-_Known = tuple[str, Mapping[str, Any] | None]
+#: What a stamp is read as that is too long for one: it lies in the future.
+_NO_STAMP: Final = 2**63
+#: Digits of a stamp, at most: what Lua's numbers hold exactly.
+_STAMP_LENGTH: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """What is known of one process, by its own stamp."""
+
+    state: str
+    """Its stamps, as the store has them: what follows was read of these."""
+    record: Mapping[str, Any] | None
+    """None for one that cannot be read, or is not there."""
+    name: str
+    writer: str
+    stamp: int
+    """Microseconds by the store's clock, as are these two."""
+    first: int
+    previous: int
+    """0 for none."""
+
+    @classmethod
+    def of(cls, process: str, state: str, record: Mapping[str, Any] | None) -> _Process:
+        writer, _, name = process.partition(" ")
+        stamp, _mark, first, previous = state.split(" ")
+        return cls(state, record, clean_name(name), writer, _number(stamp), _number(first), _number(previous))
+
+
+def _number(stamp: str) -> int:
+    return int(stamp) if len(stamp) <= _STAMP_LENGTH else _NO_STAMP
 
 
 class Processes:
@@ -24,23 +54,23 @@ class Processes:
     """
 
     def __init__(self) -> None:
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _Process] = {}
         self.since = 0
         """Stamp from which on records are wanted: those before it are here."""
 
     def take(self, reply: Reply) -> bool:
         """Take over what has changed; False when something is missing: then all is to be asked for."""
         wanted_all, complete = self.since == 0, True
-        found: dict[str, _Known] = {}
+        found: dict[str, _Process] = {}
+        known_of, changed = self._known.get, reply.changed
         for process, state in reply.processes:
-            stamp = state.partition(" ")[0]
-            known = self._known.get(process)
-            if process in reply.changed:
-                found[process] = stamp, record_of(reply.changed[process])
-            elif known is not None and known[0] == stamp:
+            known = known_of(process)
+            if process in changed:
+                found[process] = _Process.of(process, state, record_of(changed[process]))
+            elif known is not None and known.state == state:
                 found[process] = known
             elif wanted_all:
-                found[process] = stamp, None
+                found[process] = _Process.of(process, state, None)
             else:  # the store's clock went back, or it is another store
                 complete = False
         self._known = found if complete else {}
@@ -49,23 +79,20 @@ class Processes:
 
     def stored(self, reply: Reply, key: str) -> list[StoredRecord]:
         """Return the records with their ages; what cannot be read is counted as left out of `key`."""
-        records = []
-        for process, state in reply.processes:
-            stamp, _mark, first, previous = state.split(" ")
-            record = self._known[process][1]
-            age, first_age = reply.age_seconds(stamp), reply.age_seconds(first)
-            if record is None or age is None:
+        now, records = reply.now, []
+        for one in self._known.values():
+            age = age_between(one.stamp, now)
+            if one.record is None or age is None:
                 reply.skipped.add(key)
                 continue
-            writer, _, name = process.partition(" ")
             records.append(
                 StoredRecord(
-                    name=clean_name(name),
-                    record=record,
+                    name=one.name,
+                    record=one.record,
                     age_seconds=age,
-                    writer=writer,
-                    first_age_seconds=first_age,
-                    previous_age_seconds=None if previous == "0" else reply.age_seconds(previous),
+                    writer=one.writer,
+                    first_age_seconds=age_between(one.first, now),
+                    previous_age_seconds=age_between(one.previous, now) if one.previous else None,
                 )
             )
         return records
