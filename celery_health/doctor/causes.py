@@ -198,6 +198,11 @@ def _is_same_queue(cause: Finding, effect: Finding, evidence: Evidence) -> bool:
     return cause.subject == effect.subject and cause.evidence["nearest"] == effect.evidence.get("nearest")
 
 
+def _is_its_exchange(cause: Finding, effect: Finding, evidence: Evidence) -> bool:
+    """Say whether a queue that nobody has is the exchange of a broadcast."""
+    return bool(effect.subject.name == cause.evidence["exchange"])
+
+
 #: Rule → the options of Celery that it judges: where one of them is set in vain, that is why.
 _JUDGED: Final[Mapping[str, frozenset[str]]] = {
     "always-eager": frozenset({"task_always_eager"}),
@@ -250,4 +255,5 @@ _LINKS: Final = (
     _Link("beat-task-unregistered", _UNKNOWN_NAMES, _is_of_its_tasks),
     _Link("beat-task-unregistered", frozenset({"route-matches-nothing"}), _would_match_it),
     _Link("queue-misspelt", frozenset({_UNCONSUMED}), _is_same_queue),
+    _Link("broadcast-misrouted", frozenset({_UNCONSUMED, "queue-undeclared"}), _is_its_exchange),
 )

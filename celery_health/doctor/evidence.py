@@ -10,6 +10,7 @@ from celery_health.connections.exchanges import AMQP_TRANSPORTS
 from celery_health.doctor.caches import CacheFacts
 from celery_health.doctor.entries import each_once
 from celery_health.doctor.facts import (
+    CallFacts,
     CodeFacts,
     ConfFacts,
     DjangoFacts,
@@ -44,6 +45,8 @@ class Evidence:
     routes: tuple[RouteFacts, ...] = ()
     routes_error: str | None = None
     """Why Celery cannot read ``task_routes``."""
+    calls: tuple[CallFacts, ...] = ()
+    """Calls in own code that name a broadcast."""
     bindings: tuple[Binding, ...] = ()
     """Of every queue that this app knows."""
     own_packages: frozenset[str] = frozenset()

@@ -120,6 +120,9 @@ class QueueFacts:
     is_bare: bool = False
     """It names no exchange and no key, and so has those of the default queue."""
     is_broadcast: bool = False
+    """A ``kombu.common.Broadcast``: its `name` leads to it, whatever the broker calls it."""
+    is_renamed: bool = False
+    """Each process names it anew: `name` is the one for all, and leads to it where `is_broadcast` alone."""
 
     @property
     def is_quorum(self) -> bool:
@@ -131,6 +134,18 @@ class QueueFacts:
         """Return ``x-max-priority``, if it has one."""
         value = self.arguments.get("x-max-priority")
         return value if isinstance(value, int) else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallFacts:
+    """One call in the project's code that sends a task to a queue that it names."""
+
+    place: str
+    """``module:line``."""
+    task: str
+    options: Mapping[str, str]
+    """As it is written, of those that say where the message goes."""
+    destination: Destination
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -98,6 +98,8 @@ class LiveEvidence:
     servers: tuple[RedisServer, ...] = ()
     unacked: UnackedMessages | None = None
     reply_queues: ReplyQueues | None = None
+    broadcast_lists: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Exchange → lists of broadcasts that are bound to it → messages in them; of Redis, and none empty."""
     abandoned: Mapping[str, int] = field(default_factory=dict)
     """Queue that the broker knows and the project does not → messages in it."""
     oldest_letters: Mapping[str, float] = field(default_factory=dict)

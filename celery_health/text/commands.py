@@ -82,11 +82,12 @@ def beat_command(app_name: str) -> str:
     return f"{_celery(app_name)} beat"
 
 
-def purge_command(app_name: str, queue: str) -> str:
-    """Return the command that deletes the messages of a queue."""
+def purge_command(app_name: str, queue: str, *others: str) -> str:
+    """Return the command that deletes the messages of queues; of those with a comma, only one is taken."""
     if "," in queue:  # two others, for `purge -Q`
         return f"{_celery(app_name)} amqp queue.purge {_positional(queue)}"
-    return f"{_celery(app_name)} purge -Q {_quoted(queue)}"
+    names = [queue, *(other for other in others if "," not in other)]
+    return f"{_celery(app_name)} purge -Q {_quoted(','.join(names))}"
 
 
 def queue_delete_command(app_name: str, queue: str) -> str:

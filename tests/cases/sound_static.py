@@ -9,7 +9,6 @@ from typing import Any
 from celery import Celery, Task
 from celery.schedules import BaseSchedule, crontab, schedule
 from kombu import Exchange, Queue
-from kombu.common import Broadcast
 
 from tests.cases.support import Project, sound
 
@@ -346,15 +345,6 @@ def a_topic_exchange_is_named_alone_on_rabbitmq(p: Project) -> None:
     p.conf(
         task_queues=[Queue("celery"), Queue("video", MEDIA, routing_key="video.*")],
         task_routes={"shop.cut": {"exchange": "media", "routing_key": "video.cut"}},
-    )
-
-
-@sound("message-unbound")
-def a_broadcast(p: Project) -> None:
-    p.tasks("shop.reload")
-    p.conf(
-        task_queues=[Queue("celery"), Broadcast("reloads")],
-        task_routes={"shop.reload": {"queue": "reloads", "exchange": "reloads"}},
     )
 
 

@@ -15,12 +15,14 @@ from tests.cases import (  # noqa: F401 - they fill the lists
     broken_options,
     broken_settings,
     broken_static,
+    broken_to_all,
     sound_identity,
     sound_live,
     sound_names,
     sound_options,
     sound_settings,
     sound_static,
+    sound_to_all,
 )
 from tests.cases.support import BROKEN, SOUND, Case, a_project
 from tests.text.splitting import commands_in

@@ -107,6 +107,7 @@ def main() -> None:
         broken_options,
         broken_settings,
         broken_static,
+        broken_to_all,
     )
 
     for name, text in pages().items():

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
+from kombu import Exchange
+
 from celery_health.doctor.findings import Finding
 from tests.cases.support import Project
 from tests.doctor.pasting_words import follow
@@ -42,10 +44,10 @@ def paste(project: Project, finding: Finding) -> bool:
 def _run(project: Project, line: str) -> None:
     app, settings = project.app, vars(project.settings)
     if app._config_source == CONFIG and "app." not in line:
-        exec(line, {"__builtins__": {}}, vars(sys.modules[CONFIG]))
+        exec(line, {"Exchange": Exchange, "__builtins__": {}}, vars(sys.modules[CONFIG]))
         read_module(project)
         return
-    exec(line, {"app": app, "__builtins__": {}}, settings)
+    exec(line, {"app": app, "Exchange": Exchange, "__builtins__": {}}, settings)
     settings.pop("app", None)
     if "app." not in line:
         read_settings(project, app.namespace)

@@ -25,6 +25,7 @@ from tests.cases import (  # noqa: F401 - in the order of all tests
     broken_options,
     broken_settings,
     broken_static,
+    broken_to_all,
 )
 from tests.cases.support import BROKEN, Case, Project, a_project
 

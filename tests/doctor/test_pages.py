@@ -16,6 +16,7 @@ from tests.cases import (  # noqa: F401 - they fill the list
     broken_options,
     broken_settings,
     broken_static,
+    broken_to_all,
 )
 from tests.doctor.pages import FOLDER, pages
 from tests.support import ROOT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -57,19 +57,28 @@ def _parts(
     queues = {queue.name: queue.ready for queue in evidence.live.snapshot.queues} if evidence.live else {}
     exchanges = {to.exchange for to in _destinations(evidence) if to is not None and to.exchange}
     exchanges |= {binding.exchange for binding in evidence.bindings}
+    fanout = {binding.exchange for binding in evidence.bindings if binding.exchange_type == "fanout"}
     return [
         ("the memory", lambda live: replace(live, servers=(*live.servers, look.server("broker", url)))),
         ("the bindings", lambda live: replace(live, bindings=look.bindings({*exchanges, PIDBOX}))),
         ("waiting messages", lambda live: replace(live, waiting=look.waiting(queues))),
         ("unacknowledged messages", lambda live: replace(live, unacked=look.unacked())),
         ("reply queues", lambda live: replace(live, reply_queues=look.reply_queues(f"reply.{PIDBOX}"))),
-        ("abandoned queues", lambda live: _with_abandoned(live, look, set(queues))),
+        ("abandoned queues", lambda live: _with_abandoned(live, look, set(queues), fanout)),
+        ("lists of broadcasts", lambda live: _with_broadcasts(live, look, fanout)),
     ]
 
 
-def _with_abandoned(live: LiveEvidence, look: Look, known: set[str]) -> LiveEvidence:
+def _with_broadcasts(live: LiveEvidence, look: Look, fanout: Collection[str]) -> LiveEvidence:
+    """Return `live` with the lists of broadcasts, and what lies in them."""
+    lists = look.broadcast_lists(fanout)
+    filled = {name: ready for those in lists.values() for name, ready in those.items()}
+    return replace(live, broadcast_lists=lists, waiting={**live.waiting, **look.waiting(filled)})
+
+
+def _with_abandoned(live: LiveEvidence, look: Look, known: set[str], fanout: Collection[str]) -> LiveEvidence:
     """Return `live` with the queues that nobody knows, and what waits in them."""
-    abandoned = look.unknown_queues(known)
+    abandoned = look.unknown_queues(known, fanout)
     return replace(live, abandoned=abandoned, waiting={**live.waiting, **look.waiting(abandoned)})
 
 

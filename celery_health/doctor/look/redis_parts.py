@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from celery_health.connections.redis import RedisLink
 from celery_health.connections.redis_keys import BoundQueue, RedisKeys
 from celery_health.connections.scripts import Script, load, script
+from celery_health.connections.shared_names import is_made_up
 from celery_health.deadline import Deadline
 from celery_health.doctor.live import (
     RedisServer,
@@ -62,6 +63,7 @@ class Look:
         self.keys = keys
         self.deadline = deadline
         self._link = link
+        self._all_bound: dict[str, frozenset[str]] | None = None
 
     def _call(self, *command: str | bytes | int) -> Any:
         return self._link.call(*command, deadline=self.deadline)
@@ -147,18 +149,54 @@ class Look:
         )
         return ReplyQueues(lists=int(lists), messages=int(messages), bindings=bound)
 
-    def unknown_queues(self, known: set[str]) -> dict[str, int]:
-        """Return the queues with messages that some exchange has bound and that are not `known`."""
-        if int(self._call("DBSIZE")) > MOST_KEYS:
-            return {}
-        names = {binding.queue for key in self._binding_keys() for binding in self._members(key)}
-        strange = sorted(name for name in names - known if not any(part in name for part in _INTERNAL))
-        strange = strange[:MOST_QUEUES]
+    def unknown_queues(self, known: set[str], fanout: Collection[str]) -> dict[str, int]:
+        """Return the queues with messages that some exchange has bound and that are not `known`.
+
+        What is bound to one of the `fanout` exchanges is none: nobody reads it by its name.
+        """
+        bound = self._bound()
+        broadcasts = {name for names in self._broadcasts(bound, fanout).values() for name in names}
+        names = {name for names in bound.values() for name in names} - known - broadcasts
+        return self._filled(name for name in names if not any(part in name for part in _INTERNAL))
+
+    def broadcast_lists(self, fanout: Collection[str]) -> dict[str, dict[str, int]]:
+        """Return exchange → lists with messages, of kombu's broadcasts and of the `fanout` exchanges."""
+        broadcasts = self._broadcasts(self._bound(), fanout)
+        filled = self._filled(name for names in broadcasts.values() for name in names)
+        found = {
+            exchange: {name: filled[name] for name in sorted(names) if name in filled}
+            for exchange, names in sorted(broadcasts.items())
+        }
+        return {exchange: lists for exchange, lists in found.items() if lists}
+
+    def _broadcasts(
+        self, bound: Mapping[str, frozenset[str]], fanout: Collection[str]
+    ) -> dict[str, frozenset[str]]:
+        return {
+            exchange: names if exchange in fanout else frozenset(filter(is_made_up, names))
+            for exchange, names in bound.items()
+            if not any(part in exchange for part in _INTERNAL)
+        }
+
+    def _filled(self, names: Iterable[str]) -> dict[str, int]:
+        """Return those queues that hold messages, of the first so many."""
+        strange = sorted(set(names))[:MOST_QUEUES]
         lists = [key for name in strange for key in self.keys.lists(name)]
         lengths = self._run(_LENGTHS, *lists) if lists else []
         steps = len(self.keys.suffixes)
         totals = {name: sum(lengths[i * steps : (i + 1) * steps]) for i, name in enumerate(strange)}
         return {name: total for name, total in totals.items() if total}
+
+    def _bound(self) -> Mapping[str, frozenset[str]]:
+        """Return exchange → queues bound to it, once; of too large a database none."""
+        if self._all_bound is None:
+            self._all_bound = {}
+            if int(self._call("DBSIZE")) <= MOST_KEYS:
+                start = len(self.keys.bindings(""))
+                for key in self._binding_keys():
+                    names = (binding.queue for binding in self._members(key))
+                    self._all_bound[key[start:]] = frozenset(names)
+        return self._all_bound
 
     def _binding_keys(self) -> list[str]:
         cursor, found = "0", set()

@@ -13,6 +13,8 @@ from celery_health.doctor.rules.beat_empty import BeatEmpty
 from celery_health.doctor.rules.beat_lacks_entry import BeatLacksEntry
 from celery_health.doctor.rules.beat_task_unregistered import BeatTaskUnregistered
 from celery_health.doctor.rules.beats_doubled import BeatsDoubled
+from celery_health.doctor.rules.broadcast_leftover import BroadcastLeftover
+from celery_health.doctor.rules.broadcast_misrouted import BroadcastMisrouted
 from celery_health.doctor.rules.broker_differs import BrokerDiffers
 from celery_health.doctor.rules.broker_unset import BrokerUnset
 from celery_health.doctor.rules.cache_clears_broker import CacheClearsBroker
@@ -112,6 +114,7 @@ _RULES: Final[Sequence[Rule]] = (
     OptionsRefused(),
     CurrentAppDiffers(),
     AppUnwatched(),
+    BroadcastMisrouted(),
     # It will bite.
     ArgumentsMisfit(),
     TimezoneUnchosen(),
@@ -136,6 +139,7 @@ _RULES: Final[Sequence[Rule]] = (
     ResultsUnkept(),
     EverythingTaken(),
     CacheClearsBroker(),
+    BroadcastLeftover(),
     # Hints.
     RouteMatchesNothing(),
     QueueUndeclared(),

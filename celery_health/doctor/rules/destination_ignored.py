@@ -76,7 +76,13 @@ class DestinationIgnored(Rule):
             yield self._nowhere(queues, origin, names, to)
         elif to.dropped:
             yield from self._elsewhere(queues, origin, names, to)
-        elif to.exchange and origin.queue and to.reaches and origin.queue not in queues.reached(to):
+        elif (
+            to.exchange
+            and origin.queue
+            and to.reaches
+            # By its one name it may be another than what is written.
+            and {origin.queue, to.queue}.isdisjoint(queues.reached(to))
+        ):
             yield self._outrun(queues, origin, names, to)
 
     def _nowhere(self, queues: _Queues, origin: _Origin, names: list[str], to: Destination) -> Finding:

@@ -44,8 +44,10 @@ class ExchangeUndeclared(Rule):
     def _judge(
         self, evidence: Evidence, kind: Kind, subject: str, task: str, to: Destination | None
     ) -> Iterable[Finding]:
-        if to is None or not to.exchange or to.declares_queue:
+        if to is None or not to.exchange or to.declares_queue or to.is_broadcast:
             return
+        if to.exchange_type == "fanout" and evidence.is_redis:
+            return  # E129 says so, whatever the key
         proven = False
         if to.reaches:
             # Of this app: the type is known here, and the producer takes it for direct.

@@ -15,6 +15,7 @@ from celery_health.connections.exchanges import transport_of
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.facts import TaskFacts
 from celery_health.doctor.static.caches import cache_facts
+from celery_health.doctor.static.calls import calls_to_broadcasts
 from celery_health.doctor.static.conf import conf_facts
 from celery_health.doctor.static.entries import configured_entries
 from celery_health.doctor.static.identity import identity_facts
@@ -112,6 +113,7 @@ def _gathered(app: Celery, settings: Settings, source: Any, looks_further: bool)
         queues=tuple(declared_queues(app)),
         routes=() if routes_error else tuple(route_facts(app)),
         routes_error=routes_error,
+        calls=calls_to_broadcasts(app, resolver, modules),
         bindings=() if resolver is None else resolver.bindings(),
         own_packages=own_packages,
         expected_queues=settings.expected_queues,

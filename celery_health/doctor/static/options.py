@@ -10,6 +10,7 @@ from celery.utils.time import rate
 from dateutil.parser import isoparse  # type: ignore[import-untyped]
 from kombu import Exchange, Queue
 
+from celery_health.connections.shared_names import shared_name
 from celery_health.text.masking import describe_error
 
 #: Attributes of a task that say how it is sent, and that Celery 5.7 calls old (``Task.bind``).
@@ -21,7 +22,7 @@ _TAKEN_BY_CALLS: Final = ("args", "kwargs", "producer", "name", "task_type", "re
 def plain(options: Mapping[Any, Any]) -> dict[str, Any]:
     """Return those of `options` that are numbers, texts, or have a name: no value that may hold a secret."""
     named = {
-        str(option): str(value.name) if isinstance(value, Queue | Exchange) else value
+        str(option): _name(value) if isinstance(value, Queue | Exchange) else value
         for option, value in options.items()
     }
     return {
@@ -29,6 +30,10 @@ def plain(options: Mapping[Any, Any]) -> dict[str, Any]:
         for option, value in named.items()
         if isinstance(value, str | int | float) and value != ""
     }
+
+
+def _name(value: Queue | Exchange) -> str:
+    return shared_name(value) if isinstance(value, Queue) else str(value.name)
 
 
 def sending_attributes(task: Any, default_priority: object) -> dict[str, Any]:

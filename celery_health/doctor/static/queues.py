@@ -71,6 +71,7 @@ def queue_facts(app: Celery, queue: Any, where: str) -> QueueFacts:
         auto_delete=bool(queue.auto_delete),
         is_bare=is_default_exchange and key == app.conf.task_default_routing_key,
         is_broadcast=isinstance(queue, Broadcast),
+        is_renamed=shared_name(queue) != queue.name,
     )
 
 
