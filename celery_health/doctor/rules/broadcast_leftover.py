@@ -1,8 +1,8 @@
 """Messages lie in lists of broadcasts on Redis, whose workers are gone: nobody will ever read them.
 
-Each worker's queue of a broadcast has a name of its own, and goes with the worker. What was written into it
-by then stays, without an end of life: misrouted messages (`broadcast-misrouted`), and, where the broadcast
-is bound to a topic exchange, all that is sent while the binding of a worker that was killed is left.
+Each worker's queue of a broadcast has a name of its own. A worker that ends in order takes the list along; of
+one that was killed it stays, without an end of life: with misrouted messages (`broadcast-misrouted`), and,
+where the broadcast is bound to a topic exchange, with all that is sent from then on, since the binding stays.
 
 The broker's bindings and the lists behind them were looked at, and every worker that lives was asked for the
 names of its queues.
