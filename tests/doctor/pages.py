@@ -104,6 +104,7 @@ def main() -> None:
     from tests.cases import (  # noqa: F401 - they fill the list
         broken_identity,
         broken_live,
+        broken_names,
         broken_options,
         broken_settings,
         broken_static,

@@ -13,6 +13,7 @@ from celery_health.management.subcommands import doctor
 from tests.cases import (  # noqa: F401 - they fill the list
     broken_identity,
     broken_live,
+    broken_names,
     broken_options,
     broken_settings,
     broken_static,
