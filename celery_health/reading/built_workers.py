@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from celery_health.conf import Limits
 from celery_health.reading.processes import Shown
-from celery_health.reading.worker_reports import aged, worker_from_next_report, worker_from_report
+from celery_health.reading.worker_reports import aged, changed_keys, with_changes, worker_from_report
 from celery_health.reading.worker_states import recorded_state
 from celery_health.records import Source, Worker
 from celery_health.store.base import StoredRecord
@@ -80,13 +80,11 @@ class BuiltWorkers:
         fingerprint = str(record.get("fingerprint"))
         names = registered.get(fingerprint)
         state = recorded_state(record, stored.age_seconds, self._limits)
-        if (
-            before is not None
-            and before.names is names
-            and before.worker.is_doubled is is_doubled
-            and record.get("registered") is None
-        ):
-            worker = worker_from_next_report(before.worker, before.record, record, state=state)
+        changed = None
+        if before is not None and before.names is names and before.worker.is_doubled is is_doubled:
+            changed = changed_keys(before.record, record)
+        if before is not None and changed is not None and "registered" not in changed:
+            worker = with_changes(before.worker, record, changed, state=state)
         else:
             worker = worker_from_report(
                 stored.name,

@@ -38,8 +38,8 @@ def expecting(topology: Topology, beats: tuple[Beat, ...], settings: Settings) -
     )
 
 
-def queue_names(known: Iterable[str], topology: Topology, settings: Settings) -> list[str]:
-    """Return the queues to read, sorted: `known` ones, expected ones and those of the settings."""
-    names = frozenset([*known, *topology.expected, *settings.expected_queues, *settings.queues])
+def queue_names(known: Iterable[str], settings: Settings) -> list[str]:
+    """Return the queues to read, sorted: `known` ones, the expected among them, and those of the settings."""
+    names = frozenset([*known, *settings.expected_queues, *settings.queues])
     # Earlier versions noted what kombu calls the broadcasts of each process: those are gone with it.
     return sorted(name for name in names.difference(settings.ignored_queues) if not is_made_up(name))

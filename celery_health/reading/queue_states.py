@@ -56,13 +56,17 @@ class QueueStates:
     def update(self, sources: QueueSources, topology: Topology) -> tuple[QueueState, ...]:
         """Return the state of every queue that was read, by name."""
         queues, quiet = sources.reading.queues, self._quiet
-        names = tuple(sorted(queues))
+        # Mostly they come as they came before, by name.
+        names = tuple(queues)
+        if names != self._names:
+            queues = dict(sorted(queues.items()))
+            names = tuple(queues)
         if names != self._names:
             self._names = names
             self._watch.keep(set(names))
             quiet.only(names)
         quiet.look(sources.consumers)
-        states = quiet.states(queues, topology.expected)
+        states = quiet.states(queues.values(), topology.expected)
         open_ = [place for place, state in enumerate(states) if state is None]
         asked = frozenset(names[place] for place in open_)
         sources = replace(sources, consumers=replace(sources.consumers, of_interest=asked))
@@ -72,8 +76,8 @@ class QueueStates:
         for place in open_:
             name = names[place]
             queue = queues[name]
-            kept = quiet.forget(name)
-            if kept is not None and quiet.last_reading_at is not None:
+            was_by_store = quiet.forget(place)
+            if was_by_store is not None and quiet.last_reading_at is not None:
                 # What was left out while it was quiet.
                 self._watch.note_empty(name, quiet.last_reading_at)
                 self._watch.note_idle(name, quiet.last_reading_at - self._slowest)
@@ -81,14 +85,14 @@ class QueueStates:
                     name,
                     is_consumed=True,
                     is_by_name=True,
-                    is_by_store=kept.is_by_store,
+                    is_by_store=was_by_store,
                     now=quiet.last_reading_at,
                 )
             state, is_by_store = _state(queue, sources, holders, topology, self._settings, self._watch)
             states[place] = state
             if state.waiting == 0 and state.held == 0:
                 self._watch.note_idle(name, sources.now - slowest)
-            quiet.keep(queue, state, is_by_store=is_by_store)
+            quiet.keep(place, queue, state, is_by_store=is_by_store)
         quiet.last_reading_at, self._slowest = sources.now, slowest
         return tuple(filter(None, states))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from celery_health.brokers.base import QueueReading
 from celery_health.reading.consumption import ConsumerEvidence
@@ -23,24 +23,17 @@ _said: Final = attrgetter(
 _Said = tuple[Any, ...]
 
 
-class Kept(NamedTuple):
-    """What is kept of one queue."""
-
-    state: QueueState
-    is_by_store: bool
-    """Only workers that keep records consume it."""
-
-
 class QuietQueues:
     """Remembers the states of quiet queues from one reading to the next."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, Kept] = {}
-        # Of the same queues, to look at ten thousand at once: an attribute of each takes three times as long.
-        self._readings: dict[str, QueueReading] = {}
-        self._states: dict[str, QueueState] = {}
-        self._expected: Mapping[str, tuple[str, ...]] = {}
         self._places: dict[str, int] = {}
+        # By place, None where a queue is not quiet: ten thousand are looked at in each reading.
+        self._readings: list[QueueReading | None] = []
+        self._states: list[QueueState | None] = []
+        self._by_store: list[bool] = []
+        """Only workers that keep records consume it."""
+        self._expected: Mapping[str, tuple[str, ...]] = {}
         self._says: dict[tuple[str, int | None], tuple[_Said, ...]] = {}
         self._others: set[str] = set()
         """Queues of workers that take nothing, and of other applications': their words are not compared."""
@@ -75,20 +68,26 @@ class QuietQueues:
         self._touched = touched | others | self._others
         self._says, self._others = says, others
 
+    def only(self, names: Sequence[str]) -> None:
+        """Look at `names` from now on, in this order, and forget every other queue."""
+        old = [self._places.get(name) for name in names]
+        self._readings = [None if place is None else self._readings[place] for place in old]
+        self._states = [None if place is None else self._states[place] for place in old]
+        self._by_store = [place is not None and self._by_store[place] for place in old]
+        self._places = {name: place for place, name in enumerate(names)}
+
     def states(
-        self, queues: Mapping[str, QueueReading], expected: Mapping[str, tuple[str, ...]]
+        self, readings: Iterable[QueueReading], expected: Mapping[str, tuple[str, ...]]
     ) -> list[QueueState | None]:
-        """Return the state that each of the queues of `only` still has; None where it is to be put together.
+        """Return the state that each queue still has; None where it is to be put together.
 
         Args:
-            queues: what the broker says of each of them now.
+            readings: what the broker says of each queue of `only` now, in that order.
             expected: why somebody should consume them.
         """
-        names = self._places
-        found = list(map(self._states.get, names))
-        before, now = map(self._readings.get, names), map(queues.get, names)
-        for place, (was, is_) in enumerate(zip(before, now, strict=True)):
-            if was is not is_:
+        found = self._states.copy()
+        for place, (before, now) in enumerate(zip(self._readings, readings, strict=True)):
+            if before is not now:
                 found[place] = None
         touched = self._touched
         if expected != self._expected:
@@ -96,29 +95,26 @@ class QuietQueues:
             touched = touched | {name for name in both if expected.get(name) != self._expected.get(name)}
             self._expected = expected
         for name in touched:
-            if (at := names.get(name)) is not None:
+            if (at := self._places.get(name)) is not None:
                 found[at] = None
         return found
 
-    def forget(self, name: str) -> Kept | None:
-        """Forget a queue that is quiet no more; return what was kept of it, if it was until now."""
-        self._readings.pop(name, None)
-        self._states.pop(name, None)
-        return self._kept.pop(name, None)
+    def forget(self, place: int) -> bool | None:
+        """Forget the queue at a place, which is quiet no more.
 
-    def keep(self, reading: QueueReading, state: QueueState, *, is_by_store: bool) -> None:
-        """Remember the state of a queue, if it is quiet."""
+        Returns:
+            Whether only workers that keep records consumed it; None where it was not quiet until now.
+        """
+        was_quiet = self._readings[place] is not None
+        self._readings[place] = self._states[place] = None
+        return self._by_store[place] if was_quiet else None
+
+    def keep(self, place: int, reading: QueueReading, state: QueueState, *, is_by_store: bool) -> None:
+        """Remember the state of the queue at a place, if it is quiet."""
         # What workers hold grows older, whatever they say.
         if reading.ready == 0 and reading.error is None and state.consumers and not state.held:
-            name = reading.name
-            self._kept[name] = Kept(state, is_by_store)
-            self._readings[name], self._states[name] = reading, state
-
-    def only(self, names: Sequence[str]) -> None:
-        """Look at `names` from now on, in this order, and forget every other queue."""
-        self._places = {name: place for place, name in enumerate(names)}
-        for name in self._kept.keys() - self._places.keys():
-            self.forget(name)
+            self._readings[place], self._states[place] = reading, state
+            self._by_store[place] = is_by_store
 
 
 def _queues(words: Iterable[_Said]) -> set[str]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from celery_health.brokers import open_broker
@@ -31,6 +32,7 @@ from celery_health.reading.checkout import Checkout
 from celery_health.reading.consumption import ConsumerEvidence
 from celery_health.reading.expectation import expecting, queue_names
 from celery_health.reading.flight import Run, SharedFlight
+from celery_health.reading.last import Last
 from celery_health.reading.lines import Lines
 from celery_health.reading.live import LiveWorkers, Sighting
 from celery_health.reading.lost import losses_of, returns_after
@@ -78,6 +80,7 @@ class Reader:
             app, self.facts.app_id, memory_seconds=settings.limits.lost_worker_memory_seconds
         )
         self._queues = QueueStates(settings)
+        self._names = Last(self._sorted_names)
         self._vanished = Vanished(settings.heartbeat_interval, settings.flush_interval)
         self._letters = LetterCount(app, settings)
         self.results = ResultsWatch(app, settings)
@@ -346,12 +349,12 @@ class Reader:
         return replace(self._unasked.unasked(), late=broker.late)
 
     def _queue_names(self, topology: Topology, recorded: Recorded) -> list[str]:
-        names = [
-            *(topology.known_queues or (self.facts.default_queue,)),
-            *recorded.queues,
-            *self._live.queues,
-        ]
-        return queue_names(names, topology, self.settings)
+        known = topology.known_queues or (self.facts.default_queue,)
+        # Each as it is, for one that is the same object as before is compared at once.
+        return self._names((tuple(known), recorded.queues, self._live.queues, tuple(topology.expected)))
+
+    def _sorted_names(self, known: tuple[tuple[str, ...], ...]) -> list[str]:
+        return queue_names(chain.from_iterable(known), self.settings)
 
     def close(self) -> None:
         """Close what is open; a run under way closes its connections when it ends."""

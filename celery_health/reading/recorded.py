@@ -16,6 +16,7 @@ from celery_health.deadline import Deadline
 from celery_health.exceptions import CeleryHealthError, LateError
 from celery_health.reading.beat_reports import beat_of
 from celery_health.reading.built_workers import BuiltWorkers
+from celery_health.reading.last import Last
 from celery_health.reading.outages import ASKED_SECONDS, Outages
 from celery_health.reading.processes import shown
 from celery_health.reading.starts import with_starts
@@ -81,6 +82,7 @@ class RecordedWorkers:
         self._store: Store | None = None
         self._opened = False
         self._built = BuiltWorkers(settings.limits)
+        self._queues = Last(_distinct)
         self._sent_to: Mapping[str, frozenset[str]] = {}
         self._sent_read_at = float("-inf")
         self._totals_problems: tuple[str, ...] = ()
@@ -122,9 +124,7 @@ class RecordedWorkers:
             ),
             workers=workers,
             beats=beats,
-            queues=tuple(
-                dict.fromkeys(chain(reading.consumed, *(worker.queues or () for worker in workers)))
-            ),
+            queues=self._queues([tuple(reading.consumed), *(worker.queues or () for worker in workers)]),
             sent_to=self._queues_sent_to(store, deadline),
             consumed=reading.consumed,
             store_age_seconds=max(0.0, reading.server_time - reading.epoch / 1e6) if reading.epoch else None,
@@ -269,6 +269,10 @@ def _beats(reading: StoreReading, limits: Limits, notes: _Notes) -> tuple[Beat, 
         except Exception as error:  # as with workers
             notes.add(one, error)
     return tuple(beat for beat in beats if beat is not None)
+
+
+def _distinct(names: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(chain.from_iterable(names)))
 
 
 def _outcomes(minutes: Iterable[Mapping[tuple[str, str], int]]) -> Mapping[str, TaskOutcomes]:

@@ -5,9 +5,11 @@ Every value comes from another process: see `fields`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import compress
+from operator import ne
 from typing import Any, Final
 
 from celery_health.reading.fields import (
@@ -48,6 +50,7 @@ def worker_from_report(
 ) -> Worker:
     """Return the worker that `report` describes, as it was when it was sent: see `aged`."""
     own_names = names(report.get("registered"))
+    longest, shortest = _runs(report.get("active"))
     said = {
         attribute: read(report.get(key))
         for key, attributes in _SAID.items()
@@ -62,6 +65,8 @@ def worker_from_report(
         writer=writer,
         last_seen_seconds=0.0,
         exit=exit_of(report),
+        longest_running_seconds=longest,
+        shortest_limit_seconds=shortest,
         active=_rows_of("active", report.get("active"), hostname),
         reserved=_rows_of("reserved", report.get("reserved"), hostname),
         scheduled=_rows_of("scheduled", report.get("scheduled"), hostname),
@@ -69,27 +74,33 @@ def worker_from_report(
     )
 
 
-def worker_from_next_report(
-    before: Worker, report_before: Mapping[str, Any], report: Mapping[str, Any], *, state: WorkerState
-) -> Worker:
-    """Return the worker that `report` describes, which came after the one that `before` was built of.
+def changed_keys(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str] | None:
+    """Return the keys under which two reports of one process differ; None where all is to be read anew.
 
-    The same as building it anew, in a third of the time: what a worker says as it did before is not read
-    again, and most of it is. Who registers what, and whether its name is doubled, is as in `before`.
+    That is where one has another key, or a value of another type: Python takes True for 1.
     """
-    was = report_before.get
-    # Python takes True for 1: nobody changes the type of what it says, but who does is to be seen.
-    changed = [key for key, now in report.items() if now != was(key) or type(now) is not type(was(key))]
-    if len(report) != len(report_before) or report.keys() != report_before.keys():
-        changed += report_before.keys() - report.keys()
-    values = vars(before).copy()
+    if list(now) != list(before) or list(map(type, now.values())) != list(map(type, before.values())):
+        return None
+    return list(compress(now, map(ne, now.values(), before.values())))
+
+
+def with_changes(
+    worker: Worker, report: Mapping[str, Any], changed: Iterable[str], *, state: WorkerState
+) -> Worker:
+    """Return `worker`, built of the report before `report`, with what that says anew.
+
+    The same as building it of all of `report`, in a fourth of the time: a worker says most things as before.
+    """
+    values = vars(worker).copy()
     values["state"] = state
     for key in changed:
-        value = report.get(key)
+        value = report[key]
         for attribute, read in _SAID.get(key, ()):
             values[attribute] = read(value)
         if key in _ROWS:
-            values[key] = _rows_of(key, value, before.hostname)
+            values[key] = _rows_of(key, value, worker.hostname)
+        if key == "active":
+            values["longest_running_seconds"], values["shortest_limit_seconds"] = _runs(value)
         elif key == "exit":
             values["exit"] = exit_of(report)
     return _worker(values)
@@ -141,19 +152,18 @@ def _rows_of(key: str, value: object, hostname: str) -> Sequence[Any]:
     return LazyRows(found, partial(_ROWS[key], hostname), 0.0) if found else ()
 
 
-def _longest(value: object) -> float | None:
-    longest = -1.0
+def _runs(value: object) -> tuple[float | None, float | None]:
+    """Return how long the longest of `active` has run, None unless all say so, and the least of their limits."""
+    longest, is_known, shortest = -1.0, True, None
     for row in rows(value):
-        seconds = number(row.get("runtime_seconds"))
+        seconds, limit = number(row.get("runtime_seconds")), number(row.get("limit_seconds"))
         if seconds is None:
-            return None
-        longest = max(longest, seconds)
-    return longest if longest >= 0.0 else None
-
-
-def _shortest_limit(value: object) -> float | None:
-    limits = [limit for row in rows(value) if (limit := number(row.get("limit_seconds"))) is not None]
-    return min(limits, default=None)
+            is_known = False
+        elif seconds > longest:
+            longest = seconds
+        if limit is not None and (shortest is None or limit < shortest):
+            shortest = limit
+    return longest if is_known and longest >= 0.0 else None, shortest
 
 
 def _holds(value: object) -> tuple[Hold, ...] | None:
@@ -255,7 +265,6 @@ _SAID: Final[Mapping[str, tuple[tuple[str, Callable[[object], Any]], ...]]] = {
         ("unacked_clock", _of_unacked("clock", number)),
         ("unacked_tags", _of_unacked("tags", _text)),
     ),
-    "active": (("longest_running_seconds", _longest), ("shortest_limit_seconds", _shortest_limit)),
     "queues": (("queues", names),),
     "cancelled_queues": (("cancelled_queues", _some_names),),
     "single_active_queues": (("single_active_queues", _some_names),),
