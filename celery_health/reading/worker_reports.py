@@ -153,7 +153,7 @@ def _rows_of(key: str, value: object, hostname: str) -> Sequence[Any]:
 
 
 def _runs(value: object) -> tuple[float | None, float | None]:
-    """Return how long the longest of `active` has run, None unless all say so, and the least of their limits."""
+    """Return how long the longest of `active` has run, None unless all say so, and their least limit."""
     longest, is_known, shortest = -1.0, True, None
     for row in rows(value):
         seconds, limit = number(row.get("runtime_seconds")), number(row.get("limit_seconds"))

@@ -47,10 +47,8 @@ def test_expected__what_beats_send_to_wherever_the_schedule_is_kept() -> None:
     found = expecting(topology, recorded.beats, SETTINGS)
 
     assert found.expected == {"emails": ("task:a.send", "beat:from-a-table"), "vip": ("setting",)}
-    assert queue_names(expecting(Topology(), recorded.beats, SETTINGS).expected, SETTINGS) == [
-        "emails",
-        "vip",
-    ]
+    expected = expecting(Topology(), recorded.beats, SETTINGS).expected
+    assert queue_names(expected, SETTINGS) == ["emails", "vip"]
 
 
 def test_expected__a_worker_of_an_expected_queue_is_ours() -> None:
