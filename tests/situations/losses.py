@@ -61,7 +61,7 @@ def killed_before_it_had_drained(system: System) -> Iterator[None]:
     yield
 
 
-@situation("degraded", "tasks.lost", "warn", subject="b@test", within="worker_lost_seconds", marks=("soak",))
+@situation("degraded", "tasks.lost", "warn", subject="b@test", within="worker_lost_seconds", marks=("slow",))
 def killed_with_late_acknowledgement_and_run_again(system: System) -> Iterator[None]:
     """The message comes back, and a run of a moment is enough to know it."""
     system.conf["broker_transport_options"] = {"visibility_timeout": 8}
