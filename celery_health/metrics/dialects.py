@@ -123,7 +123,11 @@ EXPORTER: Final = (
         "once that is over.",
     ),
     _gauge("celery_worker_tasks_active", _HOST, "Tasks that the worker runs now."),
-    _gauge("celery_worker_tasks_lost", _HOST, "Tasks that the worker ran, at most, when it vanished."),
+    _gauge(
+        "celery_worker_tasks_lost",
+        _HOST,
+        "Tasks that the worker ran, at most, when it vanished, or gave up at its end.",
+    ),
     _gauge(
         "celery_worker_last_heartbeat_timestamp_seconds", _HOST, "When the worker was last seen, Unix time."
     ),

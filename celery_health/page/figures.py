@@ -10,7 +10,7 @@ from celery_health.page.counts import Counts
 from celery_health.page.links import Links
 from celery_health.page.plots import slots, sparkline
 from celery_health.page.problems import tone_of_checks
-from celery_health.page.runs import share
+from celery_health.page.runs import share, undone_in_words
 from celery_health.records import HOUR_MINUTES, HealthReport, Hour, Snapshot, WorkerState
 from celery_health.text.formats import UNKNOWN, duration, number, plural
 
@@ -102,12 +102,14 @@ def _failed(report: HealthReport, links: Links, hour: Hour | None) -> Figure:
     failed = sum(task.failed_count for task in hour.tasks.values())
     done = failed + sum(task.succeeded_count for task in hour.tasks.values())
     since = "the last hour" if hour.minutes >= HOUR_MINUTES else plural(hour.minutes, "minute")
+    undone = ", ".join(undone_in_words(hour.tasks.values()))
     if not done:
-        return Figure("Failed", "0", f"none ended in {since}", tone, links.tasks)
+        return Figure("Failed", "0", f"{undone or 'none ended'} in {since}", tone, links.tasks)
     failing = list(_sums(hour))
     plot = _line(failing, "Failed") if failed else ""
     share_of = f"{share(failed, done)} of {number(done)} in {since}"
-    return Figure("Failed", number(failed), share_of, tone, links.tasks, plot)
+    detail = f"{share_of}; {undone}" if undone else share_of
+    return Figure("Failed", number(failed), detail, tone, links.tasks, plot)
 
 
 def _line(by_minute: Sequence[int | None], what: str) -> str:

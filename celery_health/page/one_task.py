@@ -27,6 +27,7 @@ from celery_health.page.plots import Kind, Series, columns, legend
 from celery_health.page.problems import about, worst_of
 from celery_health.page.runs import (
     DISCARDED,
+    UNDONE,
     Held,
     Quantile,
     ends_in_words,
@@ -38,11 +39,12 @@ from celery_health.page.runs import (
     quantile,
     queues_of,
     share,
+    undone_in_words,
 )
 from celery_health.page.task_places import queues, running, schedule, workers
 from celery_health.page.tasks import idle_names, letters_of, meaning_of, uncounted
 from celery_health.records import HealthReport, Hour, LettersLack, Snapshot, TaskHour
-from celery_health.text.formats import UNKNOWN, number, plural
+from celery_health.text.formats import UNKNOWN, listing, number, plural
 from celery_health.text.printable import printable
 
 #: A longer name is cut in headings, and told in full below.
@@ -149,7 +151,7 @@ def _figures(
             Figure(
                 "Failed",
                 number(of_task.failed_count) if of_task is not None and is_counted else UNKNOWN,
-                failed_share(of_task) if of_task is not None else "",
+                _failed_and_undone(of_task) if of_task is not None else "",
                 tone=worst_of(report.checks, "task").get(task, ""),
                 href=letters_of(task, snapshot, totals, links),
             ),
@@ -163,8 +165,12 @@ def _figures(
     )
 
 
+def _failed_and_undone(of_task: TaskHour) -> str:
+    return ", ".join(filter(None, (failed_share(of_task), *undone_in_words([of_task]))))
+
+
 def _by_minute(task: str, of_task: TaskHour | None, snapshot: Snapshot, hour: Hour | None) -> Block | None:
-    """Return the four ends, minute by minute, with the table behind."""
+    """Return the ends, minute by minute, with the table behind."""
     if of_task is None or hour is None:
         return None
     note = " ".join(notes_of(hour, snapshot))
@@ -174,7 +180,7 @@ def _by_minute(task: str, of_task: TaskHour | None, snapshot: Snapshot, hour: Ho
         return Text(id="hour", title="Minute by minute", lines=(Cell(f"{text} {note}".strip()),))
     kinds: tuple[tuple[Kind, tuple[int, ...], str], ...] = (
         ("bad", of_task.failed, "failed"),
-        ("lost", of_task.unknown, DISCARDED),
+        ("lost", *_lost(of_task)),
         ("retry", of_task.retried, "retried"),
         ("ok", of_task.succeeded, "succeeded"),
     )
@@ -197,8 +203,19 @@ def _by_minute(task: str, of_task: TaskHour | None, snapshot: Snapshot, hour: Ho
     )
 
 
+def _lost(of_task: TaskHour) -> tuple[tuple[int, ...], str]:
+    """Return what did not run to an end of its own, minute by minute, and in words."""
+    kinds = [(DISCARDED, of_task.unknown), *((what, getattr(of_task, kind)) for kind, what in UNDONE)]
+    there = [(what, values) for what, values in kinds if any(values)] or kinds[:1]
+    sums = tuple(map(sum, zip(*(values for _, values in there), strict=True)))
+    return sums, there[0][0] if len(there) == 1 else listing([what for what, _ in there], len(there))
+
+
 def _table_behind(of_task: TaskHour, hour: Hour) -> Table:
-    each = enumerate(zip(of_task.succeeded, of_task.failed, of_task.retried, of_task.unknown, strict=True))
+    # Every column for what nearly all have; for the rest where there is any.
+    undone = [(what, getattr(of_task, kind)) for kind, what in UNDONE if any(getattr(of_task, kind))]
+    four = (of_task.succeeded, of_task.failed, of_task.retried, of_task.unknown)
+    each = enumerate(zip(*four, *(values for _, values in undone), strict=True))
     rows = [
         (Cell(f"{hour.begins_at(place):%H:%M}"), *(Cell(number(count)) for count in counts))
         for place, counts in each
@@ -213,6 +230,7 @@ def _table_behind(of_task: TaskHour, hour: Hour) -> Table:
             Column("Failed", True),
             Column("Retried", True),
             Column("Discarded", True),
+            *(Column(what.capitalize(), True) for what, _ in undone),
         ),
         rows[::-1],
         "",

@@ -29,7 +29,7 @@ from celery_health.page.links import Links
 from celery_health.page.lost import held_by_the_gone
 from celery_health.page.problems import passed, troubles
 from celery_health.page.queues import queues
-from celery_health.page.runs import failed_share
+from celery_health.page.runs import failed_share, undone_in_words
 from celery_health.page.schedule import schedule
 from celery_health.page.tasks import letters_of, tasks
 from celery_health.page.workers import workers
@@ -162,12 +162,16 @@ def _known(report: HealthReport, links: Links, counts: Counts) -> dict[tuple[str
         if result.id != "tasks.failing" or result.subject is None or result.status is CheckStatus.PASS:
             continue
         hour = counts.hour.task(result.subject)
+        undone = ", ".join(undone_in_words([hour]))
         if not hour.failed_count:
+            if undone:
+                found[result.id, result.subject] = Cell(f"In the last hour: {undone}.")
             continue
         named = [f"{name(exception).text} {number(count)}" for exception, count in hour.exceptions.items()]
         why = f", by {listing(named, _EXCEPTIONS)}" if named else ""
         totals = (counts.totals or {}).get(result.subject)
         letters = letters_of(result.subject, report.snapshot, totals, links)
         text = f"In the last hour {number(hour.failed_count)} ({failed_share(hour)}) failed{why}."
+        text += f" Besides: {undone}." if undone else ""
         found[result.id, result.subject] = Cell(text, href=letters, detail="Its dead letters")
     return found

@@ -33,10 +33,16 @@ _PROBLEMS: Final = 5
 _TASK: Final = "task:"
 #: What became of a message whose name no worker registers.
 DISCARDED: Final = "discarded, as no worker registers it"
+#: Ends that are neither success nor failure, by their fields, in words.
+UNDONE: Final = (
+    ("rejected", "rejected"),
+    ("expired", "expired"),
+    ("redelivered", "killed and delivered again"),
+)
 
 
 def ends(of_task: TaskHour) -> Cell:
-    """Return the bar of the four ends; a colour means the same everywhere."""
+    """Return the bar of the ends; a colour means the same everywhere."""
     if not of_task.ended_count:
         return Cell("none", "quiet")
     parts = (
@@ -44,6 +50,7 @@ def ends(of_task: TaskHour) -> Cell:
         Part(kind="bad", count=of_task.failed_count),
         Part(kind="retry", count=of_task.retried_count),
         Part(kind="lost", count=of_task.unknown_count, label=DISCARDED),
+        *(Part(kind="lost", count=sum(getattr(of_task, kind)), label=what) for kind, what in UNDONE),
     )
     bar = stacked_bar([part for part in parts if part.count], _BAR_WIDTH, is_told=True)
     return Cell("", plot=bar, detail=ends_in_words(of_task))
@@ -57,18 +64,30 @@ def ends_in_words(of_task: TaskHour) -> str:
         (of_task.retried_count, "retried"),
         (of_task.unknown_count, "discarded"),
     )
-    return ", ".join(f"{number(count)} {what}" for count, what in kinds if count)
+    told = [f"{number(count)} {what}" for count, what in kinds if count]
+    return ", ".join([*told, *undone_in_words([of_task])])
+
+
+def undone_in_words(hours: Iterable[TaskHour]) -> list[str]:
+    """Return how many were rejected, had expired, or were killed and come again: those that there were."""
+    hours = list(hours)
+    counts = [(sum(sum(getattr(hour, kind)) for hour in hours), what) for kind, what in UNDONE]
+    return [f"{number(count)} {what}" for count, what in counts if count]
 
 
 def failures(of_task: TaskHour, fault: str, letters: str) -> Cell:
-    """Return how many failed for good, of how many, and with which exceptions; a link to `letters`."""
+    """Return how many failed for good, of how many, and with which exceptions; a link to `letters`.
+
+    And how many ended undone otherwise: where there are any.
+    """
+    undone = undone_in_words([of_task])
     if not of_task.failed_count:
-        return Cell("0")
+        return Cell("0", fault if undone else "", detail=", ".join(undone))
     named = [f"{name(exception).text} {number(count)}" for exception, count in of_task.exceptions.items()]
     if of_task.unnamed_count:
         named.append(f"exception not known {number(of_task.unnamed_count)}")
     text = f"{number(of_task.failed_count)} ({failed_share(of_task)})"
-    return Cell(text, fault, letters, detail=listing(named, _EXCEPTIONS))
+    return Cell(text, fault, letters, detail="; ".join([listing(named, _EXCEPTIONS), *undone]).strip("; "))
 
 
 def failed_share(of_task: TaskHour) -> str:

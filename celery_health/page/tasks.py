@@ -133,7 +133,7 @@ def _rank(task: str, fault: str, runs: int, hour: Hour | None) -> tuple[int, int
     ends = hour.task(task) if hour else TaskHour()
     return (
         -_TONES.index(fault),
-        -(ends.failed_count + ends.unknown_count),
+        -(ends.failed_count + ends.unknown_count + ends.undone_count),
         -ends.ended_count,
         -runs,
         task,

@@ -12,7 +12,7 @@ from celery_health.store import MinuteCounts, MinutesReading
 from celery_health.store.keys import MAX_RING_FIELDS
 from celery_health.store.readings import clean_name
 
-OUTCOMES: Final = ("succeeded", "failed", "retried", "unknown")
+OUTCOMES: Final = ("succeeded", "failed", "retried", "unknown", "rejected", "expired", "redelivered")
 #: Exceptions that one task's hour tells apart, the most frequent; the others are without a name.
 MAX_EXCEPTIONS: Final = 20
 

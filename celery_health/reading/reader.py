@@ -365,7 +365,7 @@ class Reader:
 
 
 def _stamped_time(recorded: Recorded, reading: BrokerReading) -> float:
-    """Return Unix seconds by the clock that publish stamps go by."""
+    """Return Unix seconds by the clock of publish stamps."""
     if reading.server_time is None:
         return time.time()
     # Whoever sends learns the store's clock by what it reports.

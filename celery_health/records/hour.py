@@ -26,6 +26,12 @@ class TaskHour:
     retried: tuple[int, ...] = _NONE
     unknown: tuple[int, ...] = _NONE
     """Messages that workers discarded, since they do not register the name."""
+    rejected: tuple[int, ...] = _NONE
+    """For good: by the task, or as what cannot be read."""
+    expired: tuple[int, ...] = _NONE
+    """Before they began."""
+    redelivered: tuple[int, ...] = _NONE
+    """Killed with their process, and their messages delivered again."""
     exceptions: Mapping[str, int] = field(default_factory=dict)
     """Name of the exception's class → failures for good within the hour; the most frequent first."""
 
@@ -50,9 +56,15 @@ class TaskHour:
         return sum(self.unknown)
 
     @property
+    def undone_count(self) -> int:
+        """Return how many were rejected, had expired or were killed and come again, within the hour."""
+        return sum(self.rejected) + sum(self.expired) + sum(self.redelivered)
+
+    @property
     def ended_count(self) -> int:
-        """Return how many of all four there were within the hour."""
-        return self.succeeded_count + self.failed_count + self.retried_count + self.unknown_count
+        """Return how many of all kinds there were within the hour."""
+        ended = self.succeeded_count + self.failed_count + self.retried_count + self.unknown_count
+        return ended + self.undone_count
 
     @property
     def unnamed_count(self) -> int:

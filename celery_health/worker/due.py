@@ -4,8 +4,8 @@ Due is what has been given to the pool and was not begun, and what waits for an 
 while Celery still has it among its timers. What runs is not, nor what waits for its rate limit: that cannot
 run now, by choice.
 
-What is due is so by this host's clock, as Celery has it; how long it has been is by the store's, which those
-that send go by as well.
+What is due is so by this host's clock, as Celery has it; how long it has been is by the store's clock, which
+those that send stamp with as well.
 """
 
 from __future__ import annotations

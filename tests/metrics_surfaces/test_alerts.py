@@ -109,7 +109,7 @@ DRIVES = [
             'celery_worker_tasks_lost{hostname="w2@a"}': "0x40",
         },
         quiet_at="4m", fires_at="5m", resolved_at="21m", labels={"hostname": "w1@a"},
-        says="Worker w1@a vanished while it ran up to 3 tasks.",
+        says="Worker w1@a took up to 3 tasks with it when it ended.",
     ),
     Drive(
         alert="CeleryMessagesOrphaned",

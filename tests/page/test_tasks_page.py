@@ -16,9 +16,10 @@ from celery_health.counters import FAILED, RECEIVED, SENT, encode
 from celery_health.deadline import Deadline
 from celery_health.health import judge
 from celery_health.page import counts as counts_module
-from celery_health.page import one_task, tasks
-from celery_health.page.blocks import MOST_ON_OVERVIEW, Block, Facts, Figures, Page, Plot, Table, Text
+from celery_health.page import one_task, overview, tasks
+from celery_health.page.blocks import MOST_ON_OVERVIEW, Block, Cell, Facts, Figures, Page, Plot, Table, Text
 from celery_health.page.counts import Counts, counts_of
+from celery_health.page.figures import figures
 from celery_health.page.links import Links
 from celery_health.page.runs import counted, quantile, share
 from celery_health.reading.task_totals import TaskTotals, totals_by_task
@@ -138,6 +139,62 @@ def test_tasks__a_row_says_what_became_of_the_hour() -> None:
     assert failed.detail == "CardError 7, TimeoutError 3 and 2 more"
     assert (p95.text, running.text) == ("1.2 s", "1")
     assert found.note == ""
+
+
+UNDONE = TaskHour(succeeded=at(m59=40), rejected=at(m58=2), expired=at(m20=50, m59=10), redelivered=at(m59=1))
+UNDONE_WORDS = "2 rejected, 60 expired, 1 killed and delivered again"
+
+
+def test_tasks__what_ended_undone_stands_where_failures_do() -> None:
+    report = with_store(recent={"<b>pay": TaskOutcomes(expired=60)})
+    counts = Counts(hour=hour_of({"<b>pay": UNDONE, "well": TaskHour(succeeded=at(m59=999))}), totals={})
+
+    first, well = tasks.tasks(report, LINKS, counts).rows
+    name, hour, failed, *_ = first.cells
+    assert (name.text, hour.detail) == ("<b>pay", f"40 succeeded, {UNDONE_WORDS}")
+    assert "lost" in hour.plot
+    assert (failed.text, failed.tone, failed.detail) == ("0", "warn", UNDONE_WORDS)
+    # Where none did, nothing is said.
+    assert (well.cells[1].detail, well.cells[2]) == ("999 succeeded", Cell("0"))
+
+    page = one_task.page("<b>pay", report, LINKS, counts)
+    ended, failed, *_ = block(page, "figures").figures
+    assert (ended.value, ended.detail) == ("103", f"40 succeeded, {UNDONE_WORDS}")
+    assert (failed.value, failed.detail) == ("0", UNDONE_WORDS)
+    behind = block(page, "hour").behind
+    assert [column.title for column in behind.columns][5:] == [
+        "Rejected", "Expired", "Killed and delivered again"
+    ]  # fmt: skip
+    assert [cell.text for cell in behind.rows[0].cells] == ["10:30", "40", "0", "0", "0", "0", "10", "1"]
+    assert "rejected, expired, killed and delivered again" in block(page, "hour").plot
+
+    both = replace(UNDONE, failed=at(m59=40), exceptions={"CardError": 40})
+    found = tasks.tasks(report, LINKS, Counts(hour=hour_of({"pay": both}), totals={}))
+    of_both = next(row.cells[2] for row in found.rows if row.cells[0].text == "pay")
+    assert of_both.text == "40 (50 %)"
+    assert of_both.detail == f"CardError 40; {UNDONE_WORDS.replace(', ', '; ')}"
+
+
+def test_overview__what_ended_undone_stands_where_failures_do() -> None:
+    report = with_store(recent={"pay": TaskOutcomes(expired=60)})
+
+    def figure(*hours: TaskHour) -> str:
+        hour = hour_of({str(number): one for number, one in enumerate(hours)})
+        return figures(report, LINKS, Counts(hour=hour)).figures[2].detail
+
+    assert figure(UNDONE) == f"0 % of 40 in the last hour; {UNDONE_WORDS}"
+    assert figure(
+        UNDONE, TaskHour(expired=at(m59=5))
+    ) == f"0 % of 40 in the last hour; {UNDONE_WORDS}".replace("60", "65")
+    assert figure(TaskHour(expired=at(m59=60))) == "60 expired in the last hour"
+    assert figure(TaskHour(retried=at(m59=60))) == "none ended in the last hour"
+    known = overview._known(report, LINKS, Counts(hour=hour_of({"pay": UNDONE})))
+    assert known["tasks.failing", "pay"].text == f"In the last hour: {UNDONE_WORDS}."
+    both = replace(UNDONE, failed=at(m59=40), exceptions={"CardError": 40})
+    known = overview._known(report, LINKS, Counts(hour=hour_of({"pay": both})))
+    assert known["tasks.failing", "pay"].text == (
+        f"In the last hour 40 (50 %) failed, by CardError 40. Besides: {UNDONE_WORDS}."
+    )
 
 
 def test_tasks__a_failure_leads_to_its_letters_where_there_are_any() -> None:

@@ -72,6 +72,11 @@ def test_hour__counts_by_minute_and_outcome_and_sums() -> None:
         )
     )
 
+    other = HourMemory().take(told({59: counts(rejected=1, expired=60, redelivered=2, killed=3, expected=4)}))
+    undone = other.tasks["t"]
+    assert (at(undone.rejected), at(undone.expired), at(undone.redelivered)) == ({59: 1}, {59: 60}, {59: 2})
+    assert (undone.undone_count, undone.ended_count) == (63, 63)
+
     task = hour.tasks["t"]
     assert (at(task.succeeded), at(task.failed)) == ({0: 3, 59: 1}, {58: 2, 59: 2})
     assert (at(task.retried), at(task.unknown)) == ({59: 4}, {59: 5})

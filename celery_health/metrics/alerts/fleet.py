@@ -56,7 +56,7 @@ def tasks_lost(project: Project) -> Iterator[Alert]:
         expr=f"{project.scope.gauge('celery_worker_tasks_lost', by=('hostname',))} > 0",
         hold_seconds=0,
         severity=WARNING,
-        summary=f"Worker {subject('hostname')} vanished while it ran up to {FOUND} tasks.",
+        summary=f"Worker {subject('hostname')} took up to {FOUND} tasks with it when it ended.",
         check="tasks.lost",
     )
 

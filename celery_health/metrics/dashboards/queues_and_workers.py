@@ -83,6 +83,11 @@ _QUEUES: Final = (
         "Messages kept of tasks that failed for good.",
         _queue("celery_dead_letter_queue_size"),
     ),
+    _per_queue(
+        "Held by nobody",
+        "Messages taken long ago, not acknowledged, and held by no worker.",
+        _queue("celery_queue_tasks_orphaned"),
+    ),
 )
 
 _WORKERS: Final = (
@@ -114,6 +119,13 @@ _WORKERS: Final = (
             Query(expr=gauge("celery_worker_restarts_last_hour", _WORKER, by=_HOST), legend="{{hostname}}"),
         ),
         width=12,
+    ),
+    Panel(
+        title="Lost with a worker",
+        description="Tasks that a worker ran, at most, when it vanished, or gave up when it was stopped.",
+        queries=(Query(expr=gauge("celery_worker_tasks_lost", _WORKER, by=_HOST), legend="{{hostname}}"),),
+        width=12,
+        stacked=True,
     ),
     Panel(
         title="Last heartbeat",

@@ -108,6 +108,8 @@ _ENDS: Final = (
     ),
     _event("Retried", "Runs that asked for another try.", "retried"),
     _event("Revoked or expired", "Tasks that were called off, or came too late.", "revoked"),
+    _event("Expired", "Tasks that had expired before they began.", "expired"),
+    _event("Killed", "Runs whose process was killed under them.", "killed"),
     _event("Rejected", "Messages rejected, by the task or as unreadable.", "rejected"),
     _event("Received", "Messages that workers took.", "received"),
     _event("Sent", "Tasks sent by processes outside worker pools, best effort.", "sent"),
