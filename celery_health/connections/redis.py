@@ -108,6 +108,7 @@ class RedisLink:
                 the place of its reply.
         """
         self._step_seconds, self._last_seconds = step_seconds, last_seconds
+        self.keeps_waiting = False
         if self._connection is not None and self._pid == os.getpid():
             self._deadline = deadline.within(deadline.remaining() * REUSED_SHARE)
             try:
@@ -201,7 +202,6 @@ class RedisLink:
         from redis.exceptions import ReadOnlyError, ResponseError
 
         connection, replies = self._connection, []
-        self.keeps_waiting = False
         try:
             connection.send_packed_command(connection.pack_commands(commands))
             for number, _ in enumerate(commands, start=1):
@@ -232,7 +232,7 @@ class RedisLink:
     def _open(self, deadline: Deadline) -> None:
         # After a fork the socket is the parent's too: dropping our copy closes it here only.
         self.close()
-        self._pid = os.getpid()
+        self._pid, self.keeps_waiting = os.getpid(), False
         if self._every_url:
             try_each_url(self._source, deadline, self._connect)
         else:

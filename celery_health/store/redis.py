@@ -197,6 +197,11 @@ class RedisStore(Store):
     def _failed(self, error: BaseException) -> StoreError:
         if is_timeout(error) and (late := self._link.own_delay()):
             return LateStoreError(f"This process {late}.")
+        if self._link.keeps_waiting:
+            return StoreError(
+                f"The store at {self.url} answers what reads, and keeps waiting whatever may write "
+                "(CLIENT PAUSE)."
+            )
         text = self._describe(error)
         if any(sign in text.lower() for sign in _FORBIDDEN):
             commands = " ".join(f"+{command}" for command in limits.COMMANDS)

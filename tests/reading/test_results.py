@@ -62,6 +62,24 @@ def test_redis__is_asked_for_its_word_and_nothing_is_written(
 
 
 @pytest.mark.redis
+def test_redis__that_keeps_writes_waiting_takes_no_results(
+    own_redis: Callable[..., RedisServer], make_app: Callable[..., Celery]
+) -> None:
+    server = own_redis()
+    watch = ResultsWatch(make_app(BROKER.url, result_backend=server.url), Settings())
+    try:
+        with redis.Redis(port=server.port) as client:
+            client.execute_command("CLIENT", "PAUSE", "60000", "WRITE")
+            found = eventually(lambda: (now := look(watch)).refusal and now)
+            assert str(found.refusal).startswith("it answers what reads, and keeps waiting")
+            assert str(found.fix).endswith("CLIENT UNPAUSE")
+            client.execute_command("CLIENT", "UNPAUSE")
+            assert eventually(lambda: look(watch).refusal is None)
+    finally:
+        watch.close()
+
+
+@pytest.mark.redis
 def test_redis__that_hangs_is_waited_for_once_and_never_called_well(
     own_redis: Callable[..., RedisServer], make_app: Callable[..., Celery]
 ) -> None:

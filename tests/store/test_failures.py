@@ -50,6 +50,20 @@ def test_hung_server__the_writer_gives_up_soon_and_the_reader_at_its_deadline(op
     assert read(store).totals["b"] == 1
 
 
+def test_paused__is_said_to_keep_waiting_and_not_once_it_is_away(open_store_at, own_redis):
+    server = own_redis()
+    store = open_store_at(server.url)
+    Writer(store).publish({"a": 1})
+    with redis.Redis(port=server.port) as client:
+        client.execute_command("CLIENT", "PAUSE", "60000", "WRITE")
+        for one in (store, open_store_at(server.url)):
+            error, _ = timed(lambda one=one: one.read(Deadline.after(0.6)))
+            assert error.endswith("answers what reads, and keeps waiting whatever may write (CLIENT PAUSE).")
+        client.shutdown(nosave=True)
+    error, _ = timed(lambda: store.read(Deadline.after(0.6)))
+    assert "did not take the call" in error
+
+
 def test_unreachable__nobody_takes_the_connection(open_store_at):
     with unanswered_port() as port:
         store = open_store_at(f"redis://127.0.0.1:{port}/0")
