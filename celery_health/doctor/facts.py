@@ -188,8 +188,6 @@ class ConfFacts:
 
     broker_is_set: bool = True
     """Somebody said where the broker is; else it is Celery's default."""
-    default_broker: str = "amqp://guest@localhost:5672//"
-    """What the app connects to, masked; told where nobody said."""
 
     always_eager: bool = False
     acks_late: bool = False

@@ -12,12 +12,16 @@ them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
 from celery_health.doctor.spelling import assigned
+
+
+#: What kombu makes of no address.
+DEFAULT: Final = "amqp://guest@localhost:5672//"
 
 
 class BrokerUnset(Rule):
@@ -38,8 +42,8 @@ class BrokerUnset(Rule):
             yield self.finding(
                 Kind.SETTING,
                 "broker_url",
-                f"broker_url is not set: tasks go to Celery's default, {conf.default_broker}.",
-                evidence={"broker": conf.default_broker},
+                f"broker_url is not set: tasks go to Celery's default, {DEFAULT}.",
+                evidence={"broker": DEFAULT},
                 fix=f"{assigned(evidence, 'broker_url', 'redis://localhost:6379/0')}, "
                 "with the address of your broker.",
             )

@@ -1,7 +1,7 @@
 """A setting has a name that nobody reads, and that is nearly one of Celery's.
 
 `CELERY_BROKERURL`, `CELERY_TASK_ROUTE` or `app.conf.brokerurl` raise nothing: Celery looks for the names of
-its own table, and goes by its defaults. So does `celery_health` with `CELERYHEALTH = {}`.
+its own table, and takes its defaults. So does `celery_health` with `CELERYHEALTH = {}`.
 
 The name is found by Celery's table of options, in the form that the project uses. It is called wrong where it
 is nearly one of them, that one is not set otherwise, and no source reads the name: neither the project's nor

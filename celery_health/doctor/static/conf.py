@@ -10,7 +10,6 @@ from kombu import serialization
 
 from celery_health.conf.option_names import broker_is_set
 from celery_health.connections.exchanges import transport_of
-from celery_health.connections.urls import masked_url
 from celery_health.doctor.facts import ConfFacts
 
 if TYPE_CHECKING:
@@ -32,10 +31,8 @@ def conf_facts(app: Celery, django_zone: str | None) -> ConfFacts:
     options = conf.broker_transport_options or {}
     accepted = conf.accept_content or []
     backend = conf.result_backend
-    is_set = broker_is_set(app)
     return ConfFacts(
-        broker_is_set=is_set,
-        default_broker="" if is_set else masked_url(app.connection_for_read()),
+        broker_is_set=broker_is_set(app),
         always_eager=bool(conf.task_always_eager),
         acks_late=bool(conf.task_acks_late),
         default_queue=str(conf.task_default_queue),
