@@ -19,7 +19,6 @@ from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
 from celery_health.doctor.spelling import assigned
 
-
 #: What kombu makes of no address.
 DEFAULT: Final = "amqp://guest@localhost:5672//"
 
