@@ -16,7 +16,9 @@ from typing import Any, Final
 from celery_health.beat.entries import MAX_NAME, EntryFacts
 from celery_health.beat.sources import MAX_ENTRIES, Heap, Listing
 from celery_health.beat.ticks import Sending, Ticks
+from celery_health.records.beats import fingerprint
 from celery_health.reporting.faults import Faults
+from celery_health.store.base import OwnEntry
 from celery_health.topology import Resolver
 
 #: Entries due further apart follow the wall clock when it is set: a daily one keeps its hour.
@@ -74,6 +76,21 @@ class Book:
         ordered = sorted(memories.values(), key=lambda m: m.late_since or m.due or float("inf"))
         wall = time.time()
         return [self._row(m, sendings.get(m.facts.name), now, wall) for m in ordered[:MAX_ENTRIES]]
+
+    def listed(self) -> tuple[OwnEntry, ...]:
+        """Return those that are judged for the store, which remembers across restarts of beat."""
+        now, sendings = monotonic(), self._ticks.entries.copy()
+        return tuple(
+            OwnEntry(
+                name=name[:MAX_NAME],
+                fingerprint=fingerprint(
+                    memory.facts.task[:MAX_NAME], memory.facts.schedule, memory.facts.enabled
+                ),
+                done_seconds=_since(sending.settled_at if (sending := sendings.get(name)) else None, now),
+            )
+            for name, memory in list(self._memories.items())[:MAX_ENTRIES]
+            if memory.judged
+        )
 
     # Which entries there are
 

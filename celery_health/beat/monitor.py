@@ -137,7 +137,9 @@ class BeatMonitor:
                     "python": platform.python_version(),
                     "celery_health": celery_health.__version__,
                 },
-            }
+            },
+            # Who waits for a lock sends nothing, and knows nothing of what is sent.
+            entries=() if self.lock() == "waiting" else self._book.listed(),
         )
 
     def changed(self) -> bool:
@@ -174,8 +176,11 @@ class BeatMonitor:
         return "waiting" if getattr(self._scheduler, "lock", None) is None else "held"
 
     def _state(self) -> tuple[object, ...]:
-        failing = sum(1 for sending in self._ticks.entries.copy().values() if sending.error is not None)
-        return self._ticks.ended is None, self.lock(), failing, self._goodbye, self._ended_by_error
+        sendings = self._ticks.entries.copy().values()
+        failing = sum(1 for sending in sendings if sending.error is not None)
+        # Of each entry the first time counts: of a beat that is killed soon, nothing else tells of it.
+        done = sum(1 for sending in sendings if sending.settled_at is not None)
+        return self._ticks.ended is None, self.lock(), failing, done, self._goodbye, self._ended_by_error
 
 
 class Outside:

@@ -205,6 +205,15 @@ class BeatOnTime(Check):
         elif entry.missed:
             cause = " It was due while no beat ran, and beat has forgotten it."
             fix = "Run it by hand if it matters, and keep beat's schedule file (-s) where it outlives beat."
+        elif entry.restarts:
+            cause = (
+                f" Beat has started {entry.restarts} times since it was last sent, or appeared, and "
+                f"counted its interval of {entry.interval_seconds:g} s anew each time."
+            )
+            fix = (
+                "Keep beat's schedule file (-s, beat_schedule_filename) where it outlives beat, and see in "
+                "its log why it ends."
+            )
         elif entry.beat in ended:
             cause, fix = "", f"Start a beat: {beat_command(app_name)}"
         else:

@@ -136,6 +136,8 @@ def _said(entry: ScheduleEntryState, beat: Beat | None) -> Iterator[str]:
         yield f"It could not be sent the last time: {printable(entry.last_error)}"
     if entry.missed:
         yield "It was due while no beat ran, and none has made up for it."
+    if entry.restarts:
+        yield f"Beat has started {entry.restarts} times since it was last sent, and began anew each time."
     if beat is not None and beat.state.has_ended:
         seen = duration(beat.last_seen_seconds)
         yield f"The beat that sent it has ended: this is as it was {seen} ago. Nobody sends it now."

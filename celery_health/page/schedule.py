@@ -65,7 +65,7 @@ def schedule(report: HealthReport, links: Links, *, most: int = MOST_ROWS, begin
         ),
     )
     # Mostly nothing went wrong, and a column of nothing takes the place of names.
-    has_trouble = any(entry.last_error or entry.missed for entry in found)
+    has_trouble = any(entry.last_error or entry.missed or entry.restarts for entry in found)
     states = ", ".join(f"{name(beat.name).text} {words(beat.state.value)}" for beat in _beats(snapshot))
     return table(
         "schedule",
@@ -151,3 +151,5 @@ def trouble(entry: ScheduleEntryState) -> Iterator[str]:
         yield printable(entry.last_error)
     if entry.missed:
         yield "missed while no beat ran"
+    if entry.restarts:
+        yield f"beat started {entry.restarts} times before it was due"

@@ -19,6 +19,7 @@ from celery_health.reading.built_workers import BuiltWorkers
 from celery_health.reading.last import Last
 from celery_health.reading.outages import ASKED_SECONDS, Outages
 from celery_health.reading.processes import shown
+from celery_health.reading.restarted_beats import with_unsent
 from celery_health.reading.starts import with_starts
 from celery_health.reading.task_rows import processes_of
 from celery_health.reading.task_totals import TaskTotals, totals_by_task
@@ -111,7 +112,7 @@ class RecordedWorkers:
             )
         limits, notes = self._settings.limits, _Notes()
         workers = with_starts(self._workers(reading, notes), reading, limits)
-        beats = _beats(reading, limits, notes)
+        beats = with_unsent(_beats(reading, limits, notes), reading.entries)
         refusal, now = self._refuses_writes(store, workers, deadline), time.monotonic()
         self._outages.note(now, is_one=refusal is not None)
         return Recorded(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.apps import apps
 
+from celery_health.reading.restarted_beats import with_restarts
 from celery_health.records import Beat, BeatState, ScheduleEntryState
 from celery_health.topology import configured_schedule
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 MISSED_MEMORY_SECONDS: Final = 86400.0
 #: What is due this soon makes up for itself what it missed.
 _SOON_SECONDS: Final = 60.0
+
+#: A beat tells its schedule once it has worked through it for the first time.
+_TELLING_SECONDS: Final = 15.0
 
 _SENDING: Final = (BeatState.OK, BeatState.STUCK, BeatState.UNKNOWN)
 
@@ -44,6 +48,8 @@ def schedule_entries(beats: Iterable[Beat]) -> tuple[ScheduleEntryState, ...] | 
     living = sending_beats(beats)
     sources = living or ((last,) if last is not None else ())
     told = [beat for beat in sources if beat.entries is not None]
+    if living and not told and last is not None and last.entries is not None and _have_just_come(living):
+        told = [last]
     if not told:
         return None
     merged: dict[str, tuple[ScheduleEntryState, Beat]] = {}
@@ -52,7 +58,13 @@ def schedule_entries(beats: Iterable[Beat]) -> tuple[ScheduleEntryState, ...] | 
             known = merged.get(entry.entry)
             if known is None or _lateness(entry) < _lateness(known[0]):
                 merged[entry.entry] = entry, beat
-    return tuple(_with_missed(*merged[name], beats) if living else merged[name][0] for name in sorted(merged))
+    entries = (_with_missed(*merged[name], beats) if living else merged[name][0] for name in sorted(merged))
+    return tuple(with_restarts(entry, beats) for entry in entries)
+
+
+def _have_just_come(beats: Iterable[Beat]) -> bool:
+    """Say whether beats have not had the time to tell their schedule: it is that of the one before."""
+    return all((beat.uptime_seconds or 0.0) < _TELLING_SECONDS for beat in beats)
 
 
 def untold_entries(beats: Iterable[Beat], told: int) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from zlib import crc32
 
 
 class BeatState(StrEnum):
@@ -27,6 +28,11 @@ class BeatState(StrEnum):
     def has_ended(self) -> bool:
         """Say whether a beat in this state sends nothing any more."""
         return self in (BeatState.STOPPED, BeatState.GONE)
+
+
+def fingerprint(task: str, schedule: str | None, enabled: bool) -> str:
+    """Return what tells an entry from one of the same name that is another: hexadecimal."""
+    return f"{crc32(f'{task} {schedule} {enabled}'.encode('utf-8', 'replace')):08x}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +64,10 @@ class ScheduleEntryState:
     """Why it could not be sent the last time; masked. None when it could."""
     missed: bool = False
     """It was due while no beat ran, and none has made up for it."""
+    unsent_seconds: float | None = None
+    """Since any beat sent it, or it appeared on the schedule as it is, by the store; None when unknown."""
+    restarts: int = 0
+    """How many beats have started since that, and count its interval anew: where it is overdue for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,7 +25,15 @@ from celery_health.reporting.native import Bell, allocate_lock, start_daemon
 from celery_health.reporting.overflows import Overflows
 from celery_health.reporting.totals import Batch, Totals
 from celery_health.reporting.troubles import Troubles
-from celery_health.store.base import Kind, MissingQuestion, MissingRuns, OwnStart, Publication, Store
+from celery_health.store.base import (
+    Kind,
+    MissingQuestion,
+    MissingRuns,
+    OwnEntry,
+    OwnStart,
+    Publication,
+    Store,
+)
 
 logger = logging.getLogger("celery_health")
 
@@ -57,6 +65,7 @@ class Report:
     trouble: Mapping[str, Any] | None = None
     """What the process could not write: see `celery_health.reporting.troubles`."""
     start: OwnStart | None = None
+    entries: tuple[OwnEntry, ...] = ()
 
 
 class Subject(Protocol):
@@ -315,6 +324,7 @@ class Agent:
                 streaks=batch.streaks,
                 start=report.start,
                 missing=report.missing,
+                entries=report.entries,
             ),
             deadline,
         )

@@ -26,6 +26,28 @@ class OwnStart:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OwnEntry:
+    """What a beat says of one entry of its schedule."""
+
+    name: str
+    fingerprint: str
+    """Hexadecimal; differs whenever the entry does."""
+    done_seconds: float | None = None
+    """Since this beat sent it, or left it out on purpose; None when it did neither."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredEntry:
+    """What the store keeps of one entry of the schedule, whichever beat told it."""
+
+    fingerprint: str
+    listed_seconds: float
+    """Since it first stood on the schedule as it is, without a break."""
+    done_seconds: float | None
+    """Since a beat sent it, or left it out on purpose; None when none did."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MissingQuestion:
     """What a worker wants to know of runs that other processes named as running, and fell silent."""
 
@@ -87,6 +109,8 @@ class Publication:
     """What this process could not write, as JSON can hold it; empty once it can, None to leave it as is."""
     streaks: Mapping[str, Streak] = field(default_factory=dict)
     """Task name to how its last runs ended, in a row."""
+    entries: tuple[OwnEntry, ...] = ()
+    """Of a beat, with its record: its schedule."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,6 +202,8 @@ class StoreReading:
     """Field to total; None when they were not asked for."""
     starts: Mapping[str, StoredStarts] = field(default_factory=dict)
     """Name of a worker to its starts, where there were two within an hour, or the last is not ready."""
+    entries: Mapping[str, StoredEntry] = field(default_factory=dict)
+    """Name of an entry of the schedule to what is kept of it."""
     troubles: tuple[StoredRecord, ...] = ()
     """What processes could not write lately, one each; the name is the writer's."""
     skipped: Mapping[str, int] = field(default_factory=dict)

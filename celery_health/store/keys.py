@@ -34,6 +34,11 @@ MAX_STARTED_NAMES: Final = 4_000
 TROUBLE_SECONDS: Final = 3600
 MAX_TROUBLES: Final = 200
 
+#: Entries of beats' schedules; without a beat for so long, they begin anew.
+ENTRY_SECONDS: Final = 8 * 86400
+MAX_ENTRIES: Final = 2_000
+ENTRY_ABSENCE_SECONDS: Final = 600
+
 #: Ids of runs that silent processes named as running, and how often they are looked for.
 MISSING_SECONDS: Final = 600
 MAX_MISSING: Final = 200
@@ -125,6 +130,11 @@ class Keys:
     def consumed(self) -> str:
         """A hash: queue to stamp."""
         return f"{self.prefix}consumed"
+
+    @property
+    def entries(self) -> str:
+        """A hash: entry of the schedule to stamps, when it appeared and was last sent, and a fingerprint."""
+        return f"{self.prefix}entries"
 
     @property
     def troubles(self) -> str:

@@ -81,6 +81,8 @@ class Reply:
     """Writer and stamped record of what it could not write."""
     streaks: list[tuple[str, str]] = field(default_factory=list)
     """Task name and entry."""
+    entries: list[tuple[str, str]] = field(default_factory=list)
+    """Entry of the schedule and what is kept of it."""
     skipped: Skipped = field(default_factory=Skipped)
     """What the script has left out."""
 
@@ -93,6 +95,7 @@ class Reply:
         """
         seconds, micros, epoch, version, *texts, ring, totals, left_out = raw[:_PARTS]
         starts, streaks, trouble_names, trouble_values = raw[_PARTS : _PARTS + 4]
+        (entries,) = raw[_PARTS + 4 : _PARTS + 5]
         # Bytes that are no text stay apart from each other; `clean_name` makes them fit to show.
         names = [_names(texts[place]) for place in (0, 2, 6)]
         values = [_lines(texts[place].decode("utf-8", "replace")) for place in (1, 3, 7, 9, 10, 11)]
@@ -129,6 +132,7 @@ class Reply:
                 zip(_names(trouble_names), _lines(trouble_values.decode("utf-8", "replace")), strict=True)
             ),
             streaks=list(zip(_names(streaks[0]), _lines(streaks[1].decode("utf-8", "replace")), strict=True)),
+            entries=list(zip(_names(entries[0]), _lines(entries[1].decode("utf-8", "replace")), strict=True)),
             skipped=skipped,
         )
 

@@ -13,8 +13,8 @@ from celery_health.connections.redis import RedisLink, is_timeout
 from celery_health.connections.scripts import Script
 from celery_health.deadline import Deadline
 from celery_health.exceptions import LateStoreError, StoreError
+from celery_health.store import entries, missing, parts, skipped, streaks
 from celery_health.store import keys as limits
-from celery_health.store import missing, parts, skipped, streaks
 from celery_health.store.base import (
     Acknowledgement,
     MinutesReading,
@@ -126,7 +126,7 @@ class RedisStore(Store):
         keys = self.keys
         names = (
             keys.totals, keys.workers, keys.beats, keys.registered, keys.consumed,
-            keys.processes, keys.records, keys.starts, keys.streaks, keys.troubles,
+            keys.processes, keys.records, keys.starts, keys.streaks, keys.troubles, keys.entries,
         )  # fmt: skip
         minutes = max(0, min(ring_minutes, limits.MAX_RING_MINUTES))
         state = (keys.ring, minutes, int(totals), int(careful), self._processes.since)
@@ -229,6 +229,7 @@ class RedisStore(Store):
         workers += self._old_workers.stored(reply.old_workers, reply, keys.workers)
         beats = self._beats.stored(reply.beats, reply, keys.beats)
         found = streaks.taken(reply.streaks, reply.now, reply.skipped, keys.streaks)
+        listed = entries.taken(reply.entries, reply.now, reply.skipped, keys.entries)
         self._count_skipped(reply.skipped)
         return StoreReading(
             server_time=reply.now / 1e6,
@@ -242,6 +243,7 @@ class RedisStore(Store):
             streaks=found,
             totals=counted,
             starts=self._starts.stored(reply),
+            entries=listed,
             troubles=tuple(self._troubles.stored(reply.troubles, reply, keys.troubles)),
             skipped=reply.skipped.entries,
             problems=self._problems(reply),
@@ -307,7 +309,7 @@ def _arguments(publication: Publication, keys: Keys) -> tuple[str | bytes | int,
     # Readers take the queues apart at line feeds: one in a name would have each of them looked at, for good.
     consumed = (_text(queue.replace("\n", LINE_FEED)) for queue in own.consumed)
     own_streaks = streaks.arguments(own.streaks, keys.streaks)
-    last = (*own_streaks, *_trouble(own, keys), *missing.arguments(own, keys))
+    last = (*own_streaks, *_trouble(own, keys), *missing.arguments(own, keys), *entries.arguments(own, keys))
     return (*given, len(own.consumed), *consumed, *_start(own), *last)
 
 

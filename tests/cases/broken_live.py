@@ -29,6 +29,7 @@ from celery_health.records import (
     WorkerState,
 )
 from celery_health.topology import Resolver
+from tests.cases.beats import lives
 from tests.cases.support import TAKEN_AT, Project, broken
 from tests.support.django_tasks import use_tasks
 
@@ -427,6 +428,30 @@ def beat_has_nothing_to_send(p: Project) -> None:
     p.tasks("shop.clean")
     p.worker()
     p.snapshot(beats=(beat("beat@host", scheduler="celery.beat:PersistentScheduler"),))
+
+
+@broken(
+    "W229:setting:beat_schedule_filename",
+    fix="app.conf.beat_schedule_filename = '/var/lib/celery/beat-schedule', on a disk that outlives beat",
+)
+def beat_is_restarted_before_an_entry_is_due_and_loses_its_file(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.beat("shop.clean", "often", 3600)
+    p.worker()
+    scheduler = "celery.beat.PersistentScheduler"
+    p.snapshot(beats=lives(5400, 4200, 3000, 1800, 600, unsent=7200.0, scheduler=scheduler))
+
+
+@broken(
+    "W229:setting:beat_scheduler",
+    fix="app.conf.beat_scheduler = 'celery.beat:PersistentScheduler', with its file on a disk",
+)
+def beat_is_restarted_before_an_entry_is_due_and_keeps_no_file(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.beat("shop.clean", "often", 60)
+    p.worker()
+    beats = lives(120, 90, 60, 30, 5, interval=60, unsent=200.0, scheduler="celery.beat.Scheduler")
+    p.snapshot(beats=beats)
 
 
 @broken("W219:beat:two@host", fix="Run one beat")

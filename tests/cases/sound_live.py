@@ -14,6 +14,7 @@ from celery_health.doctor.live import (
     WaitingMessages,
 )
 from celery_health.records import BeatState, InspectionState, RunningTask, TaskOutcomes, WorkerState
+from tests.cases.beats import lives
 from tests.cases.broken_live import TASK, TO_DEFAULT, beat, runtime, server, table_entry
 from tests.cases.support import Project, sound
 from tests.support.django_tasks import use_tasks
@@ -353,6 +354,22 @@ def a_beat_was_replaced(p: Project) -> None:
     gone = beat("old@host", "often", last_sent_seconds=60.0)
     new = beat("new@host", "often", last_sent_seconds=2.0)
     p.snapshot(beats=(replace(gone, state=BeatState.STOPPED), new))
+
+
+@sound("beat-forgets")
+def beat_is_restarted_and_remembers(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.beat("shop.clean", "often", 3600)
+    p.worker()
+    p.snapshot(beats=lives(5400, 3000, 600, unsent=4500.0, next_due_in_seconds=30.0))
+
+
+@sound("beat-forgets")
+def beat_was_deployed_once_and_began_anew(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.beat("shop.clean", "often", 3600)
+    p.worker()
+    p.snapshot(beats=lives(9000, 1800, unsent=5300.0))
 
 
 @sound("beats-doubled")

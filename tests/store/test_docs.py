@@ -27,6 +27,7 @@ def test_docs__list_every_key():
         keys.starts,
         keys.missing,
         keys.beats,
+        keys.entries,
         keys.registered,
         keys.consumed,
         f"{keys.ring}<minute>",
@@ -58,6 +59,10 @@ def test_docs__state_the_life_spans():
         ),
         "missing": f"{limits.MISSING_SECONDS // 60} minutes",
         "beats": f"until replaced: the {limits.MAX_BEATS} youngest stay",
+        "entries": (
+            f"{limits.ENTRY_SECONDS // day} days after a beat last told its schedule; {limits.MAX_ENTRIES:,} "
+            f"entries, begun anew after {limits.ENTRY_ABSENCE_SECONDS // 60} minutes without"
+        ),
         "registered": f"{limits.REGISTERED_SECONDS // day} day after a worker last named it",
         "consumed": f"{limits.CONSUMED_SECONDS // day} days",
         "ring:<minute>": f"{limits.RING_SECONDS // 60} minutes",

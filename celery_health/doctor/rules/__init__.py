@@ -10,6 +10,7 @@ from celery_health.doctor.rules.app_unwatched import AppUnwatched
 from celery_health.doctor.rules.arguments_misfit import ArgumentsMisfit
 from celery_health.doctor.rules.base import Rule
 from celery_health.doctor.rules.beat_empty import BeatEmpty
+from celery_health.doctor.rules.beat_forgets import BeatForgets
 from celery_health.doctor.rules.beat_lacks_entry import BeatLacksEntry
 from celery_health.doctor.rules.beat_task_unregistered import BeatTaskUnregistered
 from celery_health.doctor.rules.beats_doubled import BeatsDoubled
@@ -140,6 +141,7 @@ _RULES: Final[Sequence[Rule]] = (
     EverythingTaken(),
     CacheClearsBroker(),
     BroadcastLeftover(),
+    BeatForgets(),
     # Hints.
     RouteMatchesNothing(),
     QueueUndeclared(),

@@ -23,7 +23,7 @@ def _tables() -> str:
 
 
 PUBLISH: Final = load(
-    __name__, "common", "starts", "streaks", "troubles", "missing", "publish", prelude=_tables()
+    __name__, "common", "starts", "streaks", "troubles", "missing", "entries", "publish", prelude=_tables()
 )
 READ: Final = load(__name__, "lines", "read")
 COUNTS: Final = load(__name__, "lines", "counts")

@@ -430,6 +430,7 @@ end
 tell_streaks(take, number, attempt, now, sequence > (tonumber(number_held) or 0))
 tell_trouble(take, number, now, attempt)
 local missing = tell_missing(take, number, now, attempt, step, KEYS[6], KEYS[7], state_of)
+tell_entries(take, number, now, attempt)
 
 local overflowed, unwritten = {}, {}
 for label in pairs(overflows) do

@@ -4,6 +4,7 @@
 --
 -- KEYS  1 totals  2 workers, where earlier versions kept records  3 beats  4 registered  5 consumed
 --       6 processes  7 records  8 starts  9 streaks  10 troubles
+--       11 entries
 -- ARGV  1 ring key  2 minutes of the ring  3 "1" for the totals  4 "1" to look at each count, should one be
 --       none  5 stamp from which on records are wanted  6 records, 7 bytes of them and 8 counts at most
 --       9 when the starts that the caller knows last changed  10... fingerprints that it knows
@@ -177,6 +178,8 @@ local starts = changed_starts(ARGV[9])
 local trouble_names, trouble_values = names_and_values(KEYS[10], '^%d+ %- %S+ {')
 local streak_names, streaks = names_and_values(KEYS[9], '^%d+ %d+ %d+ %d+ %d+ %d+ [^\31]*\31')
 
+local entry_names, entries = names_and_values(KEYS[11], '^%d+ %d+ %d+ %x+$')
+
 local left_out = {}
 for key, count in pairs(skipped) do
   left_out[#left_out + 1] = key
@@ -193,4 +196,5 @@ return {
   starts,
   { streak_names, streaks },
   trouble_names, trouble_values,
+  { entry_names, entries },
 }
