@@ -69,6 +69,7 @@ class Evidence:
     caches: tuple[CacheFacts, ...] = ()
     """Those whose clearing empties a database that the app needs."""
     identity: IdentityFacts = field(default_factory=IdentityFacts)
+    """The apps of this process."""
     live: LiveEvidence | None = None
     """None: static knowledge only."""
 
