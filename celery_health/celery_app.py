@@ -28,6 +28,30 @@ _HOW_TO_CONFIGURE = (
 )
 
 
+def find_app_if_imported(settings: Settings | None = None) -> Celery | None:
+    """Return the app that a new thread finds; None where there is none yet, or several. Imports nothing.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+    """
+    settings = settings or get_settings()
+    if settings.celery_app is not None:
+        module, colon, _ = settings.celery_app.partition(":")
+        is_there = module in sys.modules and (bool(colon) or f"{module}.celery" in sys.modules)
+        return _import_app(settings.celery_app) if is_there else None
+    if (default := find_default_app()) is not None:
+        return default
+    state: Any = _state
+    found = [app for app in state._get_active_apps() if not is_fallback(app)]
+    return _unwrapped(found[0]) if len(found) == 1 else None
+
+
+def find_default_app() -> Celery | None:
+    """Return the app that each thread of this process begins with; None while it is Celery's own."""
+    app: Any = _state.default_app  # type: ignore[attr-defined]
+    return None if app is None or is_fallback(app) else _unwrapped(app)
+
+
 def find_app(settings: Settings | None = None) -> Celery:
     """Return the project's Celery app: ``CELERY_APP``, else the current app that the project configured.
 

@@ -21,6 +21,7 @@ from celery_health.connections.shared_names import shared_name
 from celery_health.headers import PUBLISHED_AT_HEADER
 from celery_health.reporting import process
 from celery_health.reporting.agent import Agent
+from celery_health.reporting.elsewhere import Sending
 from celery_health.reporting.queue_names import reached
 
 if TYPE_CHECKING:
@@ -57,20 +58,25 @@ def _watch_senders() -> None:
 
     @wraps(make)
     def _create_task_sender(self: Any) -> Any:
-        return _watched(make(self))
+        return _watched(make(self), process.ELSEWHERE.sending_of(self.app))
 
     _create_task_sender.celery_health = True  # type: ignore[attr-defined]
     AMQP._create_task_sender = _create_task_sender  # type: ignore[attr-defined]
 
 
-def _watched(send: Callable[..., Any]) -> Callable[..., Any]:
-    """Return ``send_task_message`` of an app, which notes publications that fail or hang."""
+def _watched(send: Callable[..., Any], sending: Sending) -> Callable[..., Any]:
+    """Return ``send_task_message`` of an app, which notes publications that fail, hang or go elsewhere."""
     troubles = process.TROUBLES
 
     @wraps(send)
     def send_task_message(producer: Any, name: str, message: Any, *args: Any, **kwargs: Any) -> Any:
         if _sender.is_silent():
             return send(producer, name, message, *args, **kwargs)
+        unknown = None
+        if sending.is_other is not False:
+            if _goes_elsewhere(sending):
+                return _send_elsewhere(send, sending, producer, name, message, *args, **kwargs)
+            unknown = sending if sending.is_other is None else None
         call = troubles.begin(name)
         before = None
         try:
@@ -82,9 +88,13 @@ def _watched(send: Callable[..., Any]) -> Callable[..., Any]:
             sent = send(producer, name, message, *args, **kwargs)
         except BaseException as error:
             _note(str(name), error)
+            if unknown is not None:
+                unknown.count(str(name), failed=True)
             raise
         finally:
             troubles.end(call)
+        if unknown is not None:
+            unknown.count(str(name), failed=False)
         try:
             _listen(producer, before)  # it may have been opened only now
         except Exception as error:
@@ -92,6 +102,37 @@ def _watched(send: Callable[..., Any]) -> Callable[..., Any]:
         return sent
 
     return send_task_message
+
+
+def _goes_elsewhere(sending: Sending) -> bool:
+    """Say whether an app is known to send to another broker than the watched one."""
+    try:
+        sending.judge()
+    except Exception as error:
+        process.FAULTS.caught("producers.judge", error)
+    return sending.is_other is True
+
+
+def _send_elsewhere(
+    send: Callable[..., Any], sending: Sending, producer: Any, name: str, *args: Any, **kwargs: Any
+) -> Any:
+    """Send, and count it by itself: it says nothing of the watched app's broker, nor of its queues."""
+    elsewhere, failed = process.ELSEWHERE, True
+    try:
+        elsewhere.enter()
+        sent = send(producer, name, *args, **kwargs)
+        failed = False
+        return sent
+    except BaseException as error:
+        failed = isinstance(error, Exception)
+        raise
+    finally:
+        elsewhere.leave()
+        try:
+            sending.count(str(name), failed=failed)
+            _sender.keep_flushing()
+        except Exception as error:
+            process.FAULTS.caught("producers.elsewhere", error)
 
 
 def _listen(producer: Any, known: object) -> object:
@@ -121,7 +162,7 @@ def _count(
     sender: Any = None, exchange: str | None = None, routing_key: str | None = None, **kwargs: Any
 ) -> None:
     try:
-        if _sender.is_silent():
+        if _sender.is_silent() or process.ELSEWHERE.is_inside:
             return
         process.TOTALS.sent(str(sender), _sender.queue_of(exchange or "", routing_key or ""))
         _sender.keep_flushing()

@@ -35,6 +35,12 @@ def place_of(app: Celery) -> frozenset[str]:
     return frozenset(map(_place, _written(app).split(";")))
 
 
+def is_unset(app: Celery) -> bool:
+    """Say whether nobody said where the app sends to: it takes Celery's default."""
+    conf: Any = app.conf
+    return not conf.broker_write_url and not conf.broker_transport
+
+
 def _written(app: Celery) -> str:
     conf: Any = app.conf
     url = conf.broker_write_url
@@ -42,7 +48,7 @@ def _written(app: Celery) -> str:
         url = ";".join(map(str, url))
     if isinstance(url, str) and "://" in url:
         return url
-    if not url and not conf.broker_transport:
+    if is_unset(app):
         return _UNSET  # without a word of kombu's that no host was named
     connection: Any = app.connection_for_write()
     return str(connection.as_uri(include_password=True))

@@ -183,6 +183,11 @@ def _would_match_it(cause: Finding, effect: Finding, evidence: Evidence) -> bool
     return any(takes(route, name) for route in routes for name in _tasks_of(cause))
 
 
+def _is_that_app(cause: Finding, effect: Finding, evidence: Evidence) -> bool:
+    """Say whether an app that tasks are sent by is the one that threads have."""
+    return bool(cause.evidence["current_app"] == effect.subject.name)
+
+
 def _always(cause: Finding, effect: Finding, evidence: Evidence) -> bool:
     return True
 
@@ -242,6 +247,7 @@ _LINKS: Final = (
     _Link("setting-misspelt", frozenset(_JUDGED), _is_of_that_option),
     _Link("broker-unset", frozenset({"broker-differs", "workers-elsewhere"}), _always),
     _Link("broker-differs", _HERE_NOBODY_READS, _always),
+    _Link("current-app-differs", frozenset({"sent-elsewhere"}), _is_that_app),
     _Link("workers-elsewhere", _HERE_NOBODY_READS, _are_our_workers),
     _Link(
         "module-imported-twice",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from celery_health.records import Blocked, CheckStatus, LastError, Refused
+from celery_health.records import Blocked, CheckStatus, LastError, Refused, SentElsewhere
 from celery_health.text.commands import ALARMS
 from celery_health.text.formats import duration, listing, plural
 
@@ -72,6 +72,9 @@ def evidence_of(
         return None
     if blocked := [one for one in refused.blocked if not _is_over(one, alarm_over_seconds)]:
         return _blocked(blocked)
+    # Only where nobody chose that broker: a project may well send to others by an app for it.
+    if astray := [one for one in refused.elsewhere if one.is_unset]:
+        return _astray(astray)
     hanging = [one for one in refused.hanging if one.seconds >= HANGING_SECONDS]
     if hanging:
         count = sum(one.count for one in hanging)
@@ -140,6 +143,31 @@ def _blocked(blocked: Sequence[Blocked]) -> Evidence:
         fix=f"See what it lacks, on its host: {ALARMS}",
         observed=count,
         unit="processes",
+    )
+
+
+def _astray(found: Sequence[SentElsewhere]) -> Evidence:
+    """Return what is said of tasks that Celery's default broker got."""
+    first, count = found[0], sum(one.count for one in found)
+    tasks = list(dict.fromkeys(task for one in found for task in one.tasks))
+    if first.is_default:
+        why = "it sends by Celery's default app, since its threads do not see the project's"
+    else:
+        why = f"it sends by the Celery app '{first.app}', for which nobody set a broker_url"
+    lost = sum(one.failed for one in found)
+    failed = f" ({lost:,} in vain)" if lost else ""
+    return Evidence(
+        status=CheckStatus.WARN,
+        message=(
+            f"{plural(count, 'task')} ({named(tasks)}) of {_where(first.process, len(found))} went to "
+            f"{first.broker}{failed}, not to this broker: {why}."
+        ),
+        fix=(
+            "The doctor says what is wrong with which app, and the line to paste. Then restart that process, "
+            "and send the tasks again."
+        ),
+        observed=count,
+        unit="tasks",
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from celery_health.reading.fields import name, names, number, of_type
-from celery_health.records import Blocked, Hanging, LastError, Refused, StoredResults
+from celery_health.records import Blocked, Hanging, LastError, Refused, SentElsewhere, StoredResults
 from celery_health.store.base import StoredRecord, StoreReading
 
 #: What lasts is told each five seconds: what was last told longer ago than this may be over.
@@ -25,6 +25,7 @@ def refused_of(reading: StoreReading, lately_seconds: float) -> Refused:
         last=_last(reading.troubles, "refused", lately_seconds),
         blocked=tuple(sorted(_blocked(reading), key=lambda one: (-one.seconds, one.process))),
         hanging=tuple(sorted(_hanging(reading), key=lambda one: (-one.seconds, one.process))),
+        elsewhere=tuple(sorted(_elsewhere(reading, lately_seconds), key=lambda one: (one.process, one.app))),
     )
 
 
@@ -119,6 +120,28 @@ def _hanging(reading: StoreReading) -> Iterable[Hanging]:
                 seconds=max(0.0, seconds) + one.age_seconds,
                 tasks=names(row.get("tasks")) or (),
             )
+
+
+def _elsewhere(reading: StoreReading, lately_seconds: float) -> Iterable[SentElsewhere]:
+    for one in reading.troubles:
+        for told in of_type(list, one.record.get("elsewhere")) or ():
+            row = of_type(dict, told) or {}
+            seconds, sent, failed = (number(row.get(key)) for key in ("seconds", "sent", "failed"))
+            if seconds is None or sent is None or failed is None or sent + failed <= 0:
+                continue
+            age = max(0.0, seconds) + one.age_seconds
+            if age <= lately_seconds:
+                yield SentElsewhere(
+                    process=_process(one, reading),
+                    app=name(row.get("app")),
+                    broker=name(row.get("broker")),
+                    is_default=row.get("is_default") is True,
+                    is_unset=row.get("is_unset") is True,
+                    sent=int(sent),
+                    failed=int(failed),
+                    tasks=names(row.get("tasks")) or (),
+                    age_seconds=age,
+                )
 
 
 def _rows(reading: StoreReading, kind: str) -> Iterable[tuple[StoredRecord, Mapping[str, Any]]]:

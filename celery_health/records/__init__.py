@@ -24,7 +24,7 @@ from celery_health.records.snapshot import (
     TaskOutcomes,
 )
 from celery_health.records.streaks import Streak, TaskStreak
-from celery_health.records.troubles import Blocked, Hanging, LastError, Refused, StoredResults
+from celery_health.records.troubles import Blocked, Hanging, LastError, Refused, SentElsewhere, StoredResults
 from celery_health.records.verdict import CheckResult, CheckStatus, HealthReport, Status
 from celery_health.records.workers import (
     DueTasks,
@@ -68,6 +68,7 @@ __all__ = [
     "Orphans",
     "QueueState",
     "Refused",
+    "SentElsewhere",
     "ReservedTask",
     "ResultsState",
     "RunningTask",

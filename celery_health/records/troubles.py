@@ -42,6 +42,33 @@ class Hanging:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SentElsewhere:
+    """What one process sent lately through another Celery app than the watched one, to another broker."""
+
+    process: str
+    app: str
+    """Its name."""
+    broker: str
+    """Masked."""
+    is_default: bool = False
+    """It is the one that Celery makes where nobody made one."""
+    is_unset: bool = False
+    """Nobody said which broker it is to use."""
+    sent: int = 0
+    failed: int = 0
+    """How many could not be sent even there."""
+    tasks: tuple[str, ...] = ()
+    """Some of their names."""
+    age_seconds: float = 0.0
+    """Since the last."""
+
+    @property
+    def count(self) -> int:
+        """Return how many were sent so, or were to be."""
+        return self.sent + self.failed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Refused:
     """What processes say of publications that did not get through."""
 
@@ -53,6 +80,8 @@ class Refused:
     """Now; the longest first."""
     hanging: tuple[Hanging, ...] = ()
     """Now; the longest first."""
+    elsewhere: tuple[SentElsewhere, ...] = ()
+    """What went to another broker lately, by process and app."""
 
     @property
     def count(self) -> int:

@@ -6,6 +6,7 @@ import os
 from typing import Final
 
 from celery_health.reporting.clock import StoreClock
+from celery_health.reporting.elsewhere import Elsewhere
 from celery_health.reporting.faults import Faults
 from celery_health.reporting.totals import Totals
 from celery_health.reporting.troubles import Troubles
@@ -13,8 +14,10 @@ from celery_health.reporting.troubles import Troubles
 #: Everything that this process counts; its agent drains it. Empty again after a fork.
 TOTALS: Final = Totals()
 FAULTS: Final = Faults(TOTALS)
+#: What this process sends to other brokers. Empty again after a fork.
+ELSEWHERE: Final = Elsewhere()
 #: What this process could not write. Empty again after a fork.
-TROUBLES: Final = Troubles(TOTALS)
+TROUBLES: Final = Troubles(TOTALS, ELSEWHERE)
 CLOCK: Final = StoreClock()
 
 _promised = 0

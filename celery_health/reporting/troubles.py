@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from kombu.exceptions import SerializationError
 
+from celery_health.reporting.elsewhere import Elsewhere
 from celery_health.reporting.native import allocate_lock
 from celery_health.reporting.totals import Totals
 from celery_health.text.masking import mask
@@ -93,19 +94,22 @@ class Hearing:
 class Troubles:
     """The troubles of one process. Safe in threads, in greenlets and after a fork; bounded."""
 
-    def __init__(self, totals: Totals) -> None:
+    def __init__(self, totals: Totals, elsewhere: Elsewhere | None = None) -> None:
         self._totals = totals
+        self._elsewhere = elsewhere or Elsewhere()
         self._register()
         self._forget()
 
     def _forget(self) -> None:
         self._lock = allocate_lock()
+        self._elsewhere.forget()
         self._calls: dict[int, Call] = {}
         self._hearings: dict[int, Hearing] = {}
         self._refused: dict[str, Any] | None = None
         self._unstored: dict[str, Any] | None = None
         self._told: tuple[object, ...] = ()
         self._told_at = 0.0
+        self._told_counts: tuple[int, ...] = ()
 
     # Where tasks are sent: every call counts
 
@@ -170,18 +174,19 @@ class Troubles:
 
     def due(self, now: float) -> Mapping[str, Any] | None:
         """Return what is to be told now: an empty mapping once all is over; None for nothing."""
-        if not (self._calls or self._hearings or self._refused or self._unstored or self._told):
+        has_some = self._calls or self._hearings or self._refused or self._unstored
+        if not (has_some or self._told or self._elsewhere.is_any):
             return None
         state = self._state(now)
         shape = _shape(state)
-        lasts = "blocked" in state or "hanging" in state
+        lasts = "blocked" in state or "hanging" in state or _counts(state) != self._told_counts
         if shape == self._told and not (lasts and now - self._told_at >= REPEAT_SECONDS):
             return None
         return state
 
     def told(self, state: Mapping[str, Any], now: float) -> None:
         """Note that the store has taken this."""
-        self._told, self._told_at = _shape(state), now
+        self._told, self._told_at, self._told_counts = _shape(state), now, _counts(state)
 
     def _state(self, now: float) -> dict[str, Any]:
         state: dict[str, Any] = {}
@@ -205,6 +210,8 @@ class Troubles:
             if last is not None:
                 shown = {key: value for key, value in last.items() if key != "at"}
                 state[name] = {**shown, "seconds": round(now - last["at"], 1)}
+        if elsewhere := self._elsewhere.state(now):
+            state["elsewhere"] = elsewhere
         if state:
             state.update(pid=os.getpid(), host=socket.gethostname())
         return state
@@ -252,4 +259,10 @@ def _shape(state: Mapping[str, Any]) -> tuple[object, ...]:
     errors = [
         (name, state[name]["error"], state[name]["task"]) for name in ("refused", "unstored") if name in state
     ]
-    return (*(name for name in ("blocked", "hanging") if name in state), *errors)
+    apps = [(one["app"], one["broker"], tuple(one["tasks"])) for one in state.get("elsewhere", ())]
+    return (*(name for name in ("blocked", "hanging") if name in state), *errors, *apps)
+
+
+def _counts(state: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return how much was sent elsewhere: it grows all the time, and is told now and then."""
+    return tuple(one["sent"] + one["failed"] for one in state.get("elsewhere", ()))

@@ -66,7 +66,7 @@ class Resolver:
         return self.destination(routed)
 
     def sends(self, name: str, options: Mapping[str, Any]) -> Destination:
-        """Return where a message of that name goes by routes and `options`; no task of it is asked for.
+        """Return where routes and `options` send a message of that name; its task is not looked at.
 
         Raises:
             Exception: whatever a router of the project raises.

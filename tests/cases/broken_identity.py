@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery import _state
 
+from celery_health.records import Refused, SentElsewhere
 from tests.cases.support import Project, broken
 
 #: A package with a task that asks for the current app at each call.
@@ -108,3 +111,50 @@ def a_task_is_made_with_an_app_that_stands_in_a_dict(p: Project) -> None:
     )
     p.tasks("till.tasks.pay")
     p.conf(imports=["till.ledger"])
+
+
+# What processes told -----------------------------------------------------------------------------------
+
+
+def told(p: Project, **changes: Any) -> None:
+    """Have a web server's process tell of what it sent to another broker."""
+    row: dict[str, Any] = {
+        "process": "process 7 on web-1",
+        "app": "default",
+        "broker": "amqp://guest:**@localhost:5672//",
+        "is_default": True,
+        "is_unset": True,
+        "failed": 3,
+        "tasks": ("till.tasks.pay",),
+        "age_seconds": 4.0,
+        **changes,
+    }
+    p.worker(registered=frozenset({*p.app.tasks, *row["tasks"]}))
+    p.snapshot(refused=Refused(elsewhere=(SentElsewhere(**row),)))
+
+
+@broken("E130:app:shop", "W226:app:default", fix="app.set_default() below the line that makes it in shop")
+def requests_were_sent_by_celerys_default_app(p: Project) -> None:
+    touch_current_app(p)
+    p.package("till", tasks=SHARED)
+    p.conf(imports=["till.tasks"])
+    told(p)
+
+
+@broken("E130:app:shop", "W226:app:default", fix="app.set_default() below the line that makes it in shop")
+def another_process_imports_other_things_than_this_one(p: Project) -> None:
+    p.package("till", tasks=SHARED)
+    p.conf(imports=["till.tasks"])
+    told(p)
+
+
+@broken("W226:app:tasks", fix="or set the broker_url of 'tasks'")
+def a_module_makes_an_app_and_nobody_sets_its_broker(p: Project) -> None:
+    p.tasks("till.tasks.pay")
+    told(p, app="tasks", is_default=False)
+
+
+@broken("W226:app:billing", fix="Send them by 'shop'; or, where workers that read from redis://other/0 are")
+def own_tasks_are_sent_by_an_app_for_others(p: Project) -> None:
+    p.tasks("till.tasks.pay")
+    told(p, app="billing", broker="redis://other/0", is_default=False, is_unset=False, sent=3, failed=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import Celery
 
-from tests.cases.broken_identity import SHARED, touch_current_app
+from tests.cases.broken_identity import SHARED, told, touch_current_app
 from tests.cases.support import Project, sound
 
 
@@ -125,3 +125,32 @@ def a_throwaway_app_in_a_function(p: Project) -> None:
 def celerys_default_app_that_nobody_uses(p: Project) -> None:
     touch_current_app(p)
     p.tasks("till.tasks.pay")
+
+
+@sound("sent-elsewhere")
+def tasks_of_others_are_sent_to_them(p: Project) -> None:
+    p.tasks("till.tasks.pay")
+    told(p, app="warehouse", broker="redis://other/0", is_default=False, is_unset=False, tasks=("pack",))
+
+
+@sound("sent-elsewhere")
+def a_second_app_sends_its_own_tasks(p: Project) -> None:
+    p.health["SILENCED"] = ["W131"]
+    p.package(
+        "till",
+        billing="""
+            from celery import Celery
+            billing = Celery("billing", broker="redis://other/0", set_as_current=False)
+            @billing.task
+            def bill(): ...
+        """,
+    )
+    p.conf(imports=["till.billing"])
+    told(
+        p,
+        app="billing",
+        broker="redis://other/0",
+        is_default=False,
+        is_unset=False,
+        tasks=("till.billing.bill",),
+    )

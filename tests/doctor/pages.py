@@ -101,15 +101,7 @@ def main() -> None:
     sys.path.append(str(FOLDER.parents[1] / "example_project"))  # as pytest does
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.project.settings")
     django.setup()
-    from tests.cases import (  # noqa: F401 - they fill the list
-        broken_identity,
-        broken_live,
-        broken_names,
-        broken_options,
-        broken_settings,
-        broken_static,
-        broken_to_all,
-    )
+    from tests.cases import test_cases  # noqa: F401 - it fills the lists
 
     for name, text in pages().items():
         (FOLDER / name).write_text(text)

@@ -240,3 +240,51 @@ def test_app_unwatched__the_setting_that_it_names_watches_it(tmp_path: Path, red
     assert "till.billing:app" in site.findings()["W131"]["message"]
     done = site.python("-m", "django", "celery_health", "--json", "--settings", "proj.billing")
     assert list(json.loads(done.stdout)["queues"]) == ["billing"], done.stderr
+
+
+@pytest.mark.live
+def test_sent_elsewhere__is_counted_named_and_no_task_of_the_projects_queues(
+    tmp_path: Path, redis_url: str
+) -> None:
+    """A request's thread sends by Celery's default app, and a view by an app of another service's."""
+    views = dedent(FILES["till/views.py"]).replace("task.apply_async(retry=False)", "send()") + dedent(
+        f"""
+        from celery import Celery
+        warehouse = Celery("warehouse", broker="{redis_url}".rpartition("/")[0] + "/9", set_as_current=False)
+        def send():
+            warehouse.send_task("pack")
+            warehouse.send_task("till.tasks.pay")
+            try:
+                task.apply_async(retry=False)
+            except Exception:
+                pass  # nobody may listen at Celery's default broker
+        """
+    )
+    site = Site(
+        tmp_path, redis_url, **{**ASTRAY["something touched current_app first"], "till/views.py": views}
+    )
+    # Of two apps of the project's somebody has to say which is watched.
+    site.paste("proj/settings.py", 'CELERY_HEALTH = {"CELERY_APP": "proj.celery:app", "FLUSH_INTERVAL": 0.1}')
+
+    done = site.python("-c", dedent(REQUEST))
+    assert done.returncode == 0, done.stderr
+    asked = site.python("-m", "django", "celery_health", "doctor", "--json")
+    verdict = json.loads(site.python("-m", "django", "celery_health", "--json").stdout)
+
+    found = {
+        f"{one['code']} {one['subject']['name']}": one
+        for one in json.loads(asked.stdout)["findings"]
+        if one["rule"] in ("current-app-differs", "sent-elsewhere")
+    }
+    assert set(found) == {"E130 proj", "W226 default", "W226 warehouse"}, asked.stdout
+    default, warehouse = found["W226 default"]["evidence"], found["W226 warehouse"]["evidence"]
+    assert (default["tasks"], default["sent"] + default["failed"]) == (["till.tasks.pay"], 1)
+    assert default["broker"].startswith("amqp://guest:**@localhost")
+    assert (warehouse["tasks"], warehouse["sent"]) == (["pack", "till.tasks.pay"], 2)
+    assert default["processes"] == warehouse["processes"]
+    (writable,) = [one for one in verdict["checks"] if one["id"] == "broker.writable"]
+    assert "went to amqp://guest:**@localhost:5672//" in writable["message"]
+    client = redis.Redis.from_url(redis_url)
+    totals = client.hgetall("celery_health:proj:totals")
+    client.close()
+    assert not [field for field in totals if field.startswith((b"sent", b"publish_failed"))]

@@ -10,15 +10,7 @@ from celery_health.doctor import checks
 from celery_health.doctor.findings import Kind, Severity
 from celery_health.doctor.rules import RULES
 from celery_health.management.subcommands import doctor
-from tests.cases import (  # noqa: F401 - they fill the list
-    broken_identity,
-    broken_live,
-    broken_names,
-    broken_options,
-    broken_settings,
-    broken_static,
-    broken_to_all,
-)
+from tests.cases import test_cases  # noqa: F401 - it fills the lists
 from tests.doctor.pages import FOLDER, pages
 from tests.support import ROOT
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from celery_health.records import (
     LastError,
     NearLimit,
     Refused,
+    SentElsewhere,
     Writes,
 )
 from celery_health.testing import make_snapshot
@@ -26,6 +28,21 @@ LAST = LastError(
 )
 REFUSED = Refused(tasks={"shop.pay": 2, "shop.mail": 5}, last=LAST)
 BLOCKED = Refused(blocked=(Blocked(process="w1@a", seconds=95.0), Blocked(process="w2@a", seconds=3.0)))
+
+ASTRAY = Refused(
+    elsewhere=(
+        SentElsewhere(
+            process="process 7 on web-1",
+            app="default",
+            broker="amqp://guest:**@localhost:5672//",
+            is_default=True,
+            is_unset=True,
+            sent=3,
+            failed=2,
+            tasks=("shop.pay",),
+        ),
+    )
+)
 
 
 def hanging(seconds: float) -> Refused:
@@ -56,6 +73,15 @@ def hanging(seconds: float) -> Refused:
             "RabbitMQ has blocked publications of w1@a and 1 more for 1 min 35 s: what is sent since then "
             "waits in the sender, enters no queue, and is lost with it.",
         ),
+        (
+            ASTRAY,
+            CheckStatus.WARN,
+            "5 tasks ('shop.pay') of process 7 on web-1 went to amqp://guest:**@localhost:5672// "
+            "(2 in vain), not to this broker: it sends by Celery's default app, since its threads do not see "
+            "the project's.",
+        ),
+        # By an app that somebody configured: it may well be for others.
+        (Refused(elsewhere=(replace(ASTRAY.elsewhere[0], is_default=False, is_unset=False),)), None, ""),
         # What is tried again ends within seconds.
         (hanging(14.0), None, ""),
         (

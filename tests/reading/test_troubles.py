@@ -109,3 +109,18 @@ def test_results__old_successes_count_only_while_errors_would_show() -> None:
     assert stored_results_of(reading(ring=ring), 600, ignoring=()).stored == 10
     assert stored_results_of(reading(ring=ring), 600, ignoring=(), within_seconds=180).stored == 5
     assert stored_results_of(reading(ring=ring), 600, ignoring=None).stored == 0
+
+
+def test_elsewhere__is_told_of_each_process_and_app_and_not_when_it_is_old() -> None:
+    row = {"app": "default", "broker": "amqp://h//", "sent": 2, "failed": 1, "tasks": ["pay"], "seconds": 3.0}
+    others = [
+        {**row, "seconds": 700.0},  # long ago
+        {**row, "sent": "2"},  # nobody's number
+        {**row, "sent": 0, "failed": 0},
+        "no row",
+    ]
+    (found,) = refused_of(reading(told(elsewhere=[{**row, "is_default": True}, *others])), 600).elsewhere
+    assert (found.process, found.app, found.broker) == ("process 7 on web-1", "default", "amqp://h//")
+    assert (found.count, found.failed, found.tasks, found.age_seconds) == (3, 1, ("pay",), 4.0)
+    assert (found.is_default, found.is_unset) == (True, False)
+    assert refused_of(reading(told(elsewhere={"app": "x"})), 600).elsewhere == ()

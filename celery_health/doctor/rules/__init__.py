@@ -61,6 +61,7 @@ from celery_health.doctor.rules.route_misspelt import RouteMisspelt
 from celery_health.doctor.rules.route_shadowed import RouteShadowed
 from celery_health.doctor.rules.schedule_masked import ScheduleMasked
 from celery_health.doctor.rules.schedule_too_fast import ScheduleTooFast
+from celery_health.doctor.rules.sent_elsewhere import SentElsewhere
 from celery_health.doctor.rules.serializer_refused import SerializerRefused
 from celery_health.doctor.rules.setting_ignored import SettingIgnored
 from celery_health.doctor.rules.setting_misspelt import SettingMisspelt
@@ -142,6 +143,7 @@ _RULES: Final[Sequence[Rule]] = (
     CacheClearsBroker(),
     BroadcastLeftover(),
     BeatForgets(),
+    SentElsewhere(),
     # Hints.
     RouteMatchesNothing(),
     QueueUndeclared(),

@@ -18,10 +18,12 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from celery_health.doctor.evidence import Evidence
-from celery_health.doctor.findings import Finding, Kind
+from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.identity import IdentityFacts, ThreadApp
-from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.rules.base import BOTH, Rule
 from celery_health.doctor.wording import listed
+from celery_health.records import SentElsewhere
+from celery_health.text.formats import plural
 
 
 class CurrentAppDiffers(Rule):
@@ -31,10 +33,15 @@ class CurrentAppDiffers(Rule):
     name: ClassVar = "current-app-differs"
     summary: ClassVar = "In a new thread, `current_app` is not the project's app: shared tasks go elsewhere."
 
+    scopes: ClassVar[frozenset[Scope]] = BOTH
+
     def find(self, evidence: Evidence) -> Iterable[Finding]:
         """Yield one finding at most."""
         facts = evidence.identity
         found = facts.in_threads
+        if rows := _seen(evidence):
+            yield self._proven(evidence, rows)
+            return
         if found is None or _is_told_by_choice(facts):
             return
         yield self.finding(
@@ -44,6 +51,30 @@ class CurrentAppDiffers(Rule):
             evidence=dict(_proof(facts, found)),
             fix=how_to_set(facts, found.is_unimported),
         )
+
+    def _proven(self, evidence: Evidence, rows: list[SentElsewhere]) -> Finding:
+        """Return the finding of what was really sent so."""
+        facts = evidence.identity
+        proof = _seen_evidence(facts, rows)
+        names = [row.process for row in rows]
+        tasks = sorted({task for row in rows for task in row.tasks})
+        count = sum(row.count for row in rows)
+        return self.finding(
+            Kind.APP,
+            facts.name,
+            f"In threads of {listed(names)}, celery.current_app is the one that Celery makes by itself "
+            f"instead of {facts.name!r}: {plural(count, 'task')} ({listed(tasks)}) went to "
+            f"{rows[0].broker} lately, and no worker of {facts.name!r} runs what is sent so.",
+            evidence=proof,
+            fix=how_to_set(facts, everywhere=True),
+            proven_live=True,
+        )
+
+
+def _seen(evidence: Evidence) -> list[SentElsewhere]:
+    """Return what processes told of shared tasks that they sent by an app that they never chose."""
+    refused = evidence.live.snapshot.refused if evidence.live else None
+    return [row for row in (refused.elsewhere if refused else ()) if row.is_default and row.tasks]
 
 
 def _is_told_by_choice(facts: IdentityFacts) -> bool:
@@ -74,6 +105,17 @@ def _loss(facts: IdentityFacts, found: ThreadApp) -> str:
     return f"{fact}, and no worker of {facts.name!r} runs what is sent so."
 
 
+def _seen_evidence(facts: IdentityFacts, rows: list[SentElsewhere]) -> dict[str, object]:
+    return {
+        "app": facts.name,
+        "broker": facts.broker,
+        "current_app": rows[0].app,
+        "current_app_broker": rows[0].broker,
+        "tasks": sorted({task for row in rows for task in row.tasks}),
+        "processes": [row.process for row in rows],
+    }
+
+
 def _proof(facts: IdentityFacts, found: ThreadApp) -> Iterator[tuple[str, object]]:
     yield "app", facts.name
     yield "broker", facts.broker
@@ -84,12 +126,15 @@ def _proof(facts: IdentityFacts, found: ThreadApp) -> Iterator[tuple[str, object
         yield "users", list(found.users)
 
 
-def how_to_set(facts: IdentityFacts, is_unimported: bool = False) -> str:
-    """Return what makes the watched app the current one of every thread."""
+def how_to_set(facts: IdentityFacts, is_unimported: bool = False, *, everywhere: bool = False) -> str:
+    """Return what makes the watched app the current one of every thread.
+
+    `everywhere`: in processes that may import other things than this one.
+    """
     steps = []
     if not is_unimported:
         steps.append(f"{facts.attribute}.set_default() below the line that makes it{_in(facts.module)}")
-    if facts.holder_package is not None and not facts.is_imported:
+    if facts.holder_package is not None and (everywhere or not facts.is_imported):
         steps.append(f"{importing(facts)} in {facts.holder_package}/__init__.py")
     if not steps:
         steps.append("Import the app where Django starts")
