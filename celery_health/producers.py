@@ -117,20 +117,26 @@ def _send_elsewhere(
     send: Callable[..., Any], sending: Sending, producer: Any, name: str, *args: Any, **kwargs: Any
 ) -> Any:
     """Send, and count it by itself: it says nothing of the watched app's broker, nor of its queues."""
-    elsewhere, failed = process.ELSEWHERE, True
+    elsewhere, is_sent, failure = process.ELSEWHERE, False, None
+    try:
+        _sender.keep_flushing()
+    except Exception as error:
+        process.FAULTS.caught("producers.begin", error)
     try:
         elsewhere.enter()
         sent = send(producer, name, *args, **kwargs)
-        failed = False
+        is_sent = True
         return sent
     except BaseException as error:
-        failed = isinstance(error, Exception)
+        failure = type(error).__name__ if _is_failure(error) else None
         raise
     finally:
         elsewhere.leave()
         try:
-            sending.count(str(name), failed=failed)
-            _sender.keep_flushing()
+            if failure is not None:
+                process.TOTALS.unsent(str(name), failure, is_refused=False)
+            if is_sent or failure is not None:
+                sending.count(str(name), failed=not is_sent)
         except Exception as error:
             process.FAULTS.caught("producers.elsewhere", error)
 
@@ -144,12 +150,17 @@ def _listen(producer: Any, known: object) -> object:
 
 
 def _note(name: str, error: BaseException) -> None:
-    # A process or greenlet that is being ended was not refused; a time-out of gevent's is no Exception.
-    if isinstance(error, Exception) or "Timeout" in type(error).__name__:
+    if _is_failure(error):
         try:
             process.TROUBLES.failed(name, error)
         except Exception as fault:
             process.FAULTS.caught("producers.failed", fault)
+
+
+def _is_failure(error: BaseException) -> bool:
+    """Say whether it failed: a process or greenlet that is being ended was not refused."""
+    # A time-out of gevent's is no Exception.
+    return isinstance(error, Exception) or "Timeout" in type(error).__name__
 
 
 def _stamp(headers: Any = None, **kwargs: Any) -> None:
