@@ -31,6 +31,10 @@ class LetterNotFoundError(CeleryHealthError):
     """No dead letter has this id; the message says how far the look went."""
 
 
+class ReadableError(CeleryHealthError):
+    """There is nothing to set aside: workers can read what waits, or nothing waits."""
+
+
 class NotConsumedError(CeleryHealthError):
     """Nobody is known to consume the queue that letters would go back to; they may be forced to."""
 

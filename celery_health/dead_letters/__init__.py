@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 # Lazily: a worker imports this package for what it captures, and needs nothing of the reading side.
 if TYPE_CHECKING:
+    from celery_health.dead_letters.aside import set_aside
     from celery_health.dead_letters.letters import entries, entry, purge, requeue, sizes
-    from celery_health.dead_letters.records import Cause, DeadLetter, Filter, Page, Requeued
+    from celery_health.dead_letters.records import Cause, DeadLetter, Filter, Page, Requeued, SetAside
     from celery_health.dead_letters.resending import RequeueInterruptedError, RequeueStopped
 
 __all__ = [
@@ -31,18 +32,22 @@ __all__ = [
     "RequeueInterruptedError",
     "RequeueStopped",
     "Requeued",
+    "SetAside",
     "entries",
     "entry",
     "purge",
     "requeue",
+    "set_aside",
     "sizes",
 ]
 
 _HOMES: Final = {
     **dict.fromkeys(("entries", "entry", "purge", "requeue", "sizes"), "celery_health.dead_letters.letters"),
     **dict.fromkeys(
-        ("Cause", "DeadLetter", "Filter", "Page", "Requeued"), "celery_health.dead_letters.records"
+        ("Cause", "DeadLetter", "Filter", "Page", "Requeued", "SetAside"),
+        "celery_health.dead_letters.records",
     ),
+    "set_aside": "celery_health.dead_letters.aside",
     **dict.fromkeys(("RequeueInterruptedError", "RequeueStopped"), "celery_health.dead_letters.resending"),
 }
 

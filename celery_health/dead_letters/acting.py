@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery_health.dead_letters import letters
-from celery_health.dead_letters.audit import PURGE, REQUEUE, audited
-from celery_health.dead_letters.records import Requeued
+from celery_health.dead_letters import aside, letters
+from celery_health.dead_letters.audit import PURGE, REQUEUE, SET_ASIDE, audited
+from celery_health.dead_letters.records import Requeued, SetAside
 
 
 def requeue(who: str, queue: str, ids: list[str] | None, **chosen: Any) -> Requeued:
@@ -16,6 +16,16 @@ def requeue(who: str, queue: str, ids: list[str] | None, **chosen: Any) -> Reque
     with audited(REQUEUE, queue, who) as audit:
         done = letters.requeue(queue, ids, **chosen)
         audit.count = done.requeued
+    return done
+
+
+def set_aside(who: str, queue: str, *, dry_run: bool = False) -> SetAside:
+    """Move what no worker can read into the dead letters, and log it: `aside.set_aside`. A dry run is not."""
+    if dry_run:
+        return aside.set_aside(queue, dry_run=True)
+    with audited(SET_ASIDE, queue, who) as audit:
+        done = aside.set_aside(queue)
+        audit.count = len(done.messages)
     return done
 
 

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from typing import Final
 
 from celery_health.dead_letters.resending import RequeueInterruptedError, RequeueStopped
-from celery_health.exceptions import CeleryHealthError
+from celery_health.exceptions import CeleryHealthError, ReadableError
 from celery_health.text.printable import printable
 
 logger = logging.getLogger("celery_health.audit")
 
 REQUEUE: Final = "requeue"
 PURGE: Final = "purge"
+SET_ASIDE: Final = "set-aside"
 #: Of a name in the record.
 _MAX_NAME: Final = 200
 
@@ -32,7 +33,7 @@ class Action:
 
 @contextmanager
 def audited(action: str, queue: str, who: str) -> Iterator[Action]:
-    """Log an `action`, `REQUEUE` or `PURGE`, when it has ended, in whatever way.
+    """Log an `action`, `REQUEUE`, `PURGE` or `SET_ASIDE`, when it has ended, in whatever way.
 
     The record's attributes are ``action``, ``queue``, ``who``, ``count`` (None when it is unknown) and
     ``outcome`` (``done`` or the class of the error).
@@ -45,6 +46,8 @@ def audited(action: str, queue: str, who: str) -> Iterator[Action]:
         outcome = "KeyboardInterrupt" if isinstance(error, RequeueStopped) else type(error).__name__
         if isinstance(error, RequeueInterruptedError | RequeueStopped):
             audit.count = error.done.requeued
+        elif isinstance(error, ReadableError):
+            audit.count = 0
         elif action == REQUEUE and audit.count is None and isinstance(error, CeleryHealthError):
             audit.count = 0  # it fails before anything is sent, or says how far it came
         raise

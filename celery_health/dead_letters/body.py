@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from celery_health.dead_letters.records import DeadLetter, Page, Requeued
+from celery_health.dead_letters.records import DeadLetter, Page, Requeued, SetAside
 from celery_health.text.printable import printable
 
 #: What RabbitMQ cannot do, where it matters.
@@ -105,6 +105,26 @@ def requeued_notes(done: Requeued) -> tuple[str, ...]:
     """Return why a requeue has not come to the end."""
     reach = REACHED_BY_OTHERS if done.disturbed else CALL_AGAIN
     return (*([TIME_IS_UP] if done.timed_out else []), *([] if done.complete else [reach]))
+
+
+def aside_body(done: SetAside) -> dict[str, Any]:
+    """Return what was set aside, or would be."""
+    return {
+        "queue": printable(done.queue),
+        "set_aside": len(done.messages),
+        "messages": [
+            {
+                "position": one.position,
+                "size_bytes": one.size_bytes,
+                "why": printable(one.why),
+                "id": one.letter_id,
+            }
+            for one in done.messages
+        ],
+        "looked_at": done.looked_at,
+        "gone": done.gone,
+        "dry_run": done.dry_run,
+    }
 
 
 def moment(seconds: float | None) -> str | None:

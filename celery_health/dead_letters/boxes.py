@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from celery_health.celery_app import app_id
 from celery_health.conf import Settings
 from celery_health.dead_letters.capture import Captured
+from celery_health.dead_letters.records import Reason
 from celery_health.deadline import Deadline
-from celery_health.exceptions import CeleryHealthError
+from celery_health.exceptions import CeleryHealthError, UnsupportedError
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -47,6 +48,17 @@ class Stored:
     """Of the body as published."""
     is_message: bool = True
     """False for what is in no format that could be sent."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """One message of a queue, as it waits there."""
+
+    token: Any
+    """What the box knows its place by."""
+    position: int
+    """1 is the one that is next out."""
+    raw: bytes
 
 
 class Stop(Enum):
@@ -163,6 +175,24 @@ class Box(ABC):
             if visit(stored) is Stop.STOP:
                 break
         return replace(walk, shown=shown)
+
+    def heads(self, queue: str, deadline: Callable[[], Deadline]) -> Iterator[Head]:
+        """Yield the first messages of `queue` itself, the one that is next out first; none is moved.
+
+        Raises:
+            UnsupportedError: this kind of broker keeps nothing that a worker cannot read.
+        """
+        raise UnsupportedError(
+            "Only on Redis can a queue hold what no worker can read: with RabbitMQ a worker logs that, and "
+            "deletes it."
+        )
+
+    def set_aside(self, queue: str, head: Head, reason: Reason, deadline: Callable[[], Deadline]) -> bool:
+        """Move a message of `queue` into its dead letters, byte for byte; False where it is there no more.
+
+        Both or nothing.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def purge(self, queue: str, deadline: Deadline) -> int:

@@ -28,6 +28,8 @@ class Cause(StrEnum):
     """A body or content type that the worker does not take."""
     INVALID = "invalid"
     """No task message, or one whose headers make no sense."""
+    UNREADABLE = "unreadable"
+    """No message that a worker could read: set aside before one took it."""
     UNKNOWN = "unknown"
 
 
@@ -151,6 +153,32 @@ class Filter:
         return (self.since is None or letter.failed_at >= self.since) and (
             self.until is None or letter.failed_at < self.until
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Aside:
+    """One message that was set aside, or would be."""
+
+    position: int
+    """Where it was: 1 is the one that was next out."""
+    size_bytes: int
+    why: str
+    """Why no worker can read it: the rest of a sentence."""
+    letter_id: str | None
+    """The letter that it is now; None for a dry run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetAside:
+    """What was set aside from the head of a queue."""
+
+    queue: str
+    messages: tuple[Aside, ...]
+    looked_at: int
+    """Messages from the head on."""
+    gone: int
+    """Those that somebody else had taken by then."""
+    dry_run: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

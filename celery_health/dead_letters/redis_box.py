@@ -10,7 +10,7 @@ import binascii
 import json
 import secrets
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
@@ -21,9 +21,20 @@ from celery_health.connections.redis import RedisLink, is_timeout
 from celery_health.connections.redis_keys import RedisKeys
 from celery_health.connections.scripts import Script
 from celery_health.dead_letters import scripts
-from celery_health.dead_letters.boxes import Batch, Box, Sending, Stop, Stored, UnwritableError, Visit, Walk
+from celery_health.dead_letters.boxes import (
+    Batch,
+    Box,
+    Head,
+    Sending,
+    Stop,
+    Stored,
+    UnwritableError,
+    Visit,
+    Walk,
+)
 from celery_health.dead_letters.capture import Captured
 from celery_health.dead_letters.envelope import HEADER, encode_reason
+from celery_health.dead_letters.records import Reason
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, LateBrokerError
 from celery_health.text.masking import describe_error
@@ -35,6 +46,9 @@ if TYPE_CHECKING:
 #: some 2 ms meanwhile.
 PAGE_LETTERS: Final = 100
 PAGE_BYTES: Final = 1024 * 1024
+#: Messages of each of a queue's lists that are looked at before they are set aside, and bytes of all.
+MOST_HEADS: Final = 20
+MOST_HEAD_BYTES: Final = 64 * 1024 * 1024
 #: How long a writer's last batch is remembered: longer than any outage over which it would try again.
 SEQUENCE_SECONDS: Final = 86400
 #: Answers that come again however often one asks: the key is no list, or this user may not touch it.
@@ -166,6 +180,27 @@ class RedisBox(Box):
         message = _message(stored, sending)
         return bool(self._script(scripts.SEND, [dead_key, key], [stored.token, message], deadline))
 
+    def heads(self, queue: str, deadline: Callable[[], Deadline]) -> Iterator[Head]:
+        """Yield the first messages of `queue`; see the base class."""
+        before = shown_bytes = 0
+        for key in self._keys.lists(queue):
+            for index in range(1, MOST_HEADS + 1):
+                raw = self._call("LINDEX", key, -index, deadline=deadline())
+                if raw is None or shown_bytes > MOST_HEAD_BYTES:
+                    break
+                raw = raw if isinstance(raw, bytes) else str(raw).encode()
+                shown_bytes += len(raw)
+                yield Head(token=(key, index), position=before + index, raw=raw)
+            before += int(self._call("LLEN", key, deadline=deadline()))
+
+    def set_aside(self, queue: str, head: Head, reason: Reason, deadline: Callable[[], Deadline]) -> bool:
+        """Move a message of `queue` into its dead letters; see the base class."""
+        dead = self.dead(queue)
+        key, index = head.token
+        keys = (key, self._keys.prefix + dead, self._registry)
+        arguments = (index, head.raw, encode_aside(head.raw, reason, dead), self._keys.binding(dead, dead))
+        return bool(self._script(scripts.SET_ASIDE, keys, arguments, deadline()))
+
     def purge(self, queue: str, deadline: Deadline) -> int:
         """Remove all letters of `queue`, and return how many there were."""
         key = self._keys.prefix + self.dead(queue)
@@ -222,6 +257,22 @@ def encode(letter: Captured, dead: str) -> bytes:
         return str(dumps(raw)).encode()
     except Exception as error:
         raise UnwritableError(f"The message cannot be written as JSON: {describe_error(error)}") from None
+
+
+def encode_aside(raw: bytes, reason: Reason, dead: str) -> bytes:
+    """Return a letter whose body is what could not be read as a message, byte for byte."""
+    letter = {
+        "body": base64.b64encode(raw).decode(),
+        "content-type": reason.content_type,
+        "content-encoding": "binary",
+        "headers": {HEADER: encode_reason(reason)},
+        "properties": {
+            "body_encoding": "base64",
+            "delivery_info": {"exchange": "", "routing_key": dead},
+            "delivery_tag": str(uuid.uuid4()),
+        },
+    }
+    return json.dumps(letter).encode()
 
 
 def decode(letter: bytes) -> Stored:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from celery_health.dead_letters.boxes import Box, Sending, Stop, Stored
 from celery_health.dead_letters.envelope import decode_reason, headers_again
 from celery_health.dead_letters.reading import has_expired, names, read_brief
-from celery_health.dead_letters.records import Filter, Reason, Requeued
+from celery_health.dead_letters.records import Cause, Filter, Reason, Requeued
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError
 from celery_health.headers import PUBLISHED_AT_HEADER
@@ -109,7 +109,7 @@ class Resending:
             self._found.add(name)
         if not self.where.takes_all and not self.where.takes(read_brief(stored)):
             return None
-        if not stored.is_message:
+        if not stored.is_message or (reason is not None and reason.cause is Cause.UNREADABLE):
             self._unsendable += 1
             return None
         if not self.force and has_expired(stored.headers, time.time()):

@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from celery_health.brokers.unreadable import Unreadable
 from celery_health.connections.exchanges import takes
 from celery_health.connections.redis_keys import BoundQueue
 from celery_health.doctor.facts import EntryFacts
 from celery_health.records import ObservedRuntime, Snapshot
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OddMessage:
+    """A waiting message that no worker can read."""
+
+    position: int
+    """1 is the one that is next out."""
+    size_bytes: int
+    found: Unreadable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +32,8 @@ class WaitingMessages:
     """Task name → how many of them."""
     ahead_seconds: float | None = None
     """By how much the newest publish stamp among them is ahead of the broker's clock; None without stamps."""
+    unreadable: tuple[OddMessage, ...] = ()
+    """Those that no worker can read, the next one out first; of each list some few."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from django.core.management.color import Style
 
 from celery_health.dead_letters.body import moment, page_notes, requeued_notes
-from celery_health.dead_letters.records import DeadLetter, Page, Requeued
+from celery_health.dead_letters.records import DeadLetter, Page, Requeued, SetAside
 from celery_health.text.formats import UNKNOWN, number, plural, table
 from celery_health.text.printable import printable
 
@@ -90,7 +90,7 @@ def requeued_lines(done: Requeued, style: Style) -> list[str]:
             f"{plural(done.expired, 'letter')} kept: they have expired. --force sends them all the same."
         )
     if done.unsendable:
-        lines.append(f"{plural(done.unsendable, 'letter')} kept: they are no messages.")
+        lines.append(f"{plural(done.unsendable, 'letter')} kept: no worker could read what they hold.")
     if done.gone:
         lines.append(f"{plural(done.gone, 'letter')} had gone before.")
     if done.not_found:
@@ -98,6 +98,21 @@ def requeued_lines(done: Requeued, style: Style) -> list[str]:
         lines.append(style.ERROR(f"No such letter: {names}"))
     lines += [style.WARNING(note) for note in requeued_notes(done)]
     lines.append(f"{number(done.remaining)} remain.")
+    return lines
+
+
+def aside_lines(done: SetAside, style: Style) -> list[str]:
+    """Return what was set aside, or would be."""
+    queue = printable(done.queue, _NAME)
+    verb = "Would set aside" if done.dry_run else "Set aside"
+    lines = [style.SUCCESS(f"{verb} {plural(len(done.messages), 'message')} of queue {queue}.")]
+    lines += [
+        f"  message {one.position} ({plural(one.size_bytes, 'byte')}): {printable(one.why)}"
+        + (f"; now letter {one.letter_id}" if one.letter_id else "")
+        for one in done.messages
+    ]
+    if done.gone:
+        lines.append(f"{plural(done.gone, 'message')} had been taken before.")
     return lines
 
 

@@ -27,6 +27,7 @@ CAUSES: Final = {
     Cause.UNREGISTERED: "The worker has no task of that name",
     Cause.UNDECODABLE: "The worker could not read its body",
     Cause.INVALID: "It is no valid message of a task",
+    Cause.UNREADABLE: "No worker could read it: it was set aside before one took it",
     Cause.UNKNOWN: "Not known: no worker of this app has put it there",
 }
 

@@ -100,7 +100,7 @@ def pool_grow_command(app_name: str, hostname: str) -> str:
     return f"{_celery(app_name)} control pool_grow 1 -d {_quoted(hostname)}"
 
 
-def letters_command(action: Literal["list", "requeue", "purge"], queue: str) -> str:
+def letters_command(action: Literal["list", "requeue", "purge", "set-aside"], queue: str) -> str:
     """Return the command that does something with the dead letters of a queue."""
     return f"python manage.py celery_health dead-letters {action} {_positional(queue)}"
 
@@ -180,9 +180,9 @@ _CELERY: Final = (
     rf"|control -d {_WORD} add_consumer {_NAME}|control pool_grow 1 -d {_WORD}"
     rf"|purge -Q {_WORD}|amqp queue\.purge {_NAME}|amqp queue\.delete {_NAME} false true|beat)"
 )
+_LETTERS: Final = rf"dead-letters (?:list|requeue|purge|set-aside) {_NAME}"
 _MANAGE: Final = (
-    rf"python manage\.py celery_health (?:dead-letters (?:list|requeue|purge) {_NAME}|doctor(?: --static)?)"
-    rf"|{re.escape(RESULTS_TABLES)}"
+    rf"python manage\.py celery_health (?:{_LETTERS}|doctor(?: --static)?)|{re.escape(RESULTS_TABLES)}"
 )
 _REDIS: Final = (
     rf"redis-cli(?: --tls)?(?: --user {_WORD})?(?: --askpass)?(?: -s {_WORD})?(?: -h {_WORD})?(?: -p \d+)?"

@@ -12,9 +12,12 @@ from celery.exceptions import WorkerShutdown, WorkerTerminate
 
 from celery_health.connections.urls import secrets_of
 from celery_health.text.masking import describe_error
+from celery_health.worker.misread import misread
 
 #: An error of RabbitMQ names queue, argument and both values in some 250 characters.
 MAX_CHARACTERS: Final = 400
+#: What is kept of one that is explained by the message that led to it.
+_MAX_ERROR: Final = 150
 
 
 def crash() -> BaseException | None:
@@ -44,6 +47,12 @@ def cause_of(error: BaseException, app: Any) -> str:
     except Exception:  # a broker_url that is none
         secrets = ()
     text = describe_error(error, secrets)
+    try:
+        taken = misread(error, app.tasks.__contains__)
+    except Exception:  # a traceback of somebody else's making
+        taken = None
+    if taken is not None:
+        text = f"{text[:_MAX_ERROR]}. {taken}"
     return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 3]}..."
 
 

@@ -31,6 +31,7 @@ from celery_health.worker.held import split
 from celery_health.worker.labels.rules import LabelRules
 from celery_health.worker.letters import DeadLetters
 from celery_health.worker.messages import watch_refusals, watch_strategies
+from celery_health.worker.misread import watch_misread
 from celery_health.worker.pools import Children
 from celery_health.worker.presence import Presence
 from celery_health.worker.queues import QueueNames
@@ -124,6 +125,7 @@ class WorkerMonitor:
         self._recorder.consumer = consumer
         watch_strategies(consumer, self._composer, partial(is_monitored, settings=self._settings))
         watch_refusals(consumer, self._composer.recording)
+        watch_misread(consumer, self._composer.recording)
 
     def start(self) -> None:
         """Begin: the pool has its processes, the consumer has no connection yet."""

@@ -8,10 +8,12 @@ from typing import Any
 from celery.schedules import schedule
 from kombu import Exchange, Queue
 
+from celery_health.brokers.unreadable import Effect, Unreadable
 from celery_health.connections.redis_keys import BoundQueue
 from celery_health.doctor.facts import EntryFacts
 from celery_health.doctor.live import (
     PIDBOX,
+    OddMessage,
     RedisServer,
     ReplyQueues,
     UnackedMessages,
@@ -345,6 +347,22 @@ def messages_wait_under_a_name_that_nobody_registers(p: Project) -> None:
     p.tasks("shop.tidy_up")
     p.worker()
     p.live(waiting={"celery": WaitingMessages(looked_at=5, names={"shop.tidy": 3, "shop.tidy_up": 2})})
+
+
+@broken("E132:queue:celery", fix="python manage.py celery_health dead-letters set-aside celery")
+def a_text_lies_in_a_queue(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    why = Unreadable(why="it is no JSON (Expecting value)", effect=Effect.ENDS)
+    odd = OddMessage(position=1, size_bytes=5, found=why)
+    p.live(waiting={"celery": WaitingMessages(looked_at=2, names={"shop.clean": 1}, unreadable=(odd,))})
+
+
+@broken("E133:queue:celery", fix="give the key another name, by RENAME of Redis.")
+def somebody_keeps_a_hash_under_a_queues_name(p: Project) -> None:
+    p.tasks("shop.clean")
+    p.worker()
+    p.queue("celery", ready=None, error="WRONGTYPE Operation against a key holding the wrong kind of value")
 
 
 @broken("E113:task:shop.tidy", fix="Send 'shop.tidy_up' instead, or give 'shop.tidy' back to the workers.")

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from kombu import Exchange, Queue
 
+from celery_health.brokers.unreadable import Effect, Unreadable
 from celery_health.connections.redis_keys import BoundQueue
 from celery_health.doctor.live import (
     PIDBOX,
+    OddMessage,
     ReplyQueues,
     UnackedMessages,
     WaitingMessages,
@@ -199,6 +201,17 @@ def messages_of_another_service_wait_in_its_queue(p: Project) -> None:
     p.tasks("shop.clean")
     p.worker()
     p.live(waiting={"crm": WaitingMessages(looked_at=1, names={"crm.sync": 1})})
+
+
+@sound("message-unreadable", "queue-no-list")
+def what_no_worker_could_read_was_set_aside(p: Project) -> None:
+    """Dead letters are for people; a queue that could not be read for another reason may be one of lists."""
+    p.tasks("shop.clean")
+    p.worker()
+    why = Unreadable(why="it is no JSON (Expecting value)", effect=Effect.ENDS)
+    odd = OddMessage(position=1, size_bytes=5, found=why)
+    p.queue("celery", ready=None, error="NOPERM this user has no permissions to run the 'llen' command")
+    p.live(waiting={"celery.dead": WaitingMessages(looked_at=1, unreadable=(odd,))})
 
 
 @sound("unknown-received")

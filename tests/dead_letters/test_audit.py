@@ -6,10 +6,10 @@ import logging
 
 import pytest
 
-from celery_health.dead_letters.audit import PURGE, REQUEUE, audited
+from celery_health.dead_letters.audit import PURGE, REQUEUE, SET_ASIDE, audited
 from celery_health.dead_letters.records import Requeued
 from celery_health.dead_letters.resending import RequeueInterruptedError
-from celery_health.exceptions import BrokerError, NotConsumedError
+from celery_health.exceptions import BrokerError, NotConsumedError, ReadableError
 
 DONE = Requeued(
     queue="q", requeued=3, expired=0, unsendable=0, gone=0, remaining=None, looked_at=4, complete=False,
@@ -25,6 +25,8 @@ DONE = Requeued(
         (REQUEUE, NotConsumedError("nobody"), 0, "NotConsumedError"),
         (REQUEUE, BrokerError("down"), 0, "BrokerError"),
         (REQUEUE, RequeueInterruptedError("down", DONE), 3, "RequeueInterruptedError"),
+        (SET_ASIDE, None, 7, "done"),
+        (SET_ASIDE, ReadableError("all can be read"), 0, "ReadableError"),
         # Killed in the middle: how many went is not known.
         (REQUEUE, KeyboardInterrupt(), None, "KeyboardInterrupt"),
         # The reply may have been lost after the deed.

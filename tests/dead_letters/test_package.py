@@ -34,5 +34,5 @@ def test_docs__name_every_cause_and_every_function() -> None:
     (row,) = re.findall(r"^\| `letters\[\]\.cause` \|(.*)\|$", http, re.MULTILINE)
     assert set(re.findall(r"`(\w+)`", row)) == {cause.value for cause in dead_letters.Cause}
     how_to = (ROOT / "docs/how-to/dead-letters.md").read_text()
-    for name in ("sizes", "entries", "requeue", "purge", "RequeueInterruptedError"):
+    for name in ("sizes", "entries", "requeue", "purge", "set_aside", "RequeueInterruptedError"):
         assert f"dead_letters.{name}" in how_to

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -22,8 +23,9 @@ from celery_health.doctor.look.redis import look_at_backend, look_at_broker
 from celery_health.doctor.look.redis_parts import Look
 from celery_health.headers import PUBLISHED_AT_HEADER
 from celery_health.testing import make_queue, make_snapshot, make_worker
+from celery_health.text.commands import split_commands
 from tests.doctor.shop import Shop
-from tests.support import RedisServer
+from tests.support import RedisServer, eventually
 
 PRIORITIES = {"sep": ":", "priority_steps": [0, 4, 8], "global_keyprefix": "shop-"}
 
@@ -58,6 +60,28 @@ def test_waiting__names_of_all_priorities(app: Celery, look: Look, redis_client:
         "other": {"shop.gone": 1},
     }
     assert found["celery"].looked_at == 3
+    assert dump(redis_client) == before
+
+
+def test_waiting__names_what_no_worker_can_read_and_goes_on(
+    app: Celery, look: Look, redis_client: redis.Redis
+) -> None:
+    app.send_task("shop.mail")
+    first, second, *_ = look.keys.lists("celery")
+    app.send_task("shop.mail", priority=4)
+    redis_client.rpush(first, b"hello")
+    redis_client.lpush(second, b'{"properties": {}}')
+    redis_client.lpush(second, b"x" * 200_000)  # too large to be looked at whole; nothing behind it is
+    before = dump(redis_client)
+
+    found = look.waiting({"celery": 5}, {"shop.mail"}.__contains__)["celery"]
+
+    assert [(one.position, one.size_bytes, one.found.why) for one in found.unreadable] == [
+        (1, 5, "it is no JSON (Expecting value: line 1 column 1 (char 0))"),
+        (4, 18, "its properties have no delivery_tag"),
+        (5, 200_000, "it begins as no JSON object does"),
+    ]
+    assert dict(found.names) == {"shop.mail": 2}
     assert dump(redis_client) == before
 
 
@@ -275,6 +299,51 @@ def test_look__no_redis_keeps_the_results(redis_url: str, make_app: Callable[...
 
 
 # Dead letters --------------------------------------------------------------------------------------------
+
+
+def test_unreadable__is_found_and_gone_by_the_command_that_is_printed(
+    make_shop: Callable[[str], Shop], redis_url: str, redis_client: redis.Redis
+) -> None:
+    """What follows it runs: a worker would have ended by the one, and taken the other for ever."""
+    shop = make_shop(redis_url)
+    shop.change("CELERY_BEAT_SCHEDULE = {}")
+    shop.run("from orders.tasks import refresh_prices as it; it.delay(supplier='northwind')")
+    (key,) = redis_client.scan_iter("celery*", _type="list")  # of its priority
+    (good,) = redis_client.lrange(key, 0, -1)
+    endless = json.loads(good)
+    del endless["headers"]["id"]
+    redis_client.rpush(key, json.dumps(endless), b"hello")
+
+    answer = shop.doctor()
+
+    finding = answer.finding("E132")
+    assert finding["message"] == (
+        "Message 1 from the head of queue 'celery' (5 bytes) cannot be read by any worker: it is no JSON "
+        "(Expecting value: line 1 column 1 (char 0)). The worker that takes it ends, and the message is "
+        "gone. 1 other of those looked at cannot be read either."
+    )
+    (command,) = [text for is_command, text in split_commands(finding["fix"]) if is_command]
+    done = shop.manage(*shlex.split(command)[2:])
+    assert done.returncode == 0, done.stderr
+    assert "Set aside 2 messages of queue celery." in done.stdout
+
+    assert "E132:queue:celery" not in shop.doctor().found
+    assert redis_client.lrange(key, 0, -1) == [good]
+    worker = shop.worker(queues=["celery"])
+    eventually(lambda: redis_client.llen(key) == 0 and redis_client.hlen("unacked") == 0, 20.0)
+    assert worker.running
+    assert redis_client.llen("celery.dead") == 2
+
+
+def test_no_list__is_found_and_gone_when_the_key_has_another_name(
+    make_shop: Callable[[str], Shop], redis_url: str, redis_client: redis.Redis
+) -> None:
+    shop = make_shop(redis_url)
+    redis_client.set("celery", "a cache entry")
+
+    assert "E133:queue:celery" in shop.doctor().found
+    redis_client.rename("celery", "entry")
+    assert "E133:queue:celery" not in shop.doctor().found
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 
 from celery_health.deadline import Deadline
 from celery_health.store.base import StoredStarts
@@ -71,6 +72,23 @@ def test_crash_later__is_no_fault_of_the_start(ledger: Ledger, truth_worker: Cal
     truth_worker(name=worker.hostname)
     found = patiently(lambda: starts(ledger, worker.hostname))
     assert [(one.is_ready, one.is_told) for one in found.starts] == [(True, False), (True, False)]
+
+
+def test_crash__names_the_message_that_nobody_can_read(
+    ledger: Ledger, truth_worker: Callable[..., Worker], redis_client: redis.Redis
+) -> None:
+    """It is gone with the worker. One that costs the connection alone is counted."""
+    worker = truth_worker()
+    (queue,) = patiently(lambda: ledger.record(worker.hostname))["queues"]
+    redis_client.lpush(queue, b"{}")
+    patiently(lambda: ledger.totals().get(("rejected", "")) == 1)
+    redis_client.lpush(queue, b"hello")
+    assert worker.wait(30) != 0
+    assert ledger.record(worker.hostname)["exit"] == {
+        "cause": "JSONDecodeError: Expecting value: line 1 column 1 (char 0). No worker can read what it "
+        f"took from queue '{queue}' (5 bytes): it is no JSON (Expecting value: line 1 column 1 (char 0))",
+        "at_start": False,
+    }
 
 
 @pytest.mark.parametrize("times", [1, 2])

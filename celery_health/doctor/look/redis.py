@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +15,7 @@ from celery_health.connections.redis_keys import RedisKeys
 from celery_health.connections.urls import masked_url, secrets_of
 from celery_health.deadline import Deadline
 from celery_health.doctor.evidence import Evidence
-from celery_health.doctor.live import PIDBOX, LiveEvidence, RedisServer
+from celery_health.doctor.live import PIDBOX, LiveEvidence, RedisServer, WaitingMessages
 from celery_health.doctor.look.redis_parts import Look
 from celery_health.text.masking import describe_error
 
@@ -61,12 +61,17 @@ def _parts(
     return [
         ("the memory", lambda live: replace(live, servers=(*live.servers, look.server("broker", url)))),
         ("the bindings", lambda live: replace(live, bindings=look.bindings({*exchanges, PIDBOX}))),
-        ("waiting messages", lambda live: replace(live, waiting=look.waiting(queues))),
+        ("waiting messages", lambda live: replace(live, waiting=_waiting(evidence, look, queues))),
         ("unacknowledged messages", lambda live: replace(live, unacked=look.unacked())),
         ("reply queues", lambda live: replace(live, reply_queues=look.reply_queues(f"reply.{PIDBOX}"))),
         ("abandoned queues", lambda live: _with_abandoned(live, look, set(queues), fanout)),
         ("lists of broadcasts", lambda live: _with_broadcasts(live, look, fanout)),
     ]
+
+
+def _waiting(evidence: Evidence, look: Look, queues: Mapping[str, int | None]) -> dict[str, WaitingMessages]:
+    names = evidence.all_names
+    return look.waiting(queues, names.__contains__, takes_json="json" in evidence.conf.accepted)
 
 
 def _with_broadcasts(live: LiveEvidence, look: Look, fanout: Collection[str]) -> LiveEvidence:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from celery_health.brokers.unreadable import Unreadable, unreadable, unreadable_start
 from celery_health.connections.redis import RedisLink
 from celery_health.connections.redis_keys import BoundQueue, RedisKeys
 from celery_health.connections.scripts import Script, load, script
 from celery_health.connections.shared_names import is_made_up
 from celery_health.deadline import Deadline
 from celery_health.doctor.live import (
+    OddMessage,
     RedisServer,
     ReplyQueues,
     UnackedMessages,
@@ -108,8 +110,14 @@ class Look:
         names = (binding.queue for binding in self._members(self.keys.bindings(exchange)))
         return tuple(sorted(name.removesuffix(f".{exchange}") for name in names))
 
-    def waiting(self, queues: Mapping[str, int | None]) -> dict[str, WaitingMessages]:
-        """Return the first messages of each queue that holds any."""
+    def waiting(
+        self,
+        queues: Mapping[str, int | None],
+        is_task: Callable[[str], bool] = lambda name: False,
+        *,
+        takes_json: bool = True,
+    ) -> dict[str, WaitingMessages]:
+        """Return the first messages of each queue that holds any; `unreadable` has the other arguments."""
         filled = sorted(name for name, ready in queues.items() if ready)[:MOST_QUEUES]
         lists = [(name, key) for name in filled for key in self.keys.lists(name)]
         if not lists:
@@ -122,7 +130,13 @@ class Look:
         found: dict[str, list[Any]] = {name: [] for name in filled}
         for (name, _), reply in zip(lists, replies, strict=True):
             found[name].append(reply)
-        return {name: _waiting(parts, now) for name, parts in found.items()}
+
+        def judge(raw: bytes, size: int) -> Unreadable | None:
+            return (
+                unreadable(raw, is_task, takes_json=takes_json) if len(raw) == size else unreadable_start(raw)
+            )
+
+        return {name: _waiting(parts, now, judge) for name, parts in found.items()}
 
     def unacked(self) -> UnackedMessages:
         """Return what was delivered and not acknowledged: kombu changes hash and index in one transaction."""
@@ -211,10 +225,12 @@ class Look:
         return int(seconds) + int(micro) / 1_000_000
 
 
-def _waiting(parts: list[Any], now: float) -> WaitingMessages:
+def _waiting(
+    parts: list[Any], now: float, judge: Callable[[bytes, int], Unreadable | None]
+) -> WaitingMessages:
     names: Counter[str] = Counter()
     stamps = []
-    for _, *pairs in parts:
+    for _, _, _, *pairs in parts:
         for name, stamp in zip(pairs[::2], pairs[1::2], strict=True):
             if name:
                 names[_text(name)] += 1
@@ -225,7 +241,18 @@ def _waiting(parts: list[Any], now: float) -> WaitingMessages:
         looked_at=sum(int(part[0]) for part in parts),
         names=dict(names),
         ahead_seconds=max(ahead, default=None),
+        unreadable=tuple(_unreadable(parts, judge)),
     )
+
+
+def _unreadable(parts: list[Any], judge: Callable[[bytes, int], Unreadable | None]) -> Iterator[OddMessage]:
+    before = 0
+    for _, length, odd, *_ in parts:
+        for place, size, raw in zip(odd[::3], odd[1::3], odd[2::3], strict=True):
+            found = judge(raw if isinstance(raw, bytes) else str(raw).encode(), int(size))
+            if found is not None:
+                yield OddMessage(position=before + int(place), size_bytes=int(size), found=found)
+        before += int(length)
 
 
 def _number(value: Any) -> float | None:

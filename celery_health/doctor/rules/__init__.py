@@ -35,6 +35,7 @@ from celery_health.doctor.rules.limits_unkept import LimitsUnkept
 from celery_health.doctor.rules.lost_with_worker import LostWithWorker
 from celery_health.doctor.rules.message_duplicated import MessageDuplicated
 from celery_health.doctor.rules.message_unbound import MessageUnbound
+from celery_health.doctor.rules.message_unreadable import MessageUnreadable
 from celery_health.doctor.rules.module_imported_twice import ModuleImportedTwice
 from celery_health.doctor.rules.no_time_limits import NoTimeLimits
 from celery_health.doctor.rules.option_misspelt import OptionMisspelt
@@ -46,6 +47,7 @@ from celery_health.doctor.rules.queue_abandoned import QueueAbandoned
 from celery_health.doctor.rules.queue_arguments_ignored import QueueArgumentsIgnored
 from celery_health.doctor.rules.queue_declared_twice import QueueDeclaredTwice
 from celery_health.doctor.rules.queue_misspelt import QueueMisspelt
+from celery_health.doctor.rules.queue_no_list import QueueNoList
 from celery_health.doctor.rules.queue_shared import QueueShared
 from celery_health.doctor.rules.queue_unconsumed import QueueUnconsumed
 from celery_health.doctor.rules.queue_undeclared import QueueUndeclared
@@ -117,6 +119,8 @@ _RULES: Final[Sequence[Rule]] = (
     CurrentAppDiffers(),
     AppUnwatched(),
     BroadcastMisrouted(),
+    MessageUnreadable(),
+    QueueNoList(),
     # It will bite.
     ArgumentsMisfit(),
     TimezoneUnchosen(),

@@ -11,18 +11,26 @@ from typing import Any, Final
 from django.core.management.base import CommandParser
 
 from celery_health.dead_letters import acting, letters
-from celery_health.dead_letters.body import letter_row, page_body, requeued_body, sizes_body
+from celery_health.dead_letters.body import aside_body, letter_row, page_body, requeued_body, sizes_body
 from celery_health.dead_letters.letters import MAX_LIMIT, RequeueInterruptedError, RequeueStopped
 from celery_health.dead_letters.moments import unix_seconds
 from celery_health.dead_letters.records import Cause, Filter
-from celery_health.exceptions import LetterNotFoundError, NotConsumedError
-from celery_health.management.letters_text import letter_lines, page_lines, requeued_lines, sizes_lines
+from celery_health.exceptions import LetterNotFoundError, NotConsumedError, ReadableError
+from celery_health.management.letters_text import (
+    aside_lines,
+    letter_lines,
+    page_lines,
+    requeued_lines,
+    sizes_lines,
+)
 from celery_health.management.subcommands.base import UsageError
 from celery_health.management.terminal import Terminal
 from celery_health.reading import prepare
 from celery_health.text.printable import printable
 
-HELP: Final = "List what failed for good, show why, send it again, or purge it."
+HELP: Final = (
+    "List what failed for good, show why, send it again, or purge it; set aside what no worker can read."
+)
 OK: Final = 0
 NOT_DONE: Final = 1
 DEFAULT_LIMIT: Final = 20
@@ -34,6 +42,7 @@ _OPTIONS: Final[Mapping[str, frozenset[str]]] = {
         {"task", "exception", "cause", "since", "until", "limit", "rate", "timeout", "dry_run", "force"}
     ),
     "purge": frozenset({"dry_run", "yes"}),
+    "set-aside": frozenset({"dry_run"}),
 }
 _RATES: Final = (0.01, 1e6)
 _TIMEOUTS: Final = (0.01, 86400.0)
@@ -43,7 +52,7 @@ _ALL_OPTIONS: Final = frozenset[str]().union(*_OPTIONS.values())
 def add_arguments(parser: CommandParser) -> None:
     """Add the options of dead letters."""
     add = parser.add_argument
-    add("action", help="list, show, requeue or purge")
+    add("action", help="list, show, requeue, purge or set-aside")
     add("queue", nargs="?", help="A queue, as tasks know it. Without one, list shows how many each has.")
     add(
         "ids",
@@ -78,7 +87,7 @@ def run(terminal: Terminal, options: Mapping[str, Any]) -> int:
     prepare()
     try:
         return _ACTIONS[action](terminal, options)
-    except (LetterNotFoundError, NotConsumedError) as error:
+    except (LetterNotFoundError, NotConsumedError, ReadableError) as error:
         _answer(terminal, options, {"error": str(error)}, [terminal.style.ERROR(printable(error))])
         return NOT_DONE
 
@@ -160,11 +169,20 @@ def _purge(terminal: Terminal, options: Mapping[str, Any]) -> int:
     return OK
 
 
+def _set_aside(terminal: Terminal, options: Mapping[str, Any]) -> int:
+    if options["ids"]:
+        raise UsageError("set-aside takes a queue and no ids: it looks at the first messages of the queue.")
+    done = acting.set_aside(_who(), options["queue"], dry_run=options["dry_run"])
+    _answer(terminal, options, aside_body(done), aside_lines(done, terminal.style))
+    return OK
+
+
 _ACTIONS: Final[Mapping[str, Callable[[Terminal, Mapping[str, Any]], int]]] = {
     "list": _list,
     "show": _show,
     "requeue": _requeue,
     "purge": _purge,
+    "set-aside": _set_aside,
 }
 
 
