@@ -38,7 +38,7 @@ def set_aside(queue: str, *, dry_run: bool = False) -> SetAside:
     Raises:
         ReadableError: all that were looked at can be read, or there is none; nothing was moved.
         BrokerError: the broker refuses, or does not answer in time.
-        UnsupportedError: on this broker a worker deletes what it cannot read.
+        UnsupportedError: this broker shows a message only by taking it.
         ConfigurationError: no app is configured, a setting is wrong, or a task module cannot be imported.
     """
     with opened() as (box, settings):

@@ -180,11 +180,11 @@ class Box(ABC):
         """Yield the first messages of `queue` itself, the one that is next out first; none is moved.
 
         Raises:
-            UnsupportedError: this kind of broker keeps nothing that a worker cannot read.
+            UnsupportedError: this kind of broker shows a message only by taking it.
         """
         raise UnsupportedError(
-            "Only on Redis can a queue hold what no worker can read: with RabbitMQ a worker logs that, and "
-            "deletes it."
+            "Only on Redis can messages be set aside: RabbitMQ shows one only by taking it, and there none ends "
+            "a worker. What is no task is deleted, with a line in the worker's log."
         )
 
     def set_aside(self, queue: str, head: Head, reason: Reason, deadline: Callable[[], Deadline]) -> bool:

@@ -144,7 +144,8 @@ def _public(app_configs: Sequence[Any] | None) -> Iterator[checks.CheckMessage]:
 
 def _is_served(name: str) -> bool:
     try:
-        reverse(f"celery_health:{name}")
+        with calling_project():
+            reverse(f"celery_health:{name}")
     except Exception:  # not included, or the project's own URLs are broken, which Django's checks say
         return False
     return True

@@ -23,7 +23,7 @@ from tests.dead_letters.test_command import Ran
 
 @pytest.fixture
 def broker_url(redis_url: str) -> str:
-    """On Redis alone: a worker of RabbitMQ's deletes what it cannot read."""
+    """On Redis alone: RabbitMQ shows a message only by taking it."""
     return redis_url
 
 
@@ -183,5 +183,5 @@ def test_command__refuses_what_it_does_not_take(post: Post, args: tuple[str, ...
 
 def test_set_aside__is_not_for_rabbitmq(make_app: Callable[..., Celery]) -> None:
     box = open_box(make_app("amqp://localhost:1//"), get_settings())
-    with pytest.raises(UnsupportedError, match=r"^Only on Redis can a queue hold what no worker can read"):
+    with pytest.raises(UnsupportedError, match=r"^Only on Redis can messages be set aside"):
         list(box.heads("celery", lambda: Deadline.after(1.0)))

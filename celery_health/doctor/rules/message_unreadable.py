@@ -6,8 +6,9 @@ comes late enough, it goes back to its queue, and ends one worker after the othe
 
 The first messages of each queue are looked at where they are, and judged as kombu and Celery read them;
 nothing is moved, unpickled or unpacked. Of larger ones than 64 KiB only the begin is. On RabbitMQ nobody
-looks, since a look marks messages as redelivered; nor does such a message end a worker there: Celery logs
-it and deletes it.
+looks, since a look marks messages as redelivered; nor does such a message end a worker there. Celery deletes
+what is no task, with a line in its log. What lacks an id, a content type or a body of three parts it keeps
+without a word, neither run nor acknowledged, until it ends.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The key of a queue holds something else than a list: nothing can be sent to it, and no worker can read it.
 
 On Redis a queue is a list under its own name. Where somebody else keeps a text, a hash or a stream under that
-name, each publication to it fails, and so does each worker that consumes it. Celery's names are short: the
+name, each publication to it fails, and each worker that consumes it ends. Celery's names are short: the
 default queue is the key ``celery``.
 
 The broker was asked for the queue's length, and answered with its error.
@@ -37,8 +37,8 @@ class QueueNoList(Rule):
                 yield self.finding(
                     Kind.QUEUE,
                     queue.name,
-                    f"The key of queue '{queue.name}' holds no list: Redis refuses what is sent to it, and "
-                    "each worker that consumes it.",
+                    f"The key of queue '{queue.name}' holds no list: what is sent to it is refused, and "
+                    "each worker that consumes it ends.",
                     evidence={"error": queue.error},
                     fix=f"Find out who else writes to the key '{queue.name}' of this Redis, and have it "
                     "write to another database. Then give the key another name, by RENAME of Redis.",
