@@ -7,16 +7,22 @@ a module, as they end each worker.
 from __future__ import annotations
 
 import dis
+import logging
+import sys
 import sysconfig
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from traceback import walk_tb
 from typing import Final
 
 from celery_health.exceptions import RaisedError
 from celery_health.text.masking import describe_error
 
+logger = logging.getLogger(__name__)
+
+#: A task module that takes longer to import may wait for something that never comes.
+SLOW_SECONDS: Final = 20.0
 _PYTHONS: Final = tuple({sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib")})
 _INSTALLED: Final = tuple({sysconfig.get_path(kind) for kind in ("purelib", "platlib")})
 _RAISE: Final = dis.opmap["RAISE_VARARGS"]
@@ -63,6 +69,32 @@ def calling_project() -> Iterator[None]:
         if is_from_keyboard(error):
             raise
         raise RaisedError(error) from error
+
+
+@contextmanager
+def telling_if_slow(what: str, seconds: float = SLOW_SECONDS) -> Iterator[None]:
+    """Log which module of the project's runs when something takes over `seconds`: it may never end."""
+    timer = threading.Timer(seconds, _tell, (what, seconds, threading.get_ident()))
+    timer.daemon = True
+    with suppress(RuntimeError):  # no more threads
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if timer.is_alive():
+            timer.join()  # at once: a process that forks now would be told that it has threads
+
+
+def _tell(what: str, seconds: float, thread: int) -> None:
+    frame, module = sys._current_frames().get(thread), None
+    while frame is not None and module is None:
+        if frame.f_code.co_name == "<module>" and not _is_pythons(frame.f_code.co_filename):
+            module = frame.f_globals.get("__name__")
+        frame = frame.f_back
+    logger.warning(
+        "%s has taken %.3g s so far%s.", what, seconds, f": module '{module}' runs" if module else ""
+    )
 
 
 def is_from_keyboard(error: BaseException) -> bool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import logging
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -19,8 +22,12 @@ from celery_health.project_code import (
     is_of_ours,
     needs_main_thread,
     place_of,
+    telling_if_slow,
 )
 from celery_health.text.masking import describe_error
+
+#: What is logged, for a module that waits for it.
+records: list[logging.LogRecord] = []
 
 
 def caught(function: Callable[[], object]) -> BaseException:
@@ -141,6 +148,30 @@ def test_place_of__names_the_innermost_function_that_is_not_pythons() -> None:
     assert place_of(raised.value).startswith(f"{__name__}.test_place_of__")
     assert not is_of_ours(raised.value)
     assert is_of_ours(caught(lambda: describe_error(None, object())))  # type: ignore[arg-type]
+
+
+def test_telling_if_slow__names_the_module_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "waiting_of_test.py").write_text(
+        "import logging, time\n\n"
+        "def is_told():\n    return any('so far' in one.getMessage() for one in records)\n\n"
+        "from tests.test_project_code import records\n"
+        "deadline = time.monotonic() + 10\n"
+        "while not is_told() and time.monotonic() < deadline:\n    time.sleep(0.01)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys.modules[__name__], "records", caplog.records)
+
+    with telling_if_slow("Importing", 0.05):
+        importlib.import_module("waiting_of_test")
+    with telling_if_slow("Nothing", 10.0):
+        pass
+
+    assert [one.getMessage() for one in caplog.records] == [
+        "Importing has taken 0.05 s so far: module 'waiting_of_test' runs."
+    ]
+    sys.modules.pop("waiting_of_test")
 
 
 def test_needs_main_thread__knows_what_python_refuses_to_other_threads() -> None:

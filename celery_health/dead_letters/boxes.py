@@ -183,8 +183,8 @@ class Box(ABC):
             UnsupportedError: this kind of broker shows a message only by taking it.
         """
         raise UnsupportedError(
-            "Only on Redis can messages be set aside: RabbitMQ shows one only by taking it, and there none ends "
-            "a worker. What is no task is deleted, with a line in the worker's log."
+            "Only on Redis can messages be set aside: RabbitMQ shows one only by taking it, and there none "
+            "ends a worker. What is no task is deleted, with a line in the worker's log."
         )
 
     def set_aside(self, queue: str, head: Head, reason: Reason, deadline: Callable[[], Deadline]) -> bool:

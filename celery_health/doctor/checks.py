@@ -19,7 +19,7 @@ from django.urls import reverse
 
 from celery_health.conf import SETTING, get_settings
 from celery_health.exceptions import ConfigurationError, ImportedInThreadError
-from celery_health.project_code import calling_project
+from celery_health.project_code import calling_project, telling_if_slow
 from celery_health.text.masking import describe_error
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _check(app_configs: Sequence[Any] | None, *, deployed: bool) -> Iterator[che
     rules = [rule for rule in RULES if rule.only_deployed is deployed]
     try:
         # A migrate must not run what a worker would: that is for whoever asks the doctor.
-        with calling_project():
+        with telling_if_slow("Importing the project's task modules for Django's checks"), calling_project():
             evidence = gather_static(app, settings, looks_further=False)
     except ImportedInThreadError:
         return  # of this process alone, as under runserver

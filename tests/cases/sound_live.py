@@ -211,7 +211,9 @@ def what_no_worker_could_read_was_set_aside(p: Project) -> None:
     why = Unreadable(why="it is no JSON (Expecting value)", effect=Effect.ENDS)
     odd = OddMessage(position=1, size_bytes=5, found=why)
     p.queue("celery", ready=None, error="NOPERM this user has no permissions to run the 'llen' command")
-    p.live(waiting={"celery.dead": WaitingMessages(looked_at=1, unreadable=(odd,))})
+    p.health["IGNORED_QUEUES"] = ["crm"]
+    unreadable = WaitingMessages(looked_at=1, unreadable=(odd,))
+    p.live(waiting={"celery.dead": unreadable, "crm": unreadable})
 
 
 @sound("unknown-received")

@@ -44,7 +44,8 @@ class MessageUnreadable(Rule):
         """Yield a finding per queue."""
         for queue, waiting in sorted((evidence.live.waiting if evidence.live else {}).items()):
             # Dead letters are for people: what cannot be read is set aside there.
-            if not waiting.unreadable or queue.endswith(evidence.dead_letter_suffix):
+            is_others = queue.endswith(evidence.dead_letter_suffix) or queue in evidence.ignored_queues
+            if is_others or not waiting.unreadable:
                 continue
             first, others = waiting.unreadable[0], len(waiting.unreadable) - 1
             more = f" {plural(others, 'other')} of those looked at cannot be read either." if others else ""
