@@ -216,6 +216,7 @@ _JUDGED: Final[Mapping[str, frozenset[str]]] = {
     "broker-unset": frozenset({"broker_url"}),
     "chord-without-backend": frozenset({"result_backend"}),
     "everything-taken": frozenset({"worker_prefetch_multiplier"}),
+    "late-option-alone": frozenset({"task_acks_late", "task_reject_on_worker_lost"}),
     "lost-with-worker": frozenset({"task_acks_late", "task_reject_on_worker_lost"}),
     "no-time-limits": frozenset({"task_time_limit", "task_soft_time_limit"}),
     "pickle-accepted": frozenset({"accept_content", "result_accept_content"}),
@@ -231,6 +232,9 @@ _JUDGED: Final[Mapping[str, frozenset[str]]] = {
     ),
     "socket-timeout-missing": frozenset({"broker_transport_options"}),
     "task-unroutable": frozenset({"task_queues", "task_create_missing_queues"}),
+    "timeout-repeated": frozenset(
+        {"task_acks_late", "task_acks_on_failure_or_timeout", "task_acks_on_timeout", "task_time_limit"}
+    ),
     "timezone-differs": frozenset({"enable_utc", "timezone"}),
     "timezone-unchosen": frozenset({"enable_utc", "timezone"}),
     "visibility-timeout": frozenset({"broker_transport_options"}),

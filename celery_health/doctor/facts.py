@@ -36,6 +36,14 @@ class TaskFacts:
     ignores_result: bool = False
     keeps_errors: bool = False
     """Of a task that ignores its result, errors are kept all the same."""
+    acks_on_timeout: bool = True
+    """With `acks_late`: a run that exceeds its hard time limit is done with, not delivered again."""
+    rejects_on_lost: bool = False
+    """``reject_on_worker_lost``, its own or the app's."""
+    retries_on_lost: bool = False
+    """``retry_on_worker_lost``, likewise."""
+    retry_delay_seconds: float | None = None
+    """How long each retry by ``autoretry_for`` waits; None without, and where waits grow."""
     longest_retry_seconds: float | None = None
     """The longest wait before a retry that its options ask for; None when it may retry by nothing of them."""
     expected_seconds: float | None = None
@@ -240,6 +248,12 @@ class ConfFacts:
     """``worker_max_tasks_per_child``."""
     most_memory_per_child: int | None = None
     """``worker_max_memory_per_child``, kB."""
+    rejects_on_lost: bool = False
+    """``task_reject_on_worker_lost``."""
+    option_against_timeout_acks: str | None = None
+    """The option that is off, and has runs over their time limit delivered again; None when none is."""
+    option_for_timeout_acks: str = "task_acks_on_failure_or_timeout"
+    """The option that turns that on again, of this version of Celery."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

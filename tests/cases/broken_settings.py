@@ -102,3 +102,44 @@ def cached_queries_are_in_the_brokers_database(p: Project) -> None:
     p.settings.INSTALLED_APPS = ["cacheops"]
     p.settings.CACHEOPS_REDIS = {"host": "broker.invalid", "port": 6379, "db": 0}
     p.tasks("shop.clean")
+
+
+# What is acknowledged late, and what expires ------------------------------------------------------------
+
+
+@broken("W230:setting:task_acks_on_failure_or_timeout", fix="app.conf.task_acks_on_timeout = True")
+def a_run_over_its_limit_is_put_back_without_end(p: Project) -> None:
+    p.conf(task_acks_late=True, task_reject_on_worker_lost=True, task_acks_on_failure_or_timeout=False)
+    p.tasks("shop.render", "shop.clean")
+
+
+@broken("W230:task:shop.render", fix="acks_on_timeout=True on the task")
+def one_task_is_not_acknowledged_on_a_timeout(p: Project) -> None:
+    p.tasks("shop.render", acks_late=True, reject_on_worker_lost=True, acks_on_failure_or_timeout=False)
+    p.tasks("shop.clean")
+
+
+@broken(
+    "W231:beat_entry:sync",
+    fix="'expires': 720 in its options, or a default_retry_delay of",
+)
+def an_entry_expires_before_a_retry_of_its_task_is_due(p: Project) -> None:
+    p.tasks("shop.sync", autoretry_for=(OSError,))
+    p.beat("shop.sync", "sync", options={"expires": 60})
+
+
+@broken("W231:task:shop.sync", fix="expires=400 on the task, or a default_retry_delay of the task below 30.")
+def a_task_expires_before_its_retry_is_due(p: Project) -> None:
+    p.tasks("shop.sync", autoretry_for=(OSError,), retry_kwargs={"countdown": 100}, expires=30)
+
+
+@broken("W232:setting:task_reject_on_worker_lost", fix="app.conf.task_acks_late = True, if it may")
+def tasks_are_to_survive_a_killed_process_and_are_acknowledged_before(p: Project) -> None:
+    p.conf(task_reject_on_worker_lost=True)
+    p.tasks("shop.render", "shop.clean")
+
+
+@broken("W232:task:shop.render", fix="acks_late=True on the task, if it may run twice")
+def one_task_is_to_survive_and_is_acknowledged_before(p: Project) -> None:
+    p.tasks("shop.render", reject_on_worker_lost=True)
+    p.tasks("shop.clean", acks_late=True, reject_on_worker_lost=True)

@@ -108,6 +108,10 @@ def _start_again(project: Project, before: dict[str, Any]) -> None:
         for attribute, option in cls.from_config:
             if getattr(cls, attribute, None) == before.get(option):
                 setattr(cls, attribute, now.get(option))
+        for attribute in ("acks_on_failure", "acks_on_timeout"):
+            # Made of both options when the task is bound (celery/app/task.py, Task.bind).
+            own = now.get(f"task_{attribute}")
+            setattr(cls, attribute, cls.acks_on_failure_or_timeout is not False if own is None else own)
         cls.annotate()
         task.__dict__.pop("_exec_options", None)
 

@@ -27,6 +27,7 @@ from tests.doctor.shop import Shop
 pytestmark = [
     pytest.mark.filterwarnings("ignore:(?s).*task attribute"),
     pytest.mark.filterwarnings("ignore:(?s).*already registered to a different callable"),
+    pytest.mark.filterwarnings("ignore:(?s).*task_acks_on_failure_or_timeout"),
 ]
 
 _STATIC = {

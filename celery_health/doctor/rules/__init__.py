@@ -31,6 +31,7 @@ from celery_health.doctor.rules.delivery_ack_timeout import DeliveryAckTimeout
 from celery_health.doctor.rules.destination_ignored import DestinationIgnored
 from celery_health.doctor.rules.everything_taken import EverythingTaken
 from celery_health.doctor.rules.exchange_undeclared import ExchangeUndeclared
+from celery_health.doctor.rules.late_option_alone import LateOptionAlone
 from celery_health.doctor.rules.limits_unkept import LimitsUnkept
 from celery_health.doctor.rules.lost_with_worker import LostWithWorker
 from celery_health.doctor.rules.message_duplicated import MessageDuplicated
@@ -58,6 +59,7 @@ from celery_health.doctor.rules.results_evicted import ResultsEvicted
 from celery_health.doctor.rules.results_kept_forever import ResultsKeptForever
 from celery_health.doctor.rules.results_unkept import ResultsUnkept
 from celery_health.doctor.rules.results_unreadable import ResultsUnreadable
+from celery_health.doctor.rules.retry_expired import RetryExpired
 from celery_health.doctor.rules.route_matches_nothing import RouteMatchesNothing
 from celery_health.doctor.rules.route_misspelt import RouteMisspelt
 from celery_health.doctor.rules.route_shadowed import RouteShadowed
@@ -73,6 +75,7 @@ from celery_health.doctor.rules.soft_limit_unreached import SoftLimitUnreached
 from celery_health.doctor.rules.task_name_taken import TaskNameTaken
 from celery_health.doctor.rules.task_unroutable import TaskUnroutable
 from celery_health.doctor.rules.tasks_unimported import TasksUnimported
+from celery_health.doctor.rules.timeout_repeated import TimeoutRepeated
 from celery_health.doctor.rules.timezone_differs import TimezoneDiffers
 from celery_health.doctor.rules.timezone_unchosen import TimezoneUnchosen
 from celery_health.doctor.rules.unacked_orphaned import UnackedOrphaned
@@ -148,6 +151,9 @@ _RULES: Final[Sequence[Rule]] = (
     BroadcastLeftover(),
     BeatForgets(),
     SentElsewhere(),
+    TimeoutRepeated(),
+    RetryExpired(),
+    LateOptionAlone(),
     # Hints.
     RouteMatchesNothing(),
     QueueUndeclared(),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from celery.app.defaults import DEFAULTS
 from kombu import serialization
 
 from celery_health.conf.option_names import broker_is_set
@@ -22,6 +23,10 @@ _registry: Any = serialization.registry  # type: ignore[attr-defined]
 _VISIBILITY_TIMEOUTS: Final = {
     "redis": 3600.0, "rediss": 3600.0, "sentinel": 3600.0, "valkey": 3600.0, "valkeys": 3600.0, "sqs": 1800.0,
 }  # fmt: skip
+
+#: The first from Celery 5.7 on; it goes before the other.
+_ON_TIMEOUT: Final = "task_acks_on_timeout"
+_ON_FAILURE_OR_TIMEOUT: Final = "task_acks_on_failure_or_timeout"
 
 
 def conf_facts(app: Celery, django_zone: str | None) -> ConfFacts:
@@ -66,8 +71,19 @@ def conf_facts(app: Celery, django_zone: str | None) -> ConfFacts:
         has_annotations=bool(conf.task_annotations),
         most_tasks_per_child=conf.worker_max_tasks_per_child,
         most_memory_per_child=conf.worker_max_memory_per_child,
+        rejects_on_lost=bool(conf.task_reject_on_worker_lost),
+        option_against_timeout_acks=_option_against_timeout_acks(conf),
+        option_for_timeout_acks=_ON_TIMEOUT if _ON_TIMEOUT in DEFAULTS else _ON_FAILURE_OR_TIMEOUT,
         publishes_elsewhere=conf.broker_write_url != conf.broker_read_url,
     )
+
+
+def _option_against_timeout_acks(conf: Any) -> str | None:
+    """Return the option by which a run over its time limit is not acknowledged; None where none says so."""
+    own = conf.get(_ON_TIMEOUT)
+    if own is not None:
+        return None if own else _ON_TIMEOUT
+    return _ON_FAILURE_OR_TIMEOUT if conf.task_acks_on_failure_or_timeout is False else None
 
 
 def _is_set(conf: Any, option: str) -> bool:

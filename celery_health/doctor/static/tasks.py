@@ -134,6 +134,10 @@ def _facts(
         soft_time_limit_seconds=_seconds(task.soft_time_limit or defaults.soft),
         ignores_result=bool(task.ignore_result),
         keeps_errors=bool(task.store_errors_even_if_ignored),
+        acks_on_timeout=_acks_on_timeout(task),
+        rejects_on_lost=bool(task.reject_on_worker_lost),
+        retries_on_lost=bool(getattr(task, "retry_on_worker_lost", False)),
+        retry_delay_seconds=_retry_delay(task),
         longest_retry_seconds=_longest_retry(task),
         expected_seconds=None if options is None else options.expected_seconds,
         queue_declaration=queue_facts(app, queue, f"task {name!r}") if isinstance(queue, Queue) else None,
@@ -175,6 +179,24 @@ def _longest_retry(task: Any) -> float | None:
         countdown = getattr(task, "retry_kwargs", {}).get("countdown")
         delays.append(_seconds(countdown))
     return max((delay for delay in delays if delay is not None), default=None)
+
+
+def _retry_delay(task: Any) -> float | None:
+    """Return how long each retry by ``autoretry_for`` waits; None where there is none, or waits grow."""
+    if not getattr(task, "autoretry_for", ()) or getattr(task, "retry_backoff", False):
+        return None
+    if task.max_retries == 0:
+        return None
+    arguments = getattr(task, "retry_kwargs", None) or {}
+    if "eta" in arguments or "expires" in arguments or arguments.get("max_retries") == 0:
+        return None
+    countdown = arguments.get("countdown")
+    return _seconds(task.default_retry_delay if countdown is None else countdown)
+
+
+def _acks_on_timeout(task: Any) -> bool:
+    value = getattr(task, "acks_on_timeout", None)  # from Celery 5.7 on
+    return (task.acks_on_failure_or_timeout if value is None else value) is not False
 
 
 def _seconds(value: Any) -> float | None:
