@@ -8,6 +8,11 @@ from celery_health.text.commands import worker_command
 
 def why_unconsumed(snapshot: Snapshot, queue: str) -> str | None:
     """Return why letters should not be sent to `queue` now, and what to do; None where it is consumed."""
+    if any(queue in worker.names_on_broker for worker in snapshot.workers):
+        return (
+            f"'{queue}' is no queue that a message can be sent back to: each worker has one of its own, by "
+            "another name, and what is sent to this one reaches nobody. Call the task again instead."
+        )
     consumers = _consumers(snapshot, queue)
     if consumers:
         return None

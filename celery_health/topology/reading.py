@@ -9,6 +9,8 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from kombu.common import Broadcast
+
 from celery_health.connections.shared_names import shared_name
 from celery_health.project_code import importing_project, needs_main_thread, place_of
 from celery_health.text.masking import describe_error
@@ -38,10 +40,15 @@ def read_topology(app: Celery, *, with_urls: bool = False) -> Topology:
     optional: set[str] = set()
     unexpected: set[str] = set()
     unrouted: dict[str, str] = {}
+    queues_of_app: Any = app.amqp.queues
+    names = {str(real): shared_name(queue) for real, queue in queues_of_app.items()}
+    # No worker can be told to consume a queue by the name that those of all hosts have in common.
+    of_hosts = {names[real] for real, queue in queues_of_app.items() if names[real] != real}
+    of_hosts -= {names[real] for real, queue in queues_of_app.items() if isinstance(queue, Broadcast)}
 
     def expect(reason: str, name: str, options: Mapping[str, Any]) -> None:
         try:
-            queues = _expected_queues(resolver.resolve(name, options))
+            queues = [one for one in _expected_queues(resolver.resolve(name, options)) if one not in of_hosts]
         except Exception as error:  # a project's router may raise anything
             unrouted[reason] = describe_error(error)
             return
@@ -67,7 +74,6 @@ def read_topology(app: Celery, *, with_urls: bool = False) -> Topology:
         if isinstance(task, str):
             expect(f"beat:{entry}", task, entry_options(spec))
     optional |= further_queues(carrying)
-    names = {str(real): shared_name(queue) for real, queue in app.amqp.queues.items()}
     declared = list(names.values())
     return Topology(
         expected={queue: tuple(sorted(reasons)) for queue, reasons in expected.items()},

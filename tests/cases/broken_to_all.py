@@ -148,3 +148,39 @@ def messages_lie_in_the_list_of_a_worker_that_is_gone(p: Project) -> None:
     p.conf(task_queues=[Queue("celery"), Broadcast("reload")])
     p.worker("w1@host", ["celery", "reload"], names_on_broker={"reload": (LIST,)})
     p.live(broadcast_lists={"reload": {OLD: 7}})
+
+
+@broken("W127:route:shop.reload", fix=f"Write {{'queue': 'reload', {FIX}}}")
+def a_route_names_the_exchange_of_a_broadcast_alone(p: Project) -> None:
+    p.tasks("shop.reload")
+    p.conf(
+        task_queues=[Queue("celery"), Broadcast("reload")],
+        task_routes={"shop.reload": {"exchange": "reload"}},
+    )
+
+
+@broken("W127:beat_entry:nightly", fix=f"Write {{'queue': 'reload', {FIX}}}")
+def an_entry_names_the_exchange_of_a_broadcast_alone(p: Project) -> None:
+    p.tasks("shop.reload")
+    p.conf(task_queues=[Queue("celery"), Broadcast("reload")])
+    p.beat("shop.reload", "nightly", options={"exchange": "reload"})
+
+
+@broken("E104:queue:reload", fix="Start a worker for it: ")
+def nobody_takes_part_in_a_broadcast(p: Project) -> None:
+    p.tasks("shop.reload")
+    p.conf(
+        task_queues=[Queue("celery"), Broadcast("reload")],
+        task_routes={"shop.reload": {"queue": "reload", "declare": [RELOAD]}},
+    )
+    p.worker("w1@host", ["celery"])
+
+
+@broken("E104:queue:reload", fix="Start a worker of all queues: ")
+def nobody_consumes_the_queues_of_hosts(p: Project) -> None:
+    p.tasks("shop.reload")
+    p.conf(
+        task_queues=[Queue("celery"), Queue(f"reload.{HOST}", RELOAD, auto_delete=True)],
+        task_routes={"shop.reload": {"queue": f"reload.{HOST}"}},
+    )
+    p.worker("w1@host", ["celery"])

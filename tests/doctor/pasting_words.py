@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from difflib import get_close_matches
 from typing import Any, Final
 
 from celery.schedules import crontab
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from celery_health.doctor.findings import Finding, Kind
 from tests.cases.support import Project
@@ -27,7 +26,7 @@ def follow(project: Project, finding: Finding, fix: str) -> bool:
     elif said := re.fullmatch(r"Put '(.+)' before '(.+)' in task_routes\.", fix):
         _put_first(project, said[1])
     elif said := re.fullmatch(r"(?:Write|Name the queue in the route:) (\{[^}]+\})(?:,? .*)?\.", fix):
-        _address(project, finding, ast.literal_eval(said[1]))
+        _address(project, finding, eval(said[1], {"Exchange": Exchange, "__builtins__": {}}))
     elif said := re.search(r"Queue\('(.+?)', routing_key='(.+?)'\)", fix):
         _declare(project, Queue(said[1], routing_key=said[2]))
     elif said := re.match(r"'(\w+)': (\d+) in its options", fix):

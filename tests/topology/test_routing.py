@@ -80,14 +80,31 @@ def test_resolver__a_queue_brought_along_is_bound_too(app: Celery) -> None:
     )
 
 
-def test_topology__a_broadcast_is_expected_of_nobody_by_name(app: Celery) -> None:
+def test_topology__a_broadcast_is_expected_by_its_one_name(app: Celery) -> None:
     app.conf.update(
         task_queues=[*QUEUES, Broadcast("refresh")],
         beat_schedule={"refresh": {"task": "any.task", "schedule": 60, "options": {"queue": "refresh"}}},
     )
     topology = read_topology(app)
 
+    assert topology.expected["refresh"] == ("beat:refresh",)
+    assert "refresh" in topology.known_queues
+    assert topology.shared_names == {"refresh"}
     assert not [name for name in (*topology.expected, *topology.known_queues) if name.startswith("bcast")]
+    assert topology.unrouted == {}
+
+
+def test_topology__no_worker_is_told_to_consume_what_queues_of_hosts_have_in_common(app: Celery) -> None:
+    mine = Queue("refresh.8a6f", Exchange("refresh", type="fanout"), auto_delete=True)
+    app.conf.update(
+        task_queues=[*QUEUES, mine],
+        beat_schedule={"refresh": {"task": "any.task", "schedule": 60, "options": {"queue": mine.name}}},
+    )
+    topology = read_topology(app)
+
+    assert "refresh" not in topology.expected
+    assert "refresh" in topology.known_queues
+    assert topology.shared_names == {"refresh"}
     assert topology.unrouted == {}
 
 

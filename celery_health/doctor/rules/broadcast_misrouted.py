@@ -228,14 +228,17 @@ def _route(evidence: Evidence, lost: _Lost, task: str, *, by_route: bool) -> dic
     winning = next((route for route in evidence.routes if task in route.wins), None)
     written = winning.options if winning is not None else {}
     kept = {option: value for option, value in written.items() if option not in _ADDRESS}
-    address = _address(evidence, lost) if by_route else {k: v for k, v in written.items() if k in _ADDRESS}
-    declare = _Code(f"[Exchange({lost.exchange!r}, type='fanout')]")
-    return {**address, "declare": declare, **kept}
+    address = address_of(evidence, lost.binding)
+    if not by_route:
+        declared = {"declare": address["declare"]}
+        address = {option: value for option, value in written.items() if option in _ADDRESS} | declared
+    return {**address, **kept}
 
 
-def _address(evidence: Evidence, lost: _Lost) -> dict[str, Any]:
-    """Return the options that lead to an exchange: the queue's name alone where that does."""
-    own: QueueFacts | None = next((q for q in evidence.queues if q.name == lost.binding.queue), None)
+def address_of(evidence: Evidence, binding: Binding) -> dict[str, Any]:
+    """Return the options that lead to a fanout exchange on Redis: by the queue's name where that does."""
+    declare = _Code(f"[Exchange({binding.exchange!r}, type='fanout')]")
+    own: QueueFacts | None = next((q for q in evidence.queues if q.name == binding.queue), None)
     if own is not None and (own.is_broadcast or not own.is_renamed):
-        return {"queue": own.name}
-    return {"exchange": lost.exchange, "routing_key": lost.binding.routing_key}
+        return {"queue": own.name, "declare": declare}
+    return {"exchange": binding.exchange, "routing_key": binding.routing_key, "declare": declare}

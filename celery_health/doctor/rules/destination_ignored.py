@@ -22,6 +22,7 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.facts import EntryFacts, RouteFacts, TaskFacts
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.rules.broadcast_misrouted import address_of
 from celery_health.doctor.spelling import annotations_added
 from celery_health.doctor.wording import listed
 from celery_health.topology import Destination
@@ -88,7 +89,7 @@ class DestinationIgnored(Rule):
     def _nowhere(self, queues: _Queues, origin: _Origin, names: list[str], to: Destination) -> Finding:
         exchange = to.dropped["exchange"]
         bound = queues.bound_to(exchange)
-        fix = f"Write {{'queue': '{bound[0]}'}}." if bound else "Name its queue: {'queue': '<queue>'}."
+        fix = f"Write {queues.address(bound[0], None)}." if bound else "Name its queue: {'queue': '<queue>'}."
         return self._found(
             origin,
             names,
@@ -256,6 +257,10 @@ class _Queues:
 
     def address(self, queue: str, key: str | None) -> str:
         """Return the options of a route that reach `queue`, with the key where its exchange wants one."""
+        if self._evidence.is_redis:
+            for binding in self._evidence.bindings:
+                if binding.queue == queue and binding.exchange_type == "fanout":
+                    return repr(address_of(self._evidence, binding))
         bindings = [b for b in self._evidence.bindings if b.queue == queue and b.exchange_type == "topic"]
         if key and any(self._takes(binding, key) for binding in bindings):
             return f"{{'queue': '{queue}', 'routing_key': '{key}'}}"

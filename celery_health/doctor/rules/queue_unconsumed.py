@@ -96,6 +96,12 @@ class QueueUnconsumed(Rule):
                 f"Workers consume '{typo}': name the queue alike on both sides. If '{queue.name}' is right: "
             )
             fix += right
+        elif any(
+            one.name == queue.name and one.is_renamed and not one.is_broadcast for one in evidence.queues
+        ):
+            # Each host has a queue of another name: all that task_queues lists is taken without -Q.
+            beside = [worker.hostname for worker in evidence.workers]
+            fix = f"Start a worker of all queues: {worker_command(evidence.app_name, beside=beside)}"
         else:
             fix = f"Start a worker for it: {one_more_worker(evidence, queue.name)}"
             # Of a large system no worker takes all, and the command would be cut.
@@ -117,6 +123,11 @@ class QueueUnconsumed(Rule):
             fix=fix,
             proven_live=True,
         )
+
+
+def _is_of_hosts(evidence: Evidence, queue: str) -> bool:
+    """Say whether a name is only what queues of several hosts have in common."""
+    return any(one.name == queue and one.is_renamed and not one.is_broadcast for one in evidence.queues)
 
 
 def _is_slip(written: str, right: str) -> bool:
