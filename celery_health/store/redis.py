@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from time import monotonic
@@ -15,6 +14,7 @@ from celery_health.deadline import Deadline
 from celery_health.exceptions import LateStoreError, StoreError
 from celery_health.store import entries, missing, parts, skipped, streaks
 from celery_health.store import keys as limits
+from celery_health.store.arguments import arguments, sent
 from celery_health.store.base import (
     Acknowledgement,
     MinutesReading,
@@ -27,7 +27,7 @@ from celery_health.store.base import (
 from celery_health.store.keys import Keys
 from celery_health.store.minutes import read_minutes
 from celery_health.store.pace import Pace
-from celery_health.store.readings import LINE_FEED, Reply, Skipped, left_out, other_type, pairs, ring_of
+from celery_health.store.readings import Reply, Skipped, left_out, other_type, pairs, ring_of
 from celery_health.store.refusals import QUESTIONS, refusal
 from celery_health.store.remembered import Processes, Stamped, Starts
 from celery_health.store.rows import read_rows
@@ -83,7 +83,7 @@ class RedisStore(Store):
             epoch, reset, now, overflowed, unwritten, missed = self._run(
                 PUBLISH,
                 names,
-                (keys.ring, keys.exceptions, *_LIMITS, *_arguments(publication, keys)),
+                (keys.ring, keys.exceptions, " ".join(map(str, _LIMITS)), *arguments(publication, keys)),
                 allowed if deadline is None else allowed.within(deadline.remaining()),
                 self._pace.step_seconds,
             )
@@ -188,7 +188,7 @@ class RedisStore(Store):
     ) -> Any:
         from redis.exceptions import RedisError
 
-        names = [_text(key) for key in keys]
+        names = [sent(key) for key in keys]
         try:
             return self._link.run(script, names, arguments, deadline=deadline, step_seconds=step_seconds)
         except (RedisError, OSError, ValueError) as error:
@@ -279,64 +279,3 @@ def _counts_of(reply: Reply) -> tuple[dict[str, int] | None, Any] | None:
 
 def _sorted(records: Iterable[StoredRecord]) -> tuple[StoredRecord, ...]:
     return tuple(sorted(records, key=lambda record: record.name))
-
-
-def _arguments(publication: Publication, keys: Keys) -> tuple[str | bytes | int, ...]:
-    """Return what publish.lua takes, in its order, after the limits."""
-    own = publication
-    is_brief = own.kind == "producer"
-    given: list[str | bytes | int] = [len(own.caps), *(part for cap in own.caps.items() for part in cap)]
-    given += [
-        limits.PRODUCER_SEQUENCE_SECONDS if is_brief else limits.SEQUENCE_SECONDS, own.sequence,
-        own.acknowledged, int(own.acknowledged_at * 1e6), own.epoch, len(own.fields),
-    ]  # fmt: skip
-    for field, amount in own.fields.items():
-        given += (field, amount)
-    given.append(len(own.ring))
-    for field, amount in own.ring.items():
-        given += (field, amount)
-    if own.record is not None and own.name is not None and not is_brief:
-        mark = "g" if own.record.get("goodbye") else "-"
-        rows = "" if own.rows is None else _json(own.rows)
-        given += (own.kind, _text(own.name), own.writer, mark, _json(own.record), rows)
-    else:
-        given.append("")
-    if own.registered is not None:
-        fingerprint, names = own.registered
-        given += (fingerprint, _json(names))
-    else:
-        given.append("")
-    # Readers take the queues apart at line feeds: one in a name would have each of them looked at, for good.
-    consumed = (_text(queue.replace("\n", LINE_FEED)) for queue in own.consumed)
-    own_streaks = streaks.arguments(own.streaks, keys.streaks)
-    last = (*own_streaks, *_trouble(own, keys), *missing.arguments(own, keys), *entries.arguments(own, keys))
-    return (*given, len(own.consumed), *consumed, *_start(own), *last)
-
-
-def _start(own: Publication) -> tuple[str | bytes | int, ...]:
-    start = own.start
-    if start is None or own.kind != "worker" or own.name is None:
-        return ("",)
-    state = int(start.is_ready) + 2 * int(start.is_told)
-    # The script takes an age that is over the end of the hour for too old, whatever it is.
-    age = int(min(max(0.0, start.age_seconds), 2 * limits.STARTS_SECONDS) * 1e6)
-    bounds = (limits.STARTS_SECONDS, limits.MAX_STARTS, limits.MAX_STARTED_NAMES)
-    return (state, _text(own.name), own.writer, age, *bounds)
-
-
-def _trouble(own: Publication, keys: Keys) -> tuple[str | bytes | int, ...]:
-    """Return what troubles.lua takes: nothing to say, all is over, or what is amiss."""
-    if own.trouble is None:
-        return ("",)
-    told = _json(own.trouble) if own.trouble else "-"
-    return (told, keys.troubles, own.writer, limits.TROUBLE_SECONDS, limits.MAX_TROUBLES)
-
-
-def _json(value: object) -> str:
-    """Return JSON in one line of ASCII: the scripts take texts apart at line feeds."""
-    return json.dumps(value, separators=(",", ":"), default=str)
-
-
-def _text(name: str) -> bytes:
-    # A host name may hold bytes that are no text (PEP 383), and redis-py would raise.
-    return name.encode("utf-8", "replace")

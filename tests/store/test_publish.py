@@ -254,6 +254,20 @@ def test_consumed__each_queue_with_its_age(store, redis_client):
     assert read(store).consumed["celery"] < 5
 
 
+def test_publish__counts_names_with_line_feeds_as_others(store, redis_client):
+    # Counts come in one text, a line for each part: one that holds a line feed has all of them come apart.
+    writer = Writer(store)
+    writer.publish(
+        {"sent\x1fpay\x1fa\nb": 2, "sent\x1fpay\x1fc": 3}, ring={"pay\nnow\x1fsent": 4, "ship\x1fsent": 5}
+    )
+    writer.publish({"sent\x1fpay\x1fc": 4}, ring={"ship\x1fsent": 6})
+    counts = redis_client.hgetall(store.keys.totals)
+    assert counts[b"sent\x1fpay\x1fa\nb"] == b"2"
+    assert counts[b"sent\x1fpay\x1fc"] == b"7"
+    minutes = read(store, ring_minutes=2).ring.values()
+    assert sum(ring.get(("ship", "sent"), 0) for ring in minutes) == 11
+
+
 # Bounds ------------------------------------------------------------------------------------------------
 
 

@@ -15,17 +15,34 @@ local function number()
   return tonumber(take())
 end
 
+-- Returns how many pairs follow, a text and an amount each, and what gives the next. They come in one text, each
+-- part with a line feed behind it: clients pack that in a tenth of the time. Where a part has one, they come apart.
+local function couples()
+  local amount, lines = number(), take()
+  if lines ~= '' then
+    return amount, string.gmatch(lines, '([^\n]*)\n([^\n]*)\n')
+  end
+  return amount, function()
+    at = at + 2
+    return ARGV[at - 1], ARGV[at]
+  end
+end
+
 local ring_key, exceptions_key = take(), take()
-local ring_seconds, totals_seconds = number(), number()
-local worker_seconds, goodbye_seconds = number(), number()
-local registered_seconds, consumed_seconds = number(), number()
+local next_limit = string.gmatch(take(), '%d+')
+local function limit()
+  return tonumber(next_limit())
+end
+local ring_seconds, totals_seconds = limit(), limit()
+local worker_seconds, goodbye_seconds = limit(), limit()
+local registered_seconds, consumed_seconds = limit(), limit()
 -- How many values each label may have: the tables of our own labels, whose names no project can take, and
 -- then the labels that the project opted in.
 local caps = {}
-caps['\31name'], caps['\31unknown'] = number(), number()
-caps['\31queue'], caps['\31exception'] = number(), number()
-local max_fields, max_ring_fields, max_ring_exceptions, max_beats = number(), number(), number(), number()
-local max_silent, fresh_seconds, max_processes, max_all_processes = number(), number(), number(), number()
+caps['\31name'], caps['\31unknown'] = limit(), limit()
+caps['\31queue'], caps['\31exception'] = limit(), limit()
+local max_fields, max_ring_fields, max_ring_exceptions, max_beats = limit(), limit(), limit(), limit()
+local max_silent, fresh_seconds, max_processes, max_all_processes = limit(), limit(), limit(), limit()
 
 for _ = 1, number() do
   local label = take()
@@ -173,26 +190,29 @@ local function keep_exceptions(failures)
 end
 
 local is_new = sequence > held
-local amount_of_fields = number()
+local amount_of_fields, next_field = couples()
 if is_new then
   -- First, and allowed to fail: a full, read-only or forbidding server stops here with nothing applied.
   redis.call('HINCRBY', KEYS[1], 'version', 1)
   redis.call('EXPIRE', KEYS[1], totals_seconds)
   redis.call('SET', KEYS[2], whole(epoch) .. ':' .. whole(sequence), 'EX', sequence_seconds)
   local failures = {}
+  -- Locals are a fourth of the way to what is called most often, and Lua adds texts as the numbers that they are.
+  local pcall, type, byte, key = redis.pcall, type, string.byte, KEYS[1]
   for _ = 1, amount_of_fields do
-    local field, amount = take(), take()
-    local total = redis.pcall('HINCRBY', KEYS[1], field, amount)
+    local field, amount = next_field()
+    local total, kept = pcall('HINCRBY', key, field, amount), field
     if type(total) == 'table' then
       failed(total)
+    elseif total == amount + 0 then
+      -- Only a field that was born just now is looked at: most have been there for long.
+      kept = admit(field, total)
+      if kept ~= field then
+        redis.call('HDEL', key, field)
+        grow(kept, amount)
+      end
     end
-    -- Only a field that was born just now is looked at: most have been there for long.
-    local kept = total == tonumber(amount) and admit(field, total) or field
-    if kept ~= field then
-      redis.call('HDEL', KEYS[1], field)
-      grow(kept, amount)
-    end
-    if string.byte(field) == 102 then -- "f", of the one family that begins so: "failed"
+    if byte(field) == 102 then -- "f", of the one family that begins so: "failed"
       failures[#failures + 1] = { field, kept, amount }
     end
   end
@@ -205,7 +225,9 @@ if is_new then
 else
   -- Acknowledged anew: as long as its writer remembers it, so must we.
   redis.call('EXPIRE', KEYS[2], sequence_seconds)
-  at = at + 2 * amount_of_fields
+  for _ = 1, amount_of_fields do
+    next_field()
+  end
 end
 
 -- Once the ring is full, names that it does not have are counted as "other".
@@ -216,17 +238,20 @@ local function ring_field(key, field)
   return (string.gsub(field, '^[^\31]*', 'other'))
 end
 
-local amount_of_ring = number()
+local amount_of_ring, next_outcome = couples()
 if is_new and amount_of_ring > 0 then
   local key = ring_key .. whole(minute_of(now))
   for _ = 1, amount_of_ring do
-    attempt('HINCRBY', key, ring_field(key, take()), take())
+    local field, amount = next_outcome()
+    attempt('HINCRBY', key, ring_field(key, field), amount)
   end
   if not strange[key] then
     redis.call('EXPIRE', key, ring_seconds)
   end
 else
-  at = at + 2 * amount_of_ring
+  for _ = 1, amount_of_ring do
+    next_outcome()
+  end
 end
 
 -- Removes what `is_over` says of its stamp and mark. Runs when a hash grew: it cannot grow otherwise.
