@@ -109,6 +109,10 @@ def _by_letters(key: str, options: Collection[str]) -> tuple[str, ...]:
 
 def distance(one: str, other: str, most: int) -> int:
     """Return how many letters have to be put in, left out, changed or swapped; over `most`, just more."""
+    # Nearly all that is asked about: a letter that is put in or left out changes the length, and one that is
+    # changed at most two of all that are there.
+    if abs(len(one) - len(other)) > most or len(set(one) ^ set(other)) > 2 * most:
+        return most + 1
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from celery.app import defaults
+from django.conf import global_settings
 
 from celery_health.conf import PARSERS, SETTING
 from celery_health.conf.option_names import is_django, option_names
@@ -49,7 +50,12 @@ def _in_settings(app: Celery, settings: Any, names: OptionNames) -> Iterator[Mis
         return
     conf: Any = app.conf
     namespace = getattr(app, "namespace", None) or _USUAL
-    written = {name: getattr(settings, name) for name in dir(settings) if name.isupper()}
+    # Django's own are read by Django, and there are more of them than a project has.
+    written = {
+        name: getattr(settings, name)
+        for name in dir(settings)
+        if name.isupper() and not hasattr(global_settings, name)
+    }
     in_vain = {**_lower_case(settings, namespace), **written}
     for name, value in sorted(in_vain.items()):
         if name == SETTING or name.startswith(f"{SETTING}_"):
