@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 from urllib.parse import unquote
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.apps import apps
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -75,9 +76,10 @@ def probe_paths() -> Mapping[str, tuple[str, View]]:
             view = cast(View, resolve(path, urlconf=settings.ROOT_URLCONF).func)
         except (NoReverseMatch, Resolver404):
             logger.error(
-                "ProbeMiddleware answers nothing: %s has no celery_health URLs. "
+                "ProbeMiddleware answers nothing: %s has no celery_health URLs%s. "
                 'Add path("api/celery/", include("celery_health.urls")) to it, or take the middleware out.',
                 settings.ROOT_URLCONF,
+                "" if apps.is_installed("celery_health") else ", and its app is not in INSTALLED_APPS",
             )
             return {}
         found[path] = found[path.removesuffix("/")] = (name, view)

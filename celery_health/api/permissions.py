@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
-from django.utils.module_loading import import_string
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from celery_health.conf import SETTING, get_settings
-from celery_health.exceptions import ConfigurationError
-from celery_health.project_code import importing_project
-from celery_health.text.masking import describe_error
+from celery_health.conf import get_settings
+from celery_health.doctor.wiring import load_permission
 
 
 class IsSuperuser(BasePermission):
@@ -33,23 +29,4 @@ def permission_class(access: str) -> Any:
     Raises:
         ConfigurationError: the setting is wrong, or names nothing that can be imported.
     """
-    return _load(access, get_settings().permissions[access])
-
-
-# Classes of the project's code: few, and they live as long as the process.
-@lru_cache(maxsize=32)
-def _load(access: str, path: str) -> Any:
-    where = f"{SETTING}['PERMISSIONS']['{access}'] is {path!r}"
-    fix = "Set the dotted path of a DRF permission class, such as 'rest_framework.permissions.IsAdminUser'."
-    try:
-        with importing_project():
-            permission = import_string(path)
-    except Exception as error:  # importing a project's module may raise anything
-        raise ConfigurationError(
-            f"{where}, which cannot be imported ({describe_error(error)}). {fix}"
-        ) from error
-    # Classes joined by & and | are not classes: DRF only calls what it is given.
-    is_class = isinstance(permission, type)
-    if not callable(permission) or (is_class and not hasattr(permission, "has_permission")):
-        raise ConfigurationError(f"{where}, which is no permission class. {fix}")
-    return permission
+    return load_permission(access, get_settings().permissions[access])

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings as django_settings
 from django.core import checks
-from django.urls import reverse
 
 from celery_health.conf import SETTING, get_settings
+from celery_health.doctor.wiring import is_served, paths_wrong, wiring
 from celery_health.exceptions import ConfigurationError, ImportedInThreadError
 from celery_health.project_code import calling_project, telling_if_slow
 from celery_health.text.masking import describe_error
@@ -42,8 +42,20 @@ _ALLOW_ANY: Final = "rest_framework.permissions.AllowAny"
 
 def register() -> None:
     """Have Django run the checks; called once, by ``AppConfig.ready``."""
+    checks.register(check_wiring, TAG)
     checks.register(check_project, TAG)
     checks.register(check_deployment, TAG, deploy=True)
+
+
+def check_wiring(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Return what is wrong with how celery_health is put into the project."""
+    if not _is_asked(app_configs) or is_celery_command(sys.argv):
+        return []
+    found = list(wiring())
+    try:
+        return [*found, *(paths_wrong() if is_served("live") else ())]
+    except ConfigurationError:
+        return found  # said with the settings
 
 
 def check_project(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
@@ -127,28 +139,19 @@ def _public(app_configs: Sequence[Any] | None) -> Iterator[checks.CheckMessage]:
     except ConfigurationError:
         return  # said already
     permissions = settings.permissions
-    if settings.health_details == "always" and permissions["health"] == _ALLOW_ANY and _is_served("health"):
+    if settings.health_details == "always" and permissions["health"] == _ALLOW_ANY and is_served("health"):
         yield checks.Warning(
             "health/ shows the names of queues and workers to anyone who can reach it.",
             hint=f'Set {SETTING} = {{"HEALTH_DETAILS": "staff"}}, or keep the path from the public.',
             id=DETAILS_PUBLIC,
         )
-    if permissions["metrics"] == _ALLOW_ANY and _is_served("metrics"):
+    if permissions["metrics"] == _ALLOW_ANY and is_served("metrics"):
         staff = '{"PERMISSIONS": {"metrics": "rest_framework.permissions.IsAdminUser"}}'
         yield checks.Warning(
             "metrics/ can be read by anyone who can reach it.",
             hint=f"Set {SETTING} = {staff}, or keep the path from the public.",
             id=METRICS_PUBLIC,
         )
-
-
-def _is_served(name: str) -> bool:
-    try:
-        with calling_project():
-            reverse(f"celery_health:{name}")
-    except Exception:  # not included, or the project's own URLs are broken, which Django's checks say
-        return False
-    return True
 
 
 def _is_asked(app_configs: Sequence[Any] | None) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from django.core import checks as django_checks
 from django.core.checks.registry import registry
 
-from celery_health.doctor import checks
+from celery_health.doctor import checks, wiring
 from celery_health.doctor.findings import Severity
 from celery_health.doctor.rules import RULES
 from tests.api.conftest import FOUND
@@ -244,6 +244,11 @@ def test_ids__are_unique_and_warnings() -> None:
         checks.SETTINGS_WRONG,
         checks.APP_UNKNOWN,
         checks.TASKS_BROKEN,
+        wiring.APP_MISSING,
+        wiring.FRAMEWORK_MISSING,
+        wiring.URLS_TWICE,
+        wiring.URLS_MISSING,
+        wiring.PATH_WRONG,
         checks.DETAILS_PUBLIC,
         checks.METRICS_PUBLIC,
     ]

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from celery_health.doctor import checks
+from celery_health.doctor import checks, wiring
 from celery_health.doctor.findings import Kind, Severity
 from celery_health.doctor.rules import RULES
 from celery_health.management.subcommands import doctor
@@ -36,6 +36,11 @@ def test_index__names_every_system_check_besides() -> None:
         checks.SETTINGS_WRONG,
         checks.APP_UNKNOWN,
         checks.TASKS_BROKEN,
+        wiring.APP_MISSING,
+        wiring.FRAMEWORK_MISSING,
+        wiring.URLS_TWICE,
+        wiring.URLS_MISSING,
+        wiring.PATH_WRONG,
         checks.DETAILS_PUBLIC,
         checks.METRICS_PUBLIC,
     ]
