@@ -12,13 +12,14 @@ from celery_health.api.probes import live, ready
 from celery_health.doctor.wiring import CheckedPattern, is_framework_missing
 
 app_name = "celery_health"
+_PROBES = {"live": live, "ready": ready}
 
 
 def _patterns() -> list[URLPattern]:
     if is_framework_missing():
         from celery_health.api.unavailable import PATHS, unavailable
 
-        return [path(route, unavailable, name=name) for route, name in PATHS]
+        return [path(route, _PROBES.get(name, unavailable), name=name) for route, name in PATHS]
     # Imported here: all of it needs Django REST framework.
     from celery_health.api.dead_letters import (
         DeadLetterQueueView,
@@ -66,6 +67,8 @@ def _patterns() -> list[URLPattern]:
         path("page/runbook/", RunbookPage.as_view(), name="page-runbook"),
         path("page/files/<str:asked>/<str:name>", file_of_page, name="page-file"),
         path("health/", HealthView.as_view(), name="health"),
+        path("live/", live, name="live"),
+        path("ready/", ready, name="ready"),
         path("tasks/", TasksView.as_view(), name="tasks"),
         path("stats/", StatsView.as_view(), name="stats"),
         path("workers/", WorkersView.as_view(), name="workers"),
@@ -91,7 +94,5 @@ def _patterns() -> list[URLPattern]:
 _first, *_others = _patterns()
 urlpatterns = [
     CheckedPattern(_first.pattern, _first.callback, _first.default_args, _first.name),
-    path("live/", live, name="live"),
-    path("ready/", ready, name="ready"),
     *_others,
 ]

@@ -16,7 +16,10 @@ from celery_health.exceptions import ConfigurationError
 PATHS: Final = (
     ("", "page"),
     *((f"page/{name}/", f"page-{name}") for name in ("queues", "tasks", "workers", "schedule", "doctor")),
-    *((f"{name}/", name) for name in ("health", "tasks", "stats", "workers", "queues", "schedule")),
+    *(
+        (f"{name}/", name)
+        for name in ("health", "live", "ready", "tasks", "stats", "workers", "queues", "schedule")
+    ),
     *((f"{name}/", name) for name in ("doctor", "dead-letters", "metrics")),
     ("<path:rest>", "unavailable"),
 )
