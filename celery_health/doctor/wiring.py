@@ -21,7 +21,7 @@ from django.utils.module_loading import import_string
 
 from celery_health.conf import SETTING, get_settings
 from celery_health.exceptions import ConfigurationError
-from celery_health.project_code import importing_project
+from celery_health.project_code import calling_project, importing_project
 from celery_health.text.masking import describe_error
 
 APP_MISSING: Final = "celery_health.W004"
@@ -61,7 +61,8 @@ def wiring() -> Iterator[checks.CheckMessage]:
 def is_served(name: str) -> bool:
     """Say whether one of our paths is in the project's URLs."""
     try:
-        reverse(f"{_APP}:{name}")
+        with calling_project():
+            reverse(f"{_APP}:{name}")
     except Exception:  # not included, or the project's own URLs are broken, which Django's checks say
         return False
     return True
