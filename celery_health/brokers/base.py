@@ -59,6 +59,8 @@ class QueueReading:
     """Its task id: the same id at the tail N seconds later is at least N seconds old."""
     oldest_has_eta: bool = False
     """The oldest message is not due yet, or names an ETA: its age says nothing."""
+    unread: int = 0
+    """Of `ready`, what lies where no worker reads: in the lists of a broadcast on Redis."""
     exists: bool = True
     """False when the broker has no such queue; it then holds 0 messages."""
     error: str | None = None

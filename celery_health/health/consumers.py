@@ -40,6 +40,7 @@ class QueuesConsumed(Check):
             if not queue.consumers
             for result in self._judge(queue, snapshot, settings)
         ]
+        results += [self._unread(queue) for queue in snapshot.queues if queue.unread]
         results += [
             self._shared(queue, eaters) for queue in snapshot.shared_queues if (eaters := _eaters(queue))
         ]
@@ -100,6 +101,21 @@ class QueuesConsumed(Check):
             )
         how = "since" if queue.unconsumed_by_store else "watched for"
         return result(CheckStatus.PASS, f"{why[:-1]}, {how} {seconds:.0f} s (limit {limit:g}).")
+
+    def _unread(self, queue: QueueState) -> CheckResult:
+        why = (
+            f"{queue.unread} messages for broadcast '{queue.name}' lie in lists that no worker reads: on "
+            "Redis, who sends them has to declare its exchange."
+        )
+        return self.result(
+            CheckStatus.WARN,
+            why,
+            subject=queue.name,
+            observed=queue.unread,
+            limit=0,
+            unit="tasks",
+            recommendation=f"{why} The lines to paste: python manage.py celery_health doctor",
+        )
 
     def _shared(self, queue: SharedQueue, eaters: Sequence[Sharer]) -> CheckResult:
         lost = sorted({name for eater in eaters for name in eater.lacks})
@@ -194,7 +210,7 @@ class QueuesStalled(Check):
             by_name.setdefault(worker.hostname, []).append(worker)
         results: list[CheckResult] = []
         for queue in snapshot.queues:
-            if not queue.ready:
+            if not queue.ready or queue.unread:  # queues.consumed says so
                 continue
             # Of two workers under one name each may have other queues.
             consumers = [

@@ -24,7 +24,7 @@ class QueuesDepth(Check):
         troubled = False
         for queue in snapshot.queues:
             waiting = queue.waiting
-            if waiting == 0:
+            if waiting == 0 or queue.unread:  # queues.consumed says so
                 continue
             limit = settings.limit("depth", queue=queue.name)
             if waiting is None:
@@ -79,7 +79,7 @@ class QueuesAge(Check):
         results = [
             result
             for queue in snapshot.queues
-            if queue.waiting != 0
+            if queue.waiting != 0 and not queue.unread
             for result in self._judge(queue, snapshot, settings)
         ]
         if results:

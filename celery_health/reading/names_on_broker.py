@@ -35,8 +35,23 @@ def queues_told(
 class NamesOnBroker:
     """What the broker calls the queues that have several names."""
 
-    def __init__(self, workers: Iterable[Worker], shared: Collection[str], *, is_amqp: bool) -> None:
-        """Take the names from live `workers`; `shared` are queues of which nobody may have told yet."""
+    def __init__(
+        self,
+        workers: Iterable[Worker],
+        shared: Collection[str],
+        *,
+        is_amqp: bool,
+        unread: Collection[str] = (),
+    ) -> None:
+        """Take the names from live `workers`.
+
+        Args:
+            workers: all that are known.
+            shared: queues of which nobody may have told yet.
+            is_amqp: the broker keeps exchanges.
+            unread: queues whose names on the broker nobody reads, since they get all by another way.
+        """
+        self._unread = frozenset(unread)
         found: dict[str, dict[str, None]] = {one: {} for one in shared}
         for worker in workers:
             if worker.state.is_live:
@@ -66,6 +81,10 @@ class NamesOnBroker:
             for queue in queues
             if queue in self._names
         }
+        for queue in self._unread.intersection(merged):
+            lying = sum(found[one].ready or 0 for one in self._names[queue] if one in found)
+            if lying:
+                merged[queue] = replace(merged[queue], unread=lying)
         kept = {one: read for one, read in found.items() if one not in hidden}
         return replace(reading, queues={**kept, **merged})
 

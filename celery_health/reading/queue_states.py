@@ -140,6 +140,7 @@ def _state(
     state = QueueState(
         name=name,
         ready=queue.ready,
+        unread=queue.unread,
         # Those that take nothing more still hold what they took.
         reserved=_sum("reserved_by_queue", name, takers, found.idle) if told else None,
         unacked=queue.unacked,

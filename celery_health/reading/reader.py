@@ -179,6 +179,7 @@ class Reader:
             [*recorded.workers, *self._live.answered],
             topology.shared_names,
             is_amqp=broker.transport in AMQP_TRANSPORTS,
+            unread=topology.fanouts if broker.transport == "redis" else (),
         )
         asked = on_broker.asked(names)
         reading = without_empty(on_broker.together(broker.read(asked, deadline), names), unknown)

@@ -12,6 +12,8 @@ class QueueState:
     name: str
     ready: int | None = None
     """Messages waiting, over all priority steps; None when it could not be read."""
+    unread: int = 0
+    """Of `ready`, what lies where no worker reads: misrouted messages of a broadcast, on Redis."""
     reserved: int | None = None
     """Taken by workers and not started; None when no worker says."""
     unacked: int | None = None

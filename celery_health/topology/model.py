@@ -75,6 +75,8 @@ class Topology:
     """Every queue that the app declares, expected or not."""
     shared_names: frozenset[str] = frozenset()
     """Those of them that are called otherwise on the broker, in each process: broadcasts, and their like."""
+    fanouts: frozenset[str] = frozenset()
+    """Those of `shared_names` that are bound to a fanout exchange."""
     unrouted: Mapping[str, str] = field(default_factory=dict)
     """Task or entry → why the app's router gave no queue for it."""
 

@@ -83,6 +83,11 @@ def read_topology(app: Celery, *, with_urls: bool = False) -> Topology:
         optional_queues=frozenset(optional.difference(declared, expected)),
         known_queues=tuple(dict.fromkeys([*declared, *expected])),
         shared_names=frozenset(name for real, name in names.items() if name != real),
+        fanouts=frozenset(
+            names[real]
+            for real, queue in queues_of_app.items()
+            if names[real] != real and getattr(queue.exchange, "type", None) == "fanout"
+        ),
         unrouted=unrouted,
     )
 

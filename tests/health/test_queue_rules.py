@@ -53,6 +53,8 @@ CONSUMED = [
     (make_queue(ready=5, consumers=None, unconsumed_seconds=None), Settings(), "unknown"),
     # The depth is not known; that a schedule's queue has no consumer is.
     (make_queue(ready=None, expected_by=("beat:x",), **LONELY), Settings(), "warn"),
+    # A broadcast on Redis whose messages were sent as if its exchange were direct: workers listen elsewhere.
+    (make_queue("reload", ready=6, unread=6, consumers=2), Settings(), "warn"),
 ]
 
 
@@ -69,6 +71,13 @@ ONE_LOOK = [
     ),
     (make_queue(consumers=0, unconsumed_seconds=0.0, expected_by=("task:a.b",)), "pass"),
 ]
+
+
+@pytest.mark.parametrize("check", [QueuesStalled(), QueuesAge(), QueuesDepth()], ids=lambda one: one.id)
+def test_queues__what_lies_where_nobody_reads_is_said_once(check: Any) -> None:
+    queue = make_queue("celery", ready=9999, unread=9999, oldest_age_seconds=9999.0, held_seconds=9999.0)
+
+    assert results(check, make_snapshot(queues=[queue])) == [(None, "pass")]
 
 
 @pytest.mark.parametrize(("queue", "expected"), ONE_LOOK)

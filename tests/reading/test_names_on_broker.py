@@ -44,6 +44,21 @@ def test_reading__has_one_queue_for_all() -> None:
     }
 
 
+def test_reading__tells_what_lies_where_nobody_reads() -> None:
+    names = NamesOnBroker([ONE, TWO], (), is_amqp=False, unread={"reload"})
+    queues = {
+        "celery": QueueReading(name="celery", ready=0),
+        "bcast.1": QueueReading(name="bcast.1", ready=3),
+        "bcast.2": QueueReading(name="bcast.2", ready=0),
+        # Some worker may have been told to consume this one.
+        "reload": QueueReading(name="reload", ready=2),
+    }
+
+    found = names.together(BrokerReading(reachable=True, queues=queues), NAMES).queues
+
+    assert found["reload"] == QueueReading(name="reload", ready=5, unread=3)
+
+
 def test_reading__of_one_that_nobody_listens_to_holds_nothing() -> None:
     names = NamesOnBroker([GONE], ["reload"], is_amqp=True)
 
