@@ -64,9 +64,10 @@ def find_app(settings: Settings | None = None) -> Celery:
     # celery.current_app is kept per thread: a web server's threads see the default app instead, which
     # Django's fix-up sets to the project's (celery/fixups/django.py), and else Celery's own fallback.
     state: Any = _state
-    for app in (state._tls.current_app, state.default_app):
-        if app is not None and not is_fallback(app):
-            return _unwrapped(app)
+    # That one first: the current one of the main thread is the last that was made, maybe a mere client.
+    made = [app for app in (state.default_app, state._tls.current_app) if app and not is_fallback(app)]
+    if made:
+        return _unwrapped(next(filter(_is_configured, made), made[0]))
     others = [app for app in state._get_active_apps() if not is_fallback(app)]
     if len(others) == 1:
         return _unwrapped(others[0])
@@ -111,6 +112,11 @@ def _unwrapped(app: Any) -> Celery:
     resolve = getattr(app, "_get_current_object", None)
     real: Celery = resolve() if callable(resolve) else app
     return real
+
+
+def _is_configured(app: Any) -> bool:
+    """Say whether somebody gave the app settings, or said where they are; reads none."""
+    return bool(app.configured or app._config_source or any(app._preconf.values()))
 
 
 def is_fallback(app: Any) -> bool:

@@ -38,6 +38,12 @@ CASES = [
     ("import celery; celery.current_app.conf.broker_url", {}, "ERROR No Celery app is configured"),
     # The project's own.
     ("app = Celery('proj', broker='memory://')", {}, "proj"),
+    # A client of other workers', made later and so current in this thread: not in those of requests.
+    (
+        "app = Celery('proj', broker='memory://'); app.set_default(); Celery('client', broker='memory://')",
+        {},
+        "proj",
+    ),
     # One that happens to bear the fallback's name.
     ("app = Celery('default', broker='memory://')", {}, "default"),
     # Made, but not current: the only one there is.

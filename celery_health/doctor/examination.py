@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from celery_health.conf import Settings, get_settings
+from celery_health.conf import SETTING, Settings, get_settings
 from celery_health.doctor.causes import with_causes
 from celery_health.doctor.entries import told_once
 from celery_health.doctor.evidence import Evidence
@@ -52,9 +52,20 @@ def report_of(
         scope=Scope.STATIC if evidence.live is None else Scope.LIVE,
         as_of=as_of or datetime.now(UTC),
         unanswered=None if evidence.live is None else _unanswered(evidence),
-        notes=(*notes, *([unseen] if (unseen := evidence.code.unseen) else [])),
+        notes=(*notes, *([unseen] if (unseen := evidence.code.unseen) else []), *_clients(evidence)),
         silenced=len(findings) - len(told),
     )
+
+
+def _clients(evidence: Evidence) -> Iterable[str]:
+    """Yield the project's other apps that only send: what becomes of it is not looked at."""
+    for other in evidence.identity.others:
+        if not other.has_work:
+            where = f" ({other.argument})" if other.argument else ""
+            yield (
+                f"the Celery app {other.name!r}{where}, which has no tasks and no schedule here: "
+                f'{SETTING}["CELERY_APP"] says which app is looked at.'
+            )
 
 
 def _unanswered(evidence: Evidence) -> str | None:

@@ -103,8 +103,9 @@ class OtherLook:
 
 
 def make_current(app: Celery) -> None:
-    """Make `app` the one that celery_health finds in this thread."""
+    """Make `app` the one that celery_health finds."""
     _state._tls.current_app = app  # type: ignore[attr-defined]
+    app.set_default()  # put back after the test, as all apps are
 
 
 @pytest.fixture

@@ -253,6 +253,7 @@ def test_hostile__no_messages_at_all(redis_url: str, make_app: Any, settings: An
     app = make_app(redis_url)
     settings.CELERY_HEALTH = {"DEADLINE": 10, "SHOW_ARGUMENTS": True}
     before, _state._tls.current_app = _state._tls.current_app, app  # type: ignore[attr-defined]
+    app.set_default()
     try:
         garbage = [b"", b"\x80\x04.", b"null", b"[1]", b'{"body": 3, "headers": 4, "properties": 5}', b"\xff"]
         redis_client.lpush("celery.dead", *garbage)

@@ -288,3 +288,20 @@ def test_sent_elsewhere__is_counted_named_and_no_task_of_the_projects_queues(
     totals = client.hgetall("celery_health:proj:totals")
     client.close()
     assert not [field for field in totals if field.startswith(b"sent")]
+
+
+def test_notes__name_an_app_that_only_sends(tmp_path: Path) -> None:
+    """It is made by the views, after the project's, and is current in the main thread: no other is judged."""
+    views = (
+        dedent(FILES["till/views.py"])
+        + "from celery import Celery\nclient = Celery('client', broker='memory://')"
+    )
+    site = Site(tmp_path, "redis://127.0.0.1:1/0", **{"till/views.py": views})
+
+    told = json.loads(site.python("-m", "django", "celery_health", "doctor", "--static", "--json").stdout)
+
+    assert [one for one in told["findings"] if one["severity"] != "info"] == []
+    (note,) = told["notes"]
+    assert "'client' (till.views:client)" in note and "CELERY_APP" in note
+    check = "import django; django.setup()\nfrom django.core.management import call_command as call\ncall('check')"
+    assert "no issues" in site.python("-c", check).stdout
