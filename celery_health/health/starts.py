@@ -15,6 +15,8 @@ from celery_health.text.formats import duration, plural
 _INEQUIVALENT: Final = re.compile(
     r"PRECONDITION_FAILED - inequivalent arg '(?P<argument>[^']+)' for queue '(?P<queue>[^']+)' in vhost '"
 )
+#: What a worker says of a message that no worker can read (celery_health/worker/misread.py).
+_UNREADABLE: Final = re.compile(r"No worker can read what it took from queue '(?P<queue>[^']+)'")
 _UNEXPLAINED: Final = "could not say why (killed?)"
 
 
@@ -133,6 +135,11 @@ def remedy(worker: Worker, snapshot: Snapshot) -> str:
             f"in {snapshot.app.options.in_words('task_queues')} as it is there; or, where it is empty and "
             "nobody else declares it so, delete it, "
             f"and the worker declares it anew: {delete}"
+        )
+    if found := _UNREADABLE.search(last.cause):
+        return (
+            f"Find out who else writes to '{found['queue']}' on this Redis. The doctor names what cannot be "
+            "read and still waits there, and the command that sets it aside."
         )
     if last.kind == "MemoryError":
         return f"Give {who} more memory, or let it run fewer tasks at once (--concurrency)."

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from celery_health.brokers.unreadable import Effect, Unreadable
 from celery_health.conf import Limits, Settings
 from celery_health.health.consuming import WorkersConsuming
 from celery_health.health.workers import WorkersAlive
@@ -23,6 +24,7 @@ from celery_health.records import (
     WorkerState,
 )
 from celery_health.testing import make_snapshot, make_worker
+from celery_health.worker.misread import Misread
 
 REFUSED = (
     "PreconditionFailed: Queue.declare: (406) PRECONDITION_FAILED - inequivalent arg 'x-max-priority' for "
@@ -220,6 +222,19 @@ def test_refused_declaration__of_who_is_gone_ends_with_what_to_paste() -> None:
     assert result.status.value == "fail"
     assert "Start one after this." in str(result.recommendation)
     assert str(result.recommendation).endswith("amqp queue.delete mails false true")
+
+
+def test_ended__by_a_message_that_nobody_can_read_says_where_to_look() -> None:
+    cause = str(
+        Misread(queue="mails", size_bytes=5, found=Unreadable(why="it is no JSON", effect=Effect.ENDS))
+    )
+    end = Exit(cause=f"JSONDecodeError: Expecting value. {cause}", at_start=False)
+    found = judged([up(), gone(45.0, exit=end)], Settings())[-1]
+    assert found.message == (
+        "Worker 'old@h' ended by JSONDecodeError: Expecting value. No worker can read what it took from "
+        "queue 'mails' (5 bytes): it is no JSON."
+    )
+    assert "Find out who else writes to 'mails' on this Redis." in str(found.recommendation)
 
 
 def test_starts__the_broker_explains_them() -> None:
