@@ -20,7 +20,7 @@ def _patterns() -> list[URLPattern]:
         from celery_health.api.unavailable import PATHS, unavailable
 
         return [path(route, _PROBES.get(name, unavailable), name=name) for route, name in PATHS]
-    # Imported here: all of it needs Django REST framework.
+    # Imported here: these need Django REST framework.
     from celery_health.api.dead_letters import (
         DeadLetterQueueView,
         DeadLettersView,

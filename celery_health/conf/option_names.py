@@ -52,7 +52,7 @@ def option_names(app: Any, settings: Any = None) -> OptionNames:
     is_old = not namespace and getattr(conf, "deprecated_settings", None)
     old = defaults._TO_OLD_KEY if is_old else {}  # type: ignore[attr-defined]
     return OptionNames(
-        prefix=f"{namespace}_" if source and namespace else None,
+        prefix=f"{namespace.removesuffix('_')}_" if source and namespace else None,
         module=module,
         old={option: name for option, name in old.items() if option in defaults.DEFAULTS},
         assigned=frozenset(counting),

@@ -39,10 +39,12 @@ _USUAL: Final[Mapping[str, str]] = {
     "broker_options": "broker_transport_options",
     "transport_options": "broker_transport_options",
 }
+#: First parts that people leave out.
+_PARTS: Final = ("task_", "worker_", "beat_", "broker_", "result_")
 #: An option has as many letters at least, for one of them to be a slip.
 _LEAST_LETTERS: Final = 6
 #: And as many, for two.
-_LONG: Final = 12
+_LONG: Final = 13
 
 
 def near(key: str, options: Collection[str]) -> tuple[str, ...]:
@@ -66,7 +68,7 @@ def near(key: str, options: Collection[str]) -> tuple[str, ...]:
         return (singular[_singular(bare)],)
     # The first part is left out: `prefetch_multiplier` of `worker_prefetch_multiplier`.
     if "_" in bare or bare == "concurrency":
-        longer = sorted(option for option in options if option.partition("_")[2] == bare)
+        longer = sorted(one for one in options if one.partition("_")[2] == bare and one.startswith(_PARTS))
         if longer:
             return tuple(longer)
         # The last part is: `worker_prefetch` of it.

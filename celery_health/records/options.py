@@ -31,7 +31,8 @@ class OptionNames:
         if option in self.old:
             return self.old[option]
         if self.prefix is not None:
-            return f"{self.prefix}{option.upper()}"
+            # As Celery reads it (`celery.utils.collections.ConfigurationView`).
+            return f"{self.prefix}{option.upper() if self.prefix.isupper() else option}"
         return option if self.module else f"app.conf.{option}"
 
     def in_words(self, option: str) -> str:

@@ -18,6 +18,7 @@ from celery_health.records import (
     CheckStatus,
     InspectionState,
     NearLimit,
+    OptionNames,
     Snapshot,
     Status,
     WorkerState,
@@ -127,6 +128,35 @@ def test_broker_reachable__says_what_to_do_where_nobody_is_let_in(error: str, to
     (result,) = BrokerReachable().judge(make_snapshot(broker=replace(DOWN, error=error)), Settings())
 
     assert todo in str(result.recommendation)
+
+
+NAMES = [
+    (OptionNames(prefix="QUEUE_"), "QUEUE_BROKER_URL names", "QUEUE_BROKER_URL = 'redis"),
+    (OptionNames(), "app.conf.broker_url names", "app.conf.broker_url = 'redis"),
+    (OptionNames(old={"broker_url": "BROKER_URL"}), "BROKER_URL names", "BROKER_URL = 'redis"),
+    (
+        OptionNames(module="celeryconfig"),
+        "broker_url in celeryconfig names",
+        "In celeryconfig: broker_url = 'redis",
+    ),
+    (
+        OptionNames(prefix="CELERY_", environment={"broker_url": "CELERY_BROKER_URL"}),
+        "CELERY_BROKER_URL in the environment names",
+        "CELERY_BROKER_URL = 'redis",
+    ),
+]
+
+
+@pytest.mark.parametrize(("names", "is_set", "is_not"), NAMES)
+def test_broker_reachable__names_what_the_project_sets(names: OptionNames, is_set: str, is_not: str) -> None:
+    app = AppFacts(app_id="proj", name="proj", options=names)
+
+    (result,) = BrokerReachable().judge(make_snapshot(app=app, broker=DOWN), Settings())
+    assert f"and that {is_set} its address" in str(result.recommendation)
+
+    app = replace(app, broker_is_set=False)
+    (result,) = BrokerReachable().judge(make_snapshot(app=app, broker=DOWN), Settings())
+    assert f"broker_url is not set; this is Celery's default. {is_not}" in str(result.recommendation)
 
 
 SILENT = make_worker("silent@host", state=WorkerState.UNKNOWN)
