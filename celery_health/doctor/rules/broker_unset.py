@@ -23,10 +23,6 @@ from celery_health.doctor.spelling import assigned
 DEFAULT: Final = "amqp://guest@localhost:5672//"
 
 
-#: What kombu makes of no address.
-DEFAULT: Final = "amqp://guest@localhost:5672//"
-
-
 class BrokerUnset(Rule):
     """The broker is Celery's default, since nobody set one."""
 
