@@ -7,6 +7,7 @@ where a letter or two, an underscore, an ending or the first part is all that di
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Final
 
 #: What people write who know other libraries, or half of the name → what they mean.
@@ -82,9 +83,10 @@ def is_slip(written: str, right: str) -> bool:
     """Say whether two names differ by one letter, or two that are long; underscores count for nothing."""
     one, other = plain_name(written), plain_name(right)
     most = 0 if len(other) < _LEAST_LETTERS else 1 if len(other) < _LONG else 2
-    return distance(one, other, most) <= most
+    return abs(len(one) - len(other)) <= most and distance(one, other, most) <= most
 
 
+@lru_cache(maxsize=1024)
 def plain_name(name: str) -> str:
     """Return a name in lower case, without what joins its parts."""
     return name.replace("_", "").replace("-", "").lower()

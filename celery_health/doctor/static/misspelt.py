@@ -25,6 +25,7 @@ _TO_NEW_KEY: Final[Mapping[str, str]] = defaults._TO_NEW_KEY  # type: ignore[att
 _USUAL: Final = "CELERY"
 #: What names from before Celery 4 begin with: others of them (``ENABLE_UTC``) may be anybody's.
 _OLD: Final = ("CELERY", "BROKER_")
+_OLD_NAMES: Final = tuple(name for name in _TO_NEW_KEY if name.startswith(_OLD))
 #: Options with names that are nobody else's, without a prefix: ``TASK_ROUTES``, not ``REDIS_HOST``.
 _CELERYS_ALONE: Final = ("task_", "worker_", "beat_", "broker_url", "broker_transport_", "result_backend")
 #: Read from the environment, which is no setting (`celery_health.conf.schema`).
@@ -58,7 +59,8 @@ def _in_settings(app: Celery, settings: Any, names: OptionNames) -> Iterator[Mis
     }
     in_vain = {**_lower_case(settings, namespace), **written}
     for name, value in sorted(in_vain.items()):
-        if name == SETTING or name.startswith(f"{SETTING}_"):
+        # Django's own are most of them.
+        if hasattr(global_settings, name) or name == SETTING or name.startswith(f"{SETTING}_"):
             continue
         meant = _meant(name, namespace) if name in written else _meant_upper(name, namespace)
         meant = tuple(key for key in meant if _is_unset(conf, key, value))
@@ -91,7 +93,7 @@ def _meant(name: str, namespace: str) -> tuple[str, ...]:
                 return (_TO_NEW_KEY[rest],)
             if found := near(rest.lower(), _DEFAULTS):
                 return found
-    if old := [one for one in _TO_NEW_KEY if one.startswith(_OLD) and is_slip(name, one)]:
+    if name[0] in "CB" and (old := [one for one in _OLD_NAMES if is_slip(name, one)]):
         return (_TO_NEW_KEY[old[0]],)
     key = name.lower()
     if key in _DEFAULTS:
