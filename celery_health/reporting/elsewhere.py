@@ -154,14 +154,18 @@ class Elsewhere:
         ]
 
 
-def judged(app: Celery) -> Judged | None:
-    """Return how `app` stands to the watched one; None while that is not known. Imports nothing of theirs."""
+def judged(app: Celery, *, has_agent: bool = False) -> Judged | None:
+    """Return how `app` stands to the watched one; None while that is not known. Imports nothing of theirs.
+
+    Args:
+        app: one that publishes here.
+        has_agent: this process is a worker or beat.
+    """
     from celery_health.celery_app import app_name, find_app_if_imported, find_default_app, is_fallback
     from celery_health.connections.addresses import is_unset, place_of, written_to
-    from celery_health.reporting import process
 
     # In a worker or beat it is their own app, whatever a setting that it shares with others says.
-    watched = find_default_app() if process.has_agent() else find_app_if_imported()
+    watched = find_default_app() if has_agent else find_app_if_imported()
     if watched is None:
         return None
     if app is watched or place_of(app) == place_of(watched):

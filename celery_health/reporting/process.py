@@ -6,7 +6,7 @@ import os
 from typing import Final
 
 from celery_health.reporting.clock import StoreClock
-from celery_health.reporting.elsewhere import Elsewhere
+from celery_health.reporting.elsewhere import Elsewhere, judged
 from celery_health.reporting.faults import Faults
 from celery_health.reporting.totals import Totals
 from celery_health.reporting.troubles import Troubles
@@ -15,7 +15,7 @@ from celery_health.reporting.troubles import Troubles
 TOTALS: Final = Totals()
 FAULTS: Final = Faults(TOTALS)
 #: What this process sends to other brokers. Empty again after a fork.
-ELSEWHERE: Final = Elsewhere()
+ELSEWHERE: Final = Elsewhere(lambda app: judged(app, has_agent=has_agent()))
 #: What this process could not write. Empty again after a fork.
 TROUBLES: Final = Troubles(TOTALS, ELSEWHERE)
 CLOCK: Final = StoreClock()

@@ -199,8 +199,8 @@ class RedisStore(Store):
             return LateStoreError(f"This process {late}.")
         if self._link.keeps_waiting:
             return StoreError(
-                f"The store at {self.url} answers what reads, and keeps waiting whatever may write "
-                "(CLIENT PAUSE)."
+                f"The store at {self.url} answers PING, and what writes not in time: writes are kept "
+                "waiting (CLIENT PAUSE), or it is busy."
             )
         text = self._describe(error)
         if any(sign in text.lower() for sign in _FORBIDDEN):

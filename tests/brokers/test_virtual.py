@@ -171,7 +171,7 @@ def test_open__bad_url_is_a_configuration_error(
     with pytest.raises(ConfigurationError) as raised:
         reader(make_app(url))
     assert said in str(raised.value)
-    assert "CELERY_BROKER_URL" in str(raised.value)
+    assert "app.conf.broker_url" in str(raised.value)
     assert "hunter2" not in str(raised.value)
 
 

@@ -165,7 +165,7 @@ def test_purge__nobody_there_to_ask(post: Post, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("args", "error"),
     [
-        (["drop", "celery"], "dead-letters 'drop': give one of list, show, requeue, purge."),
+        (["drop", "celery"], "dead-letters 'drop': give one of list, show, requeue, purge, set-aside."),
         (["show"], "show needs a queue: dead-letters show QUEUE."),
         (["show", "celery"], "show takes a queue and one id"),
         (["list", "celery", "x"], "list takes a queue and no ids"),

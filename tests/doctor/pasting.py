@@ -43,7 +43,7 @@ def paste(project: Project, finding: Finding) -> bool:
 
 def _run(project: Project, line: str) -> None:
     app, settings = project.app, vars(project.settings)
-    if app._config_source == CONFIG and "app." not in line:
+    if app._config_source == CONFIG and "app." not in line and not line.startswith("CACHE"):
         exec(line, {"Exchange": Exchange, "__builtins__": {}}, vars(sys.modules[CONFIG]))
         read_module(project)
         return

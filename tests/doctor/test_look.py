@@ -159,7 +159,7 @@ def test_unknown_queues__hold_messages_and_are_bound(
     redis_client.lpush(f"{look.keys.prefix}somebody-elses-list", "x")
     before = dump(redis_client)
 
-    assert look.unknown_queues({"celery"}) == {"legacy": 2, "crm": 1}
+    assert look.unknown_queues({"celery"}, ()) == {"legacy": 2, "crm": 1}
     assert dump(redis_client) == before
 
 

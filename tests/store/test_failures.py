@@ -58,7 +58,7 @@ def test_paused__is_said_to_keep_waiting_and_not_once_it_is_away(open_store_at, 
         client.execute_command("CLIENT", "PAUSE", "60000", "WRITE")
         for one in (store, open_store_at(server.url)):
             error, _ = timed(lambda one=one: one.read(Deadline.after(0.6)))
-            assert error.endswith("answers what reads, and keeps waiting whatever may write (CLIENT PAUSE).")
+            assert error.endswith("writes are kept waiting (CLIENT PAUSE), or it is busy.")
         client.shutdown(nosave=True)
     error, _ = timed(lambda: store.read(Deadline.after(0.6)))
     assert "did not take the call" in error
