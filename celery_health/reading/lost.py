@@ -105,7 +105,11 @@ def _of(
     returns_after: float | None,
 ) -> LostRuns | None:
     named = rows(one.record.get(kind))
-    left = [row for row in named if not _is_there_again(row, one, began)]
+    # A worker that an error ends, or that is killed at its end, names what it gave up as running, too.
+    told = {name(row.get("task_id")) for row in rows(one.record.get("given_up"))} if kind == "active" else ()
+    left = [
+        row for row in named if name(row.get("task_id")) not in told and not _is_there_again(row, one, began)
+    ]
     runs = tuple(_run(row, one, returns_after) for row in left)
     if returns_after == 0:
         # The broker had them back before anybody could miss them.

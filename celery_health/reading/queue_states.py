@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -12,13 +13,19 @@ from celery_health.reading.consumption import ConsumerEvidence, consumption_of
 from celery_health.reading.held import Held, Holders
 from celery_health.reading.queue_watch import QueueWatch
 from celery_health.reading.quiet_queues import QuietQueues
-from celery_health.records import QueueState, Worker
+from celery_health.records import QueueState, Worker, WorkerState
 from celery_health.topology import Topology
 
 #: How much of its limit a time without readings may add to how long a queue was watched without a consumer.
 GAP_SHARE: Final = 0.5
 #: How far a publish stamp and what was watched may be apart: readings are a second apart, or two.
 STAMP_SLACK_SECONDS: Final = 5.0
+#: How long it is remembered when readings were: a record that is older is of a worker that is lost.
+READINGS_SECONDS: Final = 120.0
+#: The broker may be asked so long after the store within one reading.
+READING_SECONDS: Final = 0.5
+#: How long after its last word a worker that ends may still give back what it had taken.
+RETURN_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,8 +48,10 @@ class QueueStates:
         self._watch = QueueWatch()
         self._quiet = QuietQueues()
         self._names: tuple[str, ...] = ()
-        self._slowest = 0.0
-        """Age of the oldest record among the last reading's live workers, in seconds."""
+        self._spoke_at: float | None = None
+        """The last reading before the oldest record, as of the last reading, of a live worker."""
+        self._read_at: list[float] = []
+        """When it was read lately."""
 
     def may_be_stalled(self, queues: Iterable[QueueState]) -> bool:
         """Say whether a queue seen for the first time holds what looks stalled: seen twice, it is."""
@@ -72,7 +81,10 @@ class QueueStates:
         sources = replace(sources, consumers=replace(sources.consumers, of_interest=asked))
         holders = Holders(sources.consumers.workers)
         live = (worker for worker in sources.consumers.workers if worker.state.is_live)
-        slowest = max((worker.last_seen_seconds or 0.0 for worker in live), default=0.0)
+        slowest = max(((worker.last_seen_seconds or 0.0) + READING_SECONDS for worker in live), default=0.0)
+        spoke_at = self._last_reading(sources.now, sources.now - slowest)
+        if any(map(_is_leaving, sources.consumers.workers)):
+            spoke_at = None  # what it held is on its way back, and nobody's for a moment
         for place in open_:
             name = names[place]
             queue = queues[name]
@@ -80,7 +92,7 @@ class QueueStates:
             if was_by_store is not None and quiet.last_reading_at is not None:
                 # What was left out while it was quiet.
                 self._watch.note_empty(name, quiet.last_reading_at)
-                self._watch.note_idle(name, quiet.last_reading_at - self._slowest)
+                self._watch.note_idle(name, self._spoke_at)
                 self._watch.note_consumption(
                     name,
                     is_consumed=True,
@@ -90,11 +102,26 @@ class QueueStates:
                 )
             state, is_by_store = _state(queue, sources, holders, topology, self._settings, self._watch)
             states[place] = state
+            self._watch.note_held(name, state.held)
             if state.waiting == 0 and state.held == 0:
-                self._watch.note_idle(name, sources.now - slowest)
+                self._watch.note_idle(name, spoke_at)
             quiet.keep(place, queue, state, is_by_store=is_by_store)
-        quiet.last_reading_at, self._slowest = sources.now, slowest
+        quiet.last_reading_at, self._spoke_at = sources.now, spoke_at
         return tuple(filter(None, states))
+
+    def _last_reading(self, now: float, at: float) -> float | None:
+        """Take in the reading of `now`, and return when the last one was at `at`; None where none was."""
+        self._read_at.append(now)
+        place = bisect_right(self._read_at, at)
+        found = self._read_at[place - 1] if place else None
+        # One that is older stays: readings may be far apart.
+        del self._read_at[: max(0, bisect_right(self._read_at, now - READINGS_SECONDS) - 1)]
+        return found
+
+
+def _is_leaving(worker: Worker) -> bool:
+    is_gone = not worker.state.is_live and (worker.last_seen_seconds or 0.0) < RETURN_SECONDS
+    return is_gone or worker.state is WorkerState.DRAINING
 
 
 def _state(

@@ -55,8 +55,12 @@ class _Memory:
     oldest_stamp: float | None = None
     empty_at: float | None = None
     """When nothing was ready last."""
+    empty_since: float | None = None
+    """Since when each reading found nothing ready."""
+    is_held_known: bool = False
+    """Workers say how many of it they hold."""
     idle_at: float | None = None
-    """When nothing waited last, in workers either, by what they had said."""
+    """When nothing waited last, in workers either, by what they said later."""
     waiting: tuple[tuple[float, int], ...] = ()
     """When how many waited, in the broker and in workers, the latest last."""
 
@@ -70,6 +74,8 @@ class QueueWatch:
     def note(self, reading: QueueReading, now: float) -> None:
         """Take in what the broker says of one queue, at `now` seconds on any clock that does not go back."""
         seen = self._queues.setdefault(reading.name, _Memory())
+        if reading.ready != 0:
+            seen.empty_since = None
         if reading.ready is not None:
             if not seen.has_consumer and _was_taken_from(seen, reading):
                 seen.drained_at = (*seen.drained_at[-1:], now)
@@ -80,6 +86,7 @@ class QueueWatch:
                 seen.oldest_stamp, seen.oldest_id = stamp, None
             if not reading.ready:
                 seen.empty_at = now
+                seen.empty_since = now if seen.empty_since is None else seen.empty_since
             seen.nonempty_since = (
                 (now if seen.nonempty_since is None else seen.nonempty_since) if reading.ready else None
             )
@@ -162,18 +169,30 @@ class QueueWatch:
         seen = self._queues.setdefault(name, _Memory())
         seen.empty_at = at if seen.empty_at is None else max(seen.empty_at, at)
 
-    def note_idle(self, name: str, at: float) -> None:
-        """Take in that nothing waited at `at`, neither ready in a queue nor in a worker."""
+    def note_held(self, name: str, held: int | None) -> None:
+        """Take in how many messages of a queue workers hold; None where they do not say."""
+        self._queues.setdefault(name, _Memory()).is_held_known = held is not None
+
+    def note_idle(self, name: str, at: float | None) -> None:
+        """Take in that no worker held any message of a queue at `at` or later, by what it said then.
+
+        What is ready is of one moment, what is held of an earlier one: between them workers may have taken
+        all. Nothing waited only where nothing was ready before they said so.
+        """
         seen = self._queues.setdefault(name, _Memory())
+        if at is None or not seen.is_held_known or seen.empty_since is None or seen.empty_since > at:
+            return
         seen.idle_at = at if seen.idle_at is None else max(seen.idle_at, at)
 
     def most_seconds(self, name: str, now: float, *, is_held: bool = False) -> float | None:
-        """Return how long what is ready can have waited: since nothing was; None where nobody saw that.
+        """Return how long what is ready can have waited: since nothing did; None where nobody saw that.
 
-        Of what workers hold with `is_held`.
+        Of what workers hold with `is_held`. What they held may be ready again: it counts as long as they say.
         """
         seen = self._queues.get(name)
-        at = None if seen is None else seen.idle_at if is_held else seen.empty_at
+        if seen is None:
+            return None
+        at = seen.idle_at if is_held or seen.is_held_known else seen.empty_at
         return None if at is None else now - at
 
     def keep(self, names: set[str]) -> None:

@@ -93,6 +93,8 @@ def gave_up(*rows: dict[str, Any], **record: Any) -> StoredRecord:
         ((gave_up(row("a"), goodbye=False, age=1.0), ALIVE), 1),
         # And is killed over it: what ran on besides is another's.
         ((gave_up(row("a"), row("b"), goodbye=False, active_count=1, age=40.0), ALIVE), 3),
+        # What it gave up it still names as running (an error ended it).
+        ((gave_up(row("a"), active=[row("a")], active_count=1, goodbye=False, age=40.0), ALIVE), 1),
         # One began again elsewhere.
         ((gave_up(row("a"), row("b"), age=9.0), stored(row("a", 5.0), age=1.0, writer="w2")), 1),
         ((gave_up(row("a"), age=9.0), stored(age=1.0, writer="w2", restarted=[["a", 3.0]])), 0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -164,10 +165,54 @@ def test_queue_state__a_stamp_is_believed_as_far_as_was_watched(
 def test_queue_state__what_a_worker_holds_is_no_older_than_nothing_waited() -> None:
     watch = QueueStates(Settings())
     quiet = make_worker("w@h", due_by_queue={}, last_seen_seconds=4.0)
-    assert state(sources(QueueReading(name="celery", ready=0), now=10.0, workers=[quiet]), watch).held == 0
+    for now in (5.0, 10.0):
+        read = sources(QueueReading(name="celery", ready=0), now=now, workers=[quiet])
+        assert state(read, watch).held == 0
     for oldest, expected in ((900.0, None), (20.0, 20.0)):
         read = sources(QueueReading(name="celery", ready=0), now=30.0, workers=[holder(oldest=oldest)])
         assert state(read, watch).oldest_age_seconds == expected
+
+
+@pytest.mark.parametrize("pause", [1.0, 3.0])
+def test_queue_state__what_was_taken_all_at_once_is_as_old_as_it_was(pause: float) -> None:
+    """The record of whoever took it is a heartbeat behind, and it may go back where it came from."""
+    empty, now = QueueReading(name="celery", ready=0), 0.0
+    idle, holds = make_worker("w@h", due_by_queue={}, last_seen_seconds=0.3), holder(oldest=1800.0)
+    watch, found = QueueStates(Settings()), []
+    for reading, worker in (
+        (QueueReading(name="celery", ready=3, oldest_published_at=998_200.0, oldest_message_id="a"), idle),
+        (empty, idle),
+        (empty, replace(idle, last_seen_seconds=min(4.0, pause))),
+        (empty, holds),
+        (empty, replace(holds, last_seen_seconds=1.0)),
+        (QueueReading(name="celery", ready=3, oldest_published_at=998_200.0, oldest_message_id="b"), idle),
+    ):
+        read = sources(reading, now=now, wall_time=1_000_000.0 + now, workers=[worker])
+        found.append(state(read, watch).oldest_age_seconds or 0.0)
+        now += pause
+    assert [age >= 1800.0 for age in found] == [True, False, False, True, True, True], found
+
+
+@pytest.mark.parametrize(
+    ("leaving", "is_old"),
+    [
+        ({"state": WorkerState.DRAINING, "last_seen_seconds": 0.2}, True),
+        ({"state": WorkerState.GONE, "last_seen_seconds": 2.0}, True),
+        ({"state": WorkerState.GONE, "last_seen_seconds": 60.0}, False),
+    ],
+)
+def test_queue_state__what_a_worker_gives_back_at_its_end_is_as_old_as_it_was(
+    leaving: dict[str, Any], is_old: bool
+) -> None:
+    """For a moment it is neither ready nor held by anybody."""
+    watch, empty = QueueStates(Settings()), QueueReading(name="celery", ready=0)
+    back = QueueReading(name="celery", ready=3, oldest_published_at=998_200.0, oldest_message_id="a")
+    worker = make_worker("w@h", due_by_queue={}, **leaving)
+    state(sources(empty, now=0.0, workers=[holder(oldest=1800.0)]), watch)
+    for now in (1.0, 2.0, 3.0):
+        state(sources(empty, now=now, workers=[worker]), watch)
+    age = state(sources(back, now=4.0, workers=[worker]), watch).oldest_age_seconds
+    assert ((age or 0.0) >= 1800.0) is is_old
 
 
 def test_queue_state__what_waits_in_all() -> None:

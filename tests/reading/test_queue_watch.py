@@ -124,5 +124,26 @@ def test_watch__how_long_what_is_there_can_have_waited() -> None:
     assert watch.most_seconds("q", 25.0, is_held=True) is None
     watch.note_empty("q", 12.0)
     watch.note_empty("q", 5.0)
-    watch.note_idle("q", 4.0)
-    assert (watch.most_seconds("q", 25.0), watch.most_seconds("q", 25.0, is_held=True)) == (13.0, 21.0)
+    assert watch.most_seconds("q", 25.0) == 13.0
+
+
+def test_watch__nothing_waited_where_nothing_was_ready_before_it_was_said_that_nothing_is_held() -> None:
+    watch = QueueWatch()
+
+    def most() -> tuple[float | None, float | None]:
+        return watch.most_seconds("q", 25.0), watch.most_seconds("q", 25.0, is_held=True)
+
+    for now in (10.0, 15.0):
+        watch.note(QueueReading(name="q", ready=0), now)
+    watch.note_idle("q", 12.0)
+    assert most() == (10.0, None)  # no worker says what it holds
+    watch.note_held("q", 0)
+    watch.note_idle("q", None)
+    watch.note_idle("q", 9.0)
+    assert most() == (None, None)
+    watch.note_idle("q", 12.0)
+    assert most() == (13.0, 13.0)
+    for now, ready in ((16.0, None), (17.0, 0)):
+        watch.note(QueueReading(name="q", ready=ready), now)
+    watch.note_idle("q", 16.5)
+    assert most() == (13.0, 13.0)  # nobody saw what was ready meanwhile
