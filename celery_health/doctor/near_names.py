@@ -102,7 +102,7 @@ def _by_letters(key: str, options: Collection[str]) -> tuple[str, ...]:
     for option in options:
         other = plain_name(option)
         most = 0 if len(other) < _LEAST_LETTERS else 1 if len(other) < _LONG else 2
-        if abs(len(other) - len(plain)) <= most and (far := distance(plain, other, most)) <= most:
+        if (far := distance(plain, other, most)) <= most:
             found[option] = far
     if not found:
         return ()
