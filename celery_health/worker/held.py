@@ -111,7 +111,8 @@ class HeldTasks:
     def _due(self, groups: Sequence[tuple[str, Iterable[Any]]]) -> Mapping[str, Any] | None:
         """Return what is due by queue; None where it cannot be told, and the record goes up without it."""
         try:
-            return due_rows(groups, time.time(), CLOCK.ahead)
+            now = time.time()
+            return due_rows(groups, now, CLOCK.ahead_at(now))
         except Exception as error:
             self._faults.caught("recorder.due", error)
             return None

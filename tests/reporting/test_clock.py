@@ -45,6 +45,23 @@ def test_clock__is_right_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (clock.ahead, clock.time()) == (0.0, NOW)
 
 
+@pytest.mark.parametrize("is_child", [True, False])
+def test_clock__set_right_since_the_last_answer(monkeypatch: pytest.MonkeyPatch, is_child: bool) -> None:
+    clock = StoreClock()
+    clock.share()
+    monkeypatch.setattr(time, "time", lambda: NOW + 3600.0)
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    clock.answered(NOW, 0.01)
+    if is_child:
+        clock.forked()
+    monkeypatch.setattr(time, "time", lambda: NOW + 3660.0)
+    monkeypatch.setattr(time, "monotonic", lambda: 160.0)
+    assert clock.time() == pytest.approx(NOW + 60.0, abs=0.1)
+    monkeypatch.setattr(time, "time", lambda: NOW + 61.0)
+    monkeypatch.setattr(time, "monotonic", lambda: 161.0)
+    assert clock.time() == NOW + 61.0
+
+
 @pytest.mark.parametrize("is_shared", [True, False])
 def test_clock__a_forked_process_learns_what_its_worker_learns_later(is_shared: bool) -> None:
     clock, (reader, writer), (asked, ask) = StoreClock(), os.pipe(), os.pipe()
