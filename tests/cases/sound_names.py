@@ -88,3 +88,19 @@ def no_broker_is_needed_where_tasks_run_in_place(p: Project) -> None:
 def no_broker_is_needed_without_tasks(p: Project) -> None:
     not_testing(p)
     p.app = Celery("shop", set_as_current=False)
+
+
+@sound("setting-misspelt")
+def the_values_are_of_another_kind(p: Project) -> None:
+    # Renamed as its letters say, each would break what stands.
+    decent(
+        p,
+        CELERY_TASK_QUEUE="emails",
+        CELERY_QUEUE="emails",
+        CELERY_ROUTE="fast",
+        CELERY_SCHEDULE=300,
+        CELERY_TASK_DEFAULT_QUEUES=["emails"],
+        CELERY_RESULT_BACKEND_DB="3",
+        CELERY_MAX_RETRIES=5,
+        CELERY_TASK_ANNOTATION="none",
+    )

@@ -6,6 +6,7 @@ import pytest
 from celery.app.defaults import DEFAULTS
 
 from celery_health.doctor.near_names import is_slip, near
+from celery_health.doctor.static.misspelt import own_settings
 from celery_health.doctor.static.readers import read_in
 
 NEAR = {
@@ -98,3 +99,16 @@ def test_read__of_a_setting(source: str, expected: bool) -> None:
 )
 def test_read__of_an_option(source: str, expected: bool) -> None:
     assert bool(read_in(source, ["brokerurl"])) is expected
+
+
+class Settings:
+    CELERY_BROKER = "redis://broker.invalid/0"
+    SECRET_KEY = ""
+
+    @property
+    def VAULT_KEY(self) -> str:
+        raise RuntimeError("no vault here")
+
+
+def test_own_settings__one_that_raises_is_left_out() -> None:
+    assert own_settings(Settings()) == {"CELERY_BROKER": "redis://broker.invalid/0"}

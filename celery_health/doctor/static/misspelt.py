@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from celery.app import defaults
+from celery.app.backends import BACKEND_ALIASES
 from django.conf import global_settings
 
 from celery_health.conf import PARSERS, SETTING
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
     from celery import Celery
 
 _DEFAULTS: Final[Mapping[str, Any]] = defaults.DEFAULTS
+#: Option → ``dict``, ``string`` and so on, by Celery's table.
+_KINDS: Final[Mapping[str, str]] = {
+    key: getattr(option.type, "__name__", option.type)
+    for key, option in cast(Any, defaults).flatten(defaults.NAMESPACES)
+}
 _TO_NEW_KEY: Final[Mapping[str, str]] = defaults._TO_NEW_KEY  # type: ignore[attr-defined]
 _USUAL: Final = "CELERY"
 #: What names from before Celery 4 begin with: others of them (``ENABLE_UTC``) may be anybody's.
@@ -52,14 +59,9 @@ def _in_settings(app: Celery, settings: Any, names: OptionNames) -> Iterator[Mis
     conf: Any = app.conf
     namespace = getattr(app, "namespace", None) or _USUAL
     # Django's own are read by Django, and there are more of them than a project has.
-    written = {
-        name: getattr(settings, name)
-        for name in dir(settings)
-        if name.isupper() and not hasattr(global_settings, name)
-    }
+    written = own_settings(settings)
     in_vain = {**_lower_case(settings, namespace), **written}
     for name, value in sorted(in_vain.items()):
-        # Django's own are most of them.
         if hasattr(global_settings, name) or name == SETTING or name.startswith(f"{SETTING}_"):
             continue
         meant = _meant(name, namespace) if name in written else _meant_upper(name, namespace)
@@ -166,15 +168,27 @@ def _ours(settings: Any) -> Iterator[MisspeltSetting]:
     """Yield what is nearly ``CELERY_HEALTH``, or a key of it that stands beside it."""
     has_ours, ours = hasattr(settings, SETTING), getattr(settings, SETTING, None)
     written = ours if isinstance(ours, Mapping) else {}
-    for name in sorted(name for name in dir(settings) if name.isupper() and name != SETTING):
+    for name, value in sorted(own_settings(settings).items()):
+        if name == SETTING:
+            continue
         key = name.removeprefix(f"{SETTING}_")
         if name not in _VARIABLES and key != name and key in PARSERS.keys() - written.keys():
             yield MisspeltSetting(name=name, keys=(key,), right_names=(SETTING,), is_key=True)
-        elif not has_ours and isinstance(value := getattr(settings, name), Mapping):
+        elif not has_ours and isinstance(value, Mapping):
             keys = {str(one).upper() for one in value}
             is_ours = bool(keys) and keys <= PARSERS.keys() and plain_name(SETTING) in plain_name(name)
             if is_ours or is_slip(name, SETTING):
                 yield MisspeltSetting(name=name, keys=(SETTING,), right_names=(SETTING,))
+
+
+def own_settings(settings: Any) -> dict[str, Any]:
+    """Return the project's settings without Django's own: these are many, and some raise when read."""
+    found = {}
+    for name in dir(settings):
+        if name.isupper() and not hasattr(global_settings, name):
+            with suppress(Exception):  # whatever a settings object of the project's raises
+                found[name] = getattr(settings, name)
+    return found
 
 
 # Values ---------------------------------------------------------------------------------------------------
@@ -191,14 +205,46 @@ def _is_unset(conf: Any, key: str, value: Any) -> bool:
 
 def _fits(value: Any, key: str) -> bool:
     """Say whether a value may be one of this option: a name that is near alone proves little."""
-    if key in ("broker_url", "result_backend"):
-        return isinstance(value, str) and (key != "broker_url" or "://" in value)
-    default = _DEFAULTS[key]
-    if isinstance(default, bool):
+    if key in _FITTING:
+        return _FITTING[key](value)
+    kind = _KINDS[key]
+    if kind in ("dict", "list", "tuple"):
+        return isinstance(value, Mapping if kind == "dict" else list | tuple | set | frozenset)
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        return kind == "any"
+    if kind == "bool":
         return isinstance(value, bool | int | str)
-    if isinstance(default, int | float):
+    if kind in ("int", "float"):
         return isinstance(value, int | float | str) or hasattr(value, "total_seconds")
-    return not callable(value) or not isinstance(default, dict)
+    return True
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_many(value: Any) -> bool:
+    return isinstance(value, Mapping | list | tuple | set | frozenset)
+
+
+def _is_path(value: Any) -> bool:
+    return _is_text(value) and "." in value
+
+
+def _is_backend(value: Any) -> bool:
+    return _is_text(value) and (":" in value or _is_path(value) or value in BACKEND_ALIASES)
+
+
+#: Option → whether a value may be one of it, where Celery's table says too little of that.
+_FITTING: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "broker_url": lambda value: _is_text(value) and "://" in value,
+    "result_backend": _is_backend,
+    "task_queues": _is_many,
+    "task_annotations": _is_many,
+    "task_routes": lambda value: _is_many(value) or callable(value) or _is_path(value),
+    "imports": lambda value: _is_many(value) or _is_text(value),
+    "include": lambda value: _is_many(value) or _is_text(value),
+}
 
 
 def _is_code(value: Any) -> bool:
