@@ -88,6 +88,7 @@ def test_queue__is_no_ordinary_one(yard: Yard, settings: Any, monkeypatch: pytes
         "DEAD_LETTERS": {"enabled": True},
     }
     monkeypatch.setattr(_state._tls, "current_app", yard.app, raising=False)  # type: ignore[attr-defined]
+    monkeypatch.setattr(_state, "default_app", yard.app)
     monkeypatch.setattr(reading, "_reader", None)
     report = get_report()
     assert reading._reader is not None

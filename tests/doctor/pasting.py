@@ -43,7 +43,10 @@ def paste(project: Project, finding: Finding) -> bool:
 
 def _run(project: Project, line: str) -> None:
     app, settings = project.app, vars(project.settings)
-    if app._config_source == CONFIG and "app." not in line and not line.startswith("CACHE"):
+    if line.startswith("CACHE"):  # no app reads it
+        exec(line, {"__builtins__": {}}, settings)
+        return
+    if app._config_source == CONFIG and "app." not in line:
         exec(line, {"Exchange": Exchange, "__builtins__": {}}, vars(sys.modules[CONFIG]))
         read_module(project)
         return

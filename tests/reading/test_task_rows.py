@@ -76,6 +76,7 @@ def yard(
     app = make_app(redis_url)
     settings.CELERY_HEALTH = {"APP_ID": "shop", "DEADLINE": 10, "SHOW_ARGUMENTS": True}
     monkeypatch.setattr(_state._tls, "current_app", app, raising=False)  # type: ignore[attr-defined]
+    monkeypatch.setattr(_state, "default_app", app)
     monkeypatch.setattr(reading, "_reader", None)
     store: Store | None = open_store(app, Settings(app_id="shop"))
     assert store is not None
