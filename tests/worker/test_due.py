@@ -22,6 +22,7 @@ from kombu.serialization import dumps
 
 from celery_health.conf import Settings
 from celery_health.headers import PUBLISHED_AT_HEADER
+from celery_health.reporting.clock import StoreClock
 from celery_health.reporting.faults import Faults
 from celery_health.reporting.totals import Totals
 from celery_health.worker import due, held
@@ -226,8 +227,10 @@ def test_due__on_a_host_whose_clock_is_off(
     eta: float | None,
     expected: dict[str, Any] | None,
 ) -> None:
-    monkeypatch.setattr(held.CLOCK, "ahead", -off)
+    clock = StoreClock()
+    monkeypatch.setattr(held, "CLOCK", clock)
     monkeypatch.setattr(held.time, "time", lambda: NOW + off)
+    clock.answered(NOW, 0.0)
     place.reserve(place.request(ago=ago, eta=eta))
     assert place.due() == expected
 
