@@ -192,7 +192,8 @@ _RABBIT: Final = rf"(?:{ALARMS}|{re.escape(MORE_MEMORY)})"
 _COMMAND: Final = rf"(?:{_CELERY}|{_MANAGE}|{_REDIS}|{_RABBIT})"
 #: What follows "In celeryconfig: " is pasted into that module.
 _IN_MODULE: Final = r"(?<=: )[a-z]+_[a-z_]+"
-_LINE: Final = rf"(?:app\.conf\.[a-z_]+|[A-Z][A-Z0-9]*_[A-Z0-9_]+|{_IN_MODULE})(?:\['\w+'\])? \|?= "
+_KEYS: Final = r"(?:\['[\w.-]+'\])*"
+_LINE: Final = rf"(?:app\.conf\.[a-z_]+|CACHES|[A-Z][A-Z0-9]*_[A-Z0-9_]+|{_IN_MODULE}){_KEYS} [|+]?= "
 _CALL: Final = r"app\.(?:config_from_object|autodiscover_tasks)\("
 #: What is pasted into ``manage.py shell``, which is the rest of the text.
 _SHELL: Final = r"(?<=In manage\.py shell: ).+"

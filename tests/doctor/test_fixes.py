@@ -36,7 +36,8 @@ _STATIC = {
 #: Cases of what is seen live alone, among the others.
 _SEEN = ("E104", "E129", "W225", "W229")
 STATIC = [c for c in BROKEN if c.build.__module__ in _STATIC and not c.finds[0].startswith(_SEEN)]
-LIVE = [case for case in BROKEN if case.build.__module__ == broken_live.__name__]
+#: What beats did is in the store, whatever is set now: tests/beat/test_restarts.py proves what cures it.
+LIVE = [c for c in BROKEN if c.build.__module__ == broken_live.__name__ and not c.finds[0].startswith("W229")]
 #: Findings of settings that no line can put right: somebody has to choose.
 FOR_PEOPLE: Final = {
     "W105": "which of the routes' forms is meant",
