@@ -252,6 +252,14 @@ def _is_found(app: Celery, name: str) -> bool:
     return hasattr(module, "__path__") and _is_found(app, f"{name}.celery")
 
 
+def is_named(app: Celery, argument: str) -> bool:
+    """Say whether Celery finds this very app by ``module:attribute`` or ``module``; imports nothing."""
+    module, colon, attribute = argument.partition(":")
+    if not colon:
+        return _is_found(app, argument)
+    return module in sys.modules and vars(sys.modules[module]).get(attribute) is app
+
+
 def _are_set(settings: str, modules: Iterable[str]) -> bool:
     """Say whether these modules, or the packages around them, set Django's settings, and to these alone.
 

@@ -39,6 +39,10 @@ class OtherApp:
     """How many entries its schedule has."""
     discovers: bool = False
     """It imports task modules as a worker's app does (``autodiscover_tasks``, ``include``, ``imports``)."""
+    modules: frozenset[str] = frozenset()
+    """Where its workers look for tasks, whether such a module is there or not."""
+    is_watched: bool = False
+    """The project's sources have settings under which a process watches it, or may do so."""
     asked_in_threads: bool = False
     """Where no ``CELERY_APP`` is set, requests ask about this one."""
 

@@ -69,6 +69,26 @@ def a_second_app_has_tasks(p: Project) -> None:
     p.conf(imports=["till.billing"])
 
 
+@broken("W131:app:billing", fix='ends with CELERY_HEALTH = {"CELERY_APP": "till.billing:billing"}')
+def settings_name_other_apps_and_the_package_of_this_one(p: Project) -> None:
+    p.health["CELERY_APP"] = "shop:app"
+    p.package(
+        "till",
+        settings="""
+            INSTALLED_APPS = ["till", "till.billing"]
+            CELERY_HEALTH = {"CELERY_APP": "shop:app"}
+        """,
+        test_settings="CELERY_HEALTH = {'CELERY_APP': 'till.billing:billing'}",
+        billing="""
+            from celery import Celery
+            billing = Celery("billing", broker="redis://other.invalid/0", set_as_current=False)
+            @billing.task
+            def bill(): ...
+        """,
+    )
+    p.conf(imports=["till.billing"])
+
+
 @broken("W131:app:reports", fix='Say which one the project\'s processes watch: CELERY_HEALTH = {"CELERY_APP"')
 def a_second_app_discovers_shared_tasks_for_its_own_queue(p: Project) -> None:
     p.package(

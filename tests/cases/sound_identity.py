@@ -121,6 +121,56 @@ def a_throwaway_app_in_a_function(p: Project) -> None:
     p.later(lambda: made)
 
 
+BILLING = """
+    from celery import Celery
+    billing = Celery("billing", broker="redis://other.invalid/0", set_as_current=False)
+    billing.autodiscover_tasks(["depot"])
+    @billing.task
+    def bill(): ...
+"""
+
+
+@sound("app-unwatched")
+def an_app_that_settings_of_their_own_watch(p: Project) -> None:
+    p.health["CELERY_APP"] = "shop:app"
+    watching = "CELERY_HEALTH = {'CELERY_APP': 'till.billing:billing'}"
+    p.package("till", billing=BILLING, settings_billing=watching)
+    p.conf(imports=["till.billing"])
+
+
+@sound("app-unwatched")
+def an_app_that_settings_may_watch_by_the_environment(p: Project) -> None:
+    p.health["CELERY_APP"] = "shop:app"
+    watching = "import os\nCELERY_HEALTH['CELERY_APP'] = os.environ['APP']"
+    p.package("till", billing=BILLING, settings_billing=watching)
+    p.conf(imports=["till.billing"])
+
+
+@sound("app-unwatched")
+def the_default_app_that_settings_without_celery_app_watch(p: Project) -> None:
+    p.health["CELERY_APP"] = "shop:app"
+    changed = BILLING.replace(", set_as_current=False", "") + "    billing.set_default()"
+    p.package("till", billing=changed, settings="INSTALLED_APPS = ['till']")
+    p.conf(imports=["till.billing"])
+
+
+@sound("tasks-unimported")
+def another_app_of_the_project_discovers_them(p: Project) -> None:
+    an_app_that_settings_of_their_own_watch(p)
+    p.package("depot", tasks="from celery import shared_task\n@shared_task\ndef count(): ...")
+    p.installed("depot")
+
+
+@sound("tasks-unimported")
+def another_app_of_the_project_imports_them(p: Project) -> None:
+    p.health["SILENCED"] = ["W131"]
+    changed = BILLING.replace('autodiscover_tasks(["depot"])', 'conf.imports = "depot.tasks"')
+    p.package("till", billing=changed)
+    p.package("depot", tasks="from celery import shared_task\n@shared_task\ndef count(): ...")
+    p.installed("depot")
+    p.conf(imports=["till.billing"])
+
+
 @sound("app-unwatched", "current-app-differs")
 def celerys_default_app_that_nobody_uses(p: Project) -> None:
     touch_current_app(p)

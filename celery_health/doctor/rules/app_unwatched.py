@@ -5,8 +5,9 @@ of another have no verdict, no alarm and no finding, and everything shown is gre
 
 It is reported for an app that a module of the project holds, or makes tasks with, that has tasks, a schedule
 or task modules to import, and that is not the watched one under another name: with the same broker, routes
-and tasks. What only tests hold, or a library for itself, is left alone. An app that merely sends to the
-workers of others is a note.
+and tasks. What only tests hold, or a library for itself, is left alone, and so is an app that another
+process watches: a module of the project has it as ``CELERY_APP``, or computes that, or it is the default app
+and there are settings without ``CELERY_APP``. An app that merely sends to the workers of others is a note.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class AppUnwatched(Rule):
         """Yield a finding per app."""
         facts = evidence.identity
         for other in facts.others:
-            if not other.has_work:
+            if other.is_watched or not other.has_work:
                 continue
             where = f" ({other.argument})" if other.argument else ""
             yield self.finding(

@@ -7,7 +7,8 @@ when a module is left out of ``imports``.
 The source of ``<app>.tasks`` of every own app in ``INSTALLED_APPS``, and of every module that a beat entry
 names, is read (not imported) when the module was not imported after everything that a worker imports: task
 modules, and what Django's system checks bring along. It counts when a function stands under Celery's
-decorator there. What a worker that lives registers all the same (``--include``) is left alone.
+decorator there. What a worker that lives registers all the same (``--include``) is left alone, and so is
+what another app of the project imports or discovers: its workers have it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ class TasksUnimported(Rule):
         if not evidence.knows_all_names:
             return  # what cannot be imported here may import it
         named = {entry.task.rpartition(".")[0] for entry in evidence.entries}
+        others = frozenset[str]().union(*(other.modules for other in evidence.identity.others))
         for module in evidence.code.unimported:
+            if module.module in others:
+                continue  # another app's
             if module.module in named:
                 continue  # said of the entry, with the same fix
             if evidence.all_names.issuperset(module.tasks):

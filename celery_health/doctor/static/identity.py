@@ -11,18 +11,21 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from celery import Celery, Task, _state, current_app, signals
 from celery.local import PromiseProxy
+from celery.utils.functional import maybe_list
 from django.conf import settings as django_settings
 
 from celery_health.celery_app import app_name, held_at, imported_before, is_fallback, settings_package
 from celery_health.connections.addresses import place_of, written_to
 from celery_health.doctor.identity import IdentityFacts, OtherApp, ThreadApp
 from celery_health.doctor.static.modules import file_of, users_of
+from celery_health.doctor.static.watched import is_tests, watched_apps
 from celery_health.topology import Resolver, is_library
 from celery_health.worker.fingerprints import routing
 
@@ -31,8 +34,6 @@ if TYPE_CHECKING:
     from celery_health.doctor.facts import TaskFacts
 
 _TASK_MAKER: Final = "celery.app"
-#: Parts of the names of modules that only tests import.
-_TESTS: Final = frozenset({"test", "tests", "testing", "conftest"})
 
 
 def identity_facts(
@@ -41,6 +42,15 @@ def identity_facts(
     """Return the apps of this process. `modules` are own ones; nothing is imported, no task is made."""
     holder = held_at(app)
     module, attribute = holder or (None, "app")
+    others = list(_others(app, settings, modules))
+    if any(facts.has_work for _, facts in others):
+        watched = watched_apps(modules)
+        others = [
+            (other, replace(facts, is_watched=watched.has(other, facts.argument, settings)))
+            for other, facts in others
+        ]
+    # Another process watches it: shared tasks are that one's.
+    is_meant = any(facts.is_watched and other is _state.default_app for other, facts in others)  # type: ignore[attr-defined]
     return IdentityFacts(
         name=app_name(app),
         broker=written_to(app),
@@ -49,8 +59,8 @@ def identity_facts(
         holder_package=_package_to_tell(app, module),
         is_imported=module is not None and module in (imported_before(settings) or sys.modules),
         is_set=settings.celery_app is not None,
-        in_threads=_in_threads(app, settings, module, tasks, modules),
-        others=tuple(_others(app, settings, modules)),
+        in_threads=None if is_meant else _in_threads(app, settings, module, tasks, modules),
+        others=tuple(facts for _, facts in others),
     )
 
 
@@ -72,7 +82,7 @@ def _in_threads(
     # What stands beside tasks may run in workers alone, where it is their app in all threads.
     beside = {task.module for task in tasks.values()}
     users = users_of(
-        {name: one for name, one in modules.items() if not (name in beside or _is_tests(name))}, current_app
+        {name: one for name, one in modules.items() if not (name in beside or is_tests(name))}, current_app
     )
     if not shared and not users:
         return None  # what is bound to its own app never asks for the current one
@@ -174,14 +184,16 @@ def _package_to_tell(app: Celery, module: str | None) -> str | None:
 # Other apps ------------------------------------------------------------------------------------------------
 
 
-def _others(app: Celery, settings: Settings, modules: Mapping[str, ModuleType]) -> Iterator[OtherApp]:
+def _others(
+    app: Celery, settings: Settings, modules: Mapping[str, ModuleType]
+) -> Iterator[tuple[Celery, OtherApp]]:
     """Yield the project's other apps: those that its modules hold, or make tasks with, and no test's."""
     places: dict[int, list[str]] = {}
     tasks: dict[int, set[str]] = {}
     found: dict[int, Celery] = {}
     is_wanted: dict[type, bool] = {}
     for name, module in modules.items():
-        if _is_tests(name):
+        if is_tests(name):
             continue
         for key, value in list(vars(module).items()):
             kind = type(value)
@@ -200,16 +212,11 @@ def _others(app: Celery, settings: Settings, modules: Mapping[str, ModuleType]) 
             continue
         own_tasks = tasks.get(id(other), set())
         holder = held_at(other)
-        if not own_tasks and holder is not None and (holder[0] not in modules or _is_tests(holder[0])):
+        if not own_tasks and holder is not None and (holder[0] not in modules or is_tests(holder[0])):
             continue  # a library's, or a test's
         argument = ":".join(holder) if holder else min(places.get(id(other), []), default=None)
         if not _is_covered(app, other, own_tasks):
-            yield _other(other, settings, argument, own_tasks)
-
-
-def _is_tests(module: str) -> bool:
-    parts = module.split(".")
-    return not _TESTS.isdisjoint(parts) or any(part.startswith("test_") for part in parts)
+            yield other, _other(other, settings, argument, own_tasks)
 
 
 def _is_covered(app: Celery, other: Celery, tasks: Iterable[str]) -> bool:
@@ -225,29 +232,43 @@ def _is_covered(app: Celery, other: Celery, tasks: Iterable[str]) -> bool:
 
 
 def _other(other: Celery, settings: Settings, argument: str | None, tasks: Iterable[str]) -> OtherApp:
-    broker, entries, includes = None, 0, False
+    broker, entries, includes = None, 0, frozenset[str]()
     with suppress(Exception):  # whatever its settings hold: it may not be meant to be used here
         conf: Any = other.conf
         broker = written_to(other)
-        entries, includes = len(conf.beat_schedule or ()), bool(conf.include or conf.imports)
+        entries = len(conf.beat_schedule or ())
+        includes = frozenset(map(str, (*maybe_list(conf.include or ()), *maybe_list(conf.imports or ()))))
+    lookups = list(_lookups(other))
     return OtherApp(
         name=app_name(other),
         argument=argument,
         broker=broker,
         tasks=tuple(sorted(tasks)),
         entries=entries,
-        discovers=includes or _discovers(other),
+        discovers=bool(includes or lookups),
+        modules=includes.union(*(_modules(other, *one) for one in lookups)),
         asked_in_threads=settings.celery_app is None and other is _state.default_app,  # type: ignore[attr-defined]
     )
 
 
-def _discovers(app: Celery) -> bool:
-    """Say whether the app's workers import what `autodiscover_tasks` finds (``celery/app/base.py``)."""
+def _lookups(app: Celery) -> Iterator[tuple[Any, Any]]:
+    """Yield what the app's workers will look for: arguments of `autodiscover_tasks` (celery/app/base.py)."""
     for (_, sender), receiver in list(signals.import_modules.receivers or ()):
-        function = getattr(receiver, "fun", None)
+        function: Any = getattr(receiver, "fun", None)
         if sender == id(app) and getattr(function, "__name__", "") == "_autodiscover_tasks":
-            return True
-    return False
+            given: tuple[Any, ...] = tuple(getattr(receiver, "args", ()))
+            packages, related_name, *_ = (*given, None, "tasks")
+            yield packages, related_name
+
+
+def _modules(app: Any, packages: Any, related_name: Any) -> frozenset[str]:
+    """Return where one of them looks for tasks; nothing where a function of the project's would say that."""
+    if callable(packages):
+        return frozenset()
+    found = packages or [
+        name for one in app._fixups if hasattr(one, "autodiscover_tasks") for name in one.autodiscover_tasks()
+    ]
+    return frozenset(f"{name}.{related_name}" if related_name else str(name) for name in maybe_list(found))
 
 
 class _Made(NamedTuple):
