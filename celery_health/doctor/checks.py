@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings as django_settings
@@ -21,6 +22,7 @@ from celery_health.doctor.wiring import is_served, paths_wrong, wiring
 from celery_health.exceptions import ConfigurationError, ImportedInThreadError
 from celery_health.project_code import calling_project, telling_if_slow
 from celery_health.text.masking import describe_error
+from celery_health.text.printable import printable
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -52,20 +54,28 @@ def check_wiring(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> lis
     if not _is_asked(app_configs) or is_celery_command(sys.argv):
         return []
     found = list(wiring())
-    try:
-        return [*found, *(paths_wrong() if is_served("live") else ())]
-    except ConfigurationError:
-        return found  # said with the settings
+    with suppress(ConfigurationError):  # said with the settings
+        found += paths_wrong() if is_served("live") else ()
+    return _printable(found)
 
 
 def check_project(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
     """Return what is wrong with the project's Celery, statically."""
-    return list(_check(app_configs, deployed=False))
+    return _printable(_check(app_configs, deployed=False))
 
 
 def check_deployment(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
     """Return what is wrong in production alone."""
-    return [*_check(app_configs, deployed=True), *_public(app_configs)]
+    return _printable([*_check(app_configs, deployed=True), *_public(app_configs)])
+
+
+def _printable(messages: Iterable[checks.CheckMessage]) -> list[checks.CheckMessage]:
+    """Return what Django may print as it is: names come from the database and the broker, too."""
+    told = list(messages)
+    for one in told:
+        one.msg = printable(one.msg)
+        one.hint = None if one.hint is None else printable(one.hint)
+    return told
 
 
 def _check(app_configs: Sequence[Any] | None, *, deployed: bool) -> Iterator[checks.CheckMessage]:
@@ -125,7 +135,7 @@ def _messages(findings: Iterable[Finding]) -> Iterator[checks.CheckMessage]:
             yield checks.Warning(
                 finding.message,
                 hint=f"{finding.fix}{also} ({finding.docs})",
-                obj=finding.subject,
+                obj=finding.subject,  # which shows its name by repr()
                 id=f"celery_health.{finding.code}",
             )
 

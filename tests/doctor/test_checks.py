@@ -53,6 +53,15 @@ def test_check__warns_with_the_fix_and_never_fails(shop: Shop) -> None:
     assert shop.manage("check", "--fail-level", "WARNING", "--tag", "celery").returncode == 1
 
 
+def test_check__prints_nothing_that_a_terminal_acts_upon(shop: Shop) -> None:
+    shop.change("CELERY_BEAT_SCHEDULE['\\x1b[2J'] = {'task': 'no\\x1bsuch\\nline', 'schedule': 60}")
+
+    told = shop.manage("check").stderr
+
+    assert "beat entry '\\x1b[2J'" in told and r"'no\x1bsuch\nline'" in told
+    assert "\x1b" not in told
+
+
 @pytest.mark.parametrize(
     "silence",
     [
