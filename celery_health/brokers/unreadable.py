@@ -20,6 +20,9 @@ _JSON: Final = "application/json"
 _RAW: Final = (None, "", "application/data")
 #: What Celery's message protocol 2 has in a body: args, kwargs, and how it is embedded.
 _PARTS: Final = 3
+#: Encodings that kombu does not decode by.
+_BINARY: Final = ("binary", "ascii-8bit")
+_UNDECODED: Final = object()
 
 
 class Effect(StrEnum):
@@ -64,8 +67,7 @@ def unreadable(raw: bytes, is_task: Callable[[str], bool], *, takes_json: bool =
         body = _body(message.get("body"), properties)
         headers = _headers(message)
         _delivery(properties)
-        if takes_json or message.get("content-type") != _JSON:
-            _check_task(message, headers, body, is_task)
+        _check_task(message, headers, body, is_task, takes_json)
     except _NotReadable as error:
         return error.found
     return None
@@ -148,16 +150,32 @@ def _delivery(properties: Mapping[str, Any]) -> None:
 
 
 def _check_task(
-    message: Mapping[str, Any], headers: Mapping[str, Any], body: Any, is_task: Callable[[str], bool]
+    message: Mapping[str, Any],
+    headers: Mapping[str, Any],
+    body: Any,
+    is_task: Callable[[str], bool],
+    takes_json: bool,
 ) -> None:
     each = Effect.ENDS_EACH
+    if body is None or isinstance(body, bool | int | float):
+        # Whatever the worker has to say of it, it says how long its body is.
+        raise _NotReadable(
+            "it has no body" if body is None else f"its body is {_type(body)}, and no text", each
+        )
+    if not takes_json and message.get("content-type") == _JSON:
+        return
+    parts = _json(message, headers, body)
     if "task" not in headers:
-        return  # it is deleted, or of protocol 1
+        if isinstance(parts, dict) and "task" in parts:
+            _check_old(headers, parts, is_task)
+        return  # else it is deleted
+    if headers.get("compression"):
+        return  # to see what it holds it would have to be unpacked
     name = headers["task"]
     if isinstance(name, dict | list):
         raise _NotReadable(f"its task is {_type(name)}, and no name", each)
     if not isinstance(name, str) or not is_task(name):
-        if "id" not in headers and isinstance(_json(message.get("content-type"), headers, body), list):
+        if "id" not in headers and isinstance(parts, list):
             raise _NotReadable("its headers have no id", each)
         return
     content_type, encoding = message.get("content-type"), message.get("content-encoding")
@@ -165,19 +183,61 @@ def _check_task(
         raise _NotReadable(f"its content-type is {_type(content_type)}, and no name", each)
     if encoding and not isinstance(encoding, str) and content_type in (*_RAW, _JSON):
         raise _NotReadable(f"its content-encoding is {_type(encoding)}, and no name", each)
-    if headers.get("compression"):
-        return  # to see what it holds it would have to be unpacked
-    _check_parts(content_type, headers, body)
-    if "id" not in headers:
-        raise _NotReadable("its headers have no id", Effect.RECONNECTS_EACH)
-    if isinstance(headers["id"], dict | list) and not headers.get("expires"):
-        raise _NotReadable(f"its id is {_type(headers['id'])}, and no text", each)
-    limits = headers.get("timelimit")
-    if limits and isinstance(limits, str | list) and len(limits) != 2:
+    _check_parts(content_type, body, parts)
+    if parts is _UNDECODED:
+        return
+    if "args" not in parts:
+        _check_request(headers)
+    elif isinstance(parts, dict):
+        _check_hybrid(headers, parts)
+
+
+def _check_old(headers: Mapping[str, Any], parts: Mapping[str, Any], is_task: Callable[[str], bool]) -> None:
+    """Check a message of protocol 1: all is in its body."""
+    name = parts["task"]
+    if isinstance(name, dict | list):
+        raise _NotReadable(f"its task is {_type(name)}, and no name", Effect.ENDS_EACH)
+    if not isinstance(name, str) or not is_task(name):
+        if "id" not in parts:
+            raise _NotReadable("its body has no id", Effect.RECONNECTS_EACH)
+    elif "args" in parts:
+        _check_hybrid(headers, parts)
+    elif isinstance(parts.get("kwargs", {}), dict):  # else a worker says so, and deletes it
+        _check_request(parts, "body")
+
+
+def _check_hybrid(headers: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
+    """Check what has its arguments by their names: what its headers lack is in its body."""
+    if isinstance(parts.get("kwargs", {}), dict):
+        _check_request({"id": None, **parts, **headers})
+
+
+def _check_request(values: Mapping[str, Any], place: str = "headers") -> None:
+    each = Effect.ENDS_EACH
+    if "id" not in values:
+        verb = "have" if place == "headers" else "has"
+        raise _NotReadable(f"its {place} {verb} no id", Effect.RECONNECTS_EACH)
+    for name in ("eta", "expires"):
+        moment = values.get(name)
+        if moment is None:
+            continue
+        if not moment:  # Celery makes None of it, and then asks it for its time zone
+            raise _NotReadable(f"its {name} is {_empty(moment)}, and neither a time nor null", each)
+        if not isinstance(moment, str):
+            return  # a worker says so, and deletes it
+    if values.get("expires"):
+        return  # once that is over it is deleted, whatever else is wrong
+    if isinstance(values["id"], dict | list):
+        raise _NotReadable(f"its id is {_type(values['id'])}, and no text", each)
+    limits = values.get("timelimit")
+    if limits and (not isinstance(limits, str | list | dict) or len(limits) != 2):
         raise _NotReadable("its timelimit is no pair", each)
+    stamped = values.get("stamped_headers")
+    if stamped and isinstance(stamped, bool | int | float):
+        raise _NotReadable(f"its stamped_headers are {_type(stamped)}, and no list", each)
 
 
-def _check_parts(content_type: Any, headers: Mapping[str, Any], body: Any) -> None:
+def _check_parts(content_type: Any, body: Any, parts: Any) -> None:
     each = Effect.ENDS_EACH
     if content_type not in (*_RAW, _JSON):
         return
@@ -187,21 +247,28 @@ def _check_parts(content_type: Any, headers: Mapping[str, Any], body: Any) -> No
         if isinstance(body, str) and len(body) != _PARTS or isinstance(body, bytes) and _is_text(body):
             raise _NotReadable("its content-type says nothing, and so nobody decodes its body", each)
         return
-    parts = _json(content_type, headers, body)
-    if isinstance(parts, list | dict) and len(parts) != _PARTS and "args" not in parts:
-        raise _NotReadable(f"its body has {len(parts)} parts, and not args, kwargs and embed", each)
     if parts is None or isinstance(parts, bool | int | float):
         raise _NotReadable(f"its body is {_type(parts)}, and not args, kwargs and embed", each)
+    if parts is _UNDECODED or len(parts) == _PARTS or "args" in parts:
+        return
+    if isinstance(parts, str):
+        raise _NotReadable("its body is a text, and not args, kwargs and embed", each)
+    raise _NotReadable(f"its body has {len(parts)} parts, and not args, kwargs and embed", each)
 
 
-def _json(content_type: Any, headers: Mapping[str, Any], body: Any) -> Any:
-    """Return what a body of JSON holds; a text for any other, which a worker says, and deletes."""
-    if content_type != _JSON or headers.get("compression") or not isinstance(body, str | bytes) or not body:
-        return ""
+def _json(message: Mapping[str, Any], headers: Mapping[str, Any], body: Any) -> Any:
+    """Return what a body of JSON holds; `_UNDECODED` for any other, which a worker says, and deletes."""
+    encoding = message.get("content-encoding") or "utf-8"
+    if message.get("content-type") != _JSON or headers.get("compression") or not isinstance(encoding, str):
+        return _UNDECODED
+    if not isinstance(body, str | bytes) or not body:
+        return _UNDECODED
     try:
+        if isinstance(body, bytes) and encoding.lower() not in _BINARY:
+            return json.loads(body.decode(encoding))
         return json.loads(body)
-    except (ValueError, RecursionError):
-        return ""
+    except (LookupError, ValueError, RecursionError):
+        return _UNDECODED
 
 
 def _is_text(body: bytes) -> bool:
@@ -237,6 +304,18 @@ def _type(value: object) -> str:
             return "a list"
         case _:
             return "an object"
+
+
+def _empty(value: object) -> str:
+    match value:
+        case bool():
+            return "false"
+        case int() | float():
+            return "0"
+        case str():
+            return "an empty text"
+        case _:
+            return "empty"
 
 
 def _short(error: Exception) -> str:

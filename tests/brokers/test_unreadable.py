@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import base64
 import json
+import random
+from contextlib import nullcontext, suppress
+from datetime import UTC, datetime
 from typing import Any, Final
+from unittest.mock import Mock
 
 import pytest
 from celery import Celery
-from kombu.utils.json import loads
+from celery.exceptions import TaskRevokedError
+from celery.worker.consumer.consumer import Consumer
+from kombu.serialization import prepare_accept_content
+from kombu.utils.json import dumps, loads
 
 from celery_health.brokers.unreadable import Effect, unreadable, unreadable_start
 from celery_health.connections.redis import bare_channel
@@ -138,7 +145,52 @@ CASES: Final[dict[str, tuple[bytes, Effect | None, str]]] = {
     ),
     "id a list": (message(headers__id=[1]), Effect.ENDS_EACH, "its id is a list, and no text"),
     "time limits a text": (message(headers__timelimit="x"), Effect.ENDS_EACH, "its timelimit is no pair"),
+    "time limits a number": (message(headers__timelimit=30), Effect.ENDS_EACH, "its timelimit is no pair"),
+    "time limits an object": (message(headers__timelimit={"a": 1}), Effect.ENDS_EACH, "its timelimit is no"),
+    "eta false": (message(headers__eta=False), Effect.ENDS_EACH, "its eta is false, and neither a time nor"),
+    "eta empty": (message(headers__eta=""), Effect.ENDS_EACH, "its eta is an empty text"),
+    "eta 0": (message(headers__eta=0), Effect.ENDS_EACH, "its eta is 0"),
+    "eta an empty list": (message(headers__eta=[]), Effect.ENDS_EACH, "its eta is empty"),
+    "expires false": (message(headers__expires=False), Effect.ENDS_EACH, "its expires is false"),
+    "expires empty": (message(headers__expires=""), Effect.ENDS_EACH, "its expires is an empty text"),
+    "expires 0": (message(headers__expires=0), Effect.ENDS_EACH, "its expires is 0"),
+    "stamps a number": (message(headers__stamped_headers=5), Effect.ENDS_EACH, "its stamped_headers are a n"),
+    "eta empty in protocol 1": (
+        message(headers={}, body=coded({"task": "shop.mail", "id": "1", "args": [], "eta": ""})),
+        Effect.ENDS_EACH,
+        "its eta is an empty text",
+    ),
+    "a body that is a text": (message(body=coded('"ab"')), Effect.ENDS_EACH, "its body is a text"),
+    "a body that is an empty text": (message(body=coded('""')), Effect.ENDS_EACH, "its body is a text"),
+    "no task, no body": (message(headers={}, body=MISSING), Effect.ENDS_EACH, "it has no body"),
+    "no task, body 0": (message(headers={}, body=0), Effect.ENDS_EACH, "its body is a number"),
+    "no task, body false": (message(headers={}, body=False), Effect.ENDS_EACH, "its body is true or false"),
+    "not registered, no body": (
+        message(headers__task="gone", body=None),
+        Effect.ENDS_EACH,
+        "it has no body",
+    ),
+    "task a list in protocol 1": (
+        message(headers={}, body=coded({"task": ["x"], "id": "1"})),
+        Effect.ENDS_EACH,
+        "its task is a list",
+    ),
     # Workers run these, or say what is wrong with them and delete them.
+    "no task, an empty body": (message(headers={}, body=""), None, ""),
+    "eta a number": (message(headers__eta=5), None, ""),
+    "eta true": (message(headers__eta=True), None, ""),
+    "eta garbage, no limits": (message(headers__eta="never", headers__expires=5), None, ""),
+    "a body that is a text with args": (message(body=coded('"args"')), None, ""),
+    "no id in the headers, but in the body": (
+        message(headers__id=MISSING, body=coded({"id": "1", "args": [1], "kwargs": {}})),
+        None,
+        "",
+    ),
+    "expired, time limits a number": (
+        message(headers__timelimit=30, headers__expires="2020-01-01T00:00:00+00:00"),
+        None,
+        "",
+    ),
     "a task": (message(), None, ""),
     "protocol 1": (OLD, None, ""),
     "no headers": (message(headers=MISSING), None, ""),
@@ -200,6 +252,114 @@ def test_unreadable__is_what_kombu_cannot_read(kind: str, make_app: Any) -> None
         with pytest.raises(KeyError if effect is Effect.RECONNECTS else Exception) as raised:
             take()
         assert isinstance(raised.value, KeyError) is (effect is Effect.RECONNECTS)
+
+
+def mail(*args: Any, **kwargs: Any) -> None:
+    """Do nothing."""
+
+
+class _Pool:
+    """Takes each task, and runs none."""
+
+    num_processes = 1
+    is_green = False
+
+    def apply_async(self, *args: Any, **kwargs: Any) -> Mock:
+        return Mock()
+
+
+def received_by(app: Celery, raw: bytes) -> None:
+    """Let Celery's own consumer take `raw`, as a worker's does; raise what would end or disconnect it."""
+    pool = _Pool()
+    channel: Any = bare_channel(app.connection_for_read())
+    channel.basic_ack = channel.basic_reject = lambda *args, **kwargs: None
+    consumer: Any = Consumer(
+        lambda request: request.execute_using_pool(pool),
+        app=app,
+        pool=pool,
+        timer=Mock(),
+        controller=Mock(**{"state.revoked": set()}),
+        hostname="w@h",
+    )
+    consumer.event_dispatcher = None
+    consumer.qos = consumer.task_consumer = Mock()
+    consumer.call_soon_ack = lambda *args, **kwargs: None
+    consumer.update_strategies()
+    taken = channel.Message(loads(raw.decode(errors="replace")), channel=channel)
+    taken.accept = prepare_accept_content(app.conf.accept_content)
+    if taken.errors:
+        consumer.on_decode_error(taken, taken.errors[0][1])
+        return
+    with suppress(TaskRevokedError):  # expired: a worker deletes it
+        consumer.create_task_handler()(taken)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, case in CASES.items() if case[1] in (None, *_LATER)])
+def test_unreadable__is_what_celery_cannot_take(kind: str, make_app: Any) -> None:
+    raw, effect, _ = CASES[kind]
+    app: Celery = make_app("redis://localhost:6379/0")
+    app.task(name="shop.mail")(mail)
+    app.finalize()
+
+    if effect is None:
+        with suppress(Exception) if kind == "a type of the project's" else nullcontext():
+            received_by(app, raw)
+    else:
+        with pytest.raises(Exception) as raised:  # noqa: PT011 - whatever is not handled ends a worker
+            received_by(app, raw)
+        assert isinstance(raised.value, KeyError) is (effect is Effect.RECONNECTS_EACH)
+
+
+#: What `apply_async` and a project's settings can put into a message.
+OPTIONS: Final[dict[str, tuple[Any, ...]]] = {
+    "args": ((), ([1],), ("ab", None)),
+    "kwargs": (None, {"a": [1]}),
+    "countdown": (None, 0, 3, 10**6),
+    "eta": (None, datetime(2030, 1, 1), datetime(2030, 1, 1, tzinfo=UTC), datetime(1, 1, 2, tzinfo=UTC)),
+    "expires": (None, 0, 0.5, 60, datetime(2030, 1, 1, tzinfo=UTC), datetime(2030, 1, 1)),
+    "time_limit": (None, 0, 5, 1.5),
+    "soft_time_limit": (None, 3),
+    "priority": (None, 0, 9),
+    "serializer": (None, "json", "pickle"),
+    "compression": (None, "zlib"),
+    "task_id": (None, "mine"),
+    "shadow": (None, "other"),
+    "link": (None, ["link"]),
+    "headers": (None, {"x": 1}),
+    "ignore_result": (None, True),
+    "argsrepr": (None, ""),
+    "retries": (0, 3),
+}
+
+
+@pytest.mark.parametrize("protocol", [1, 2])
+def test_unreadable__calls_no_message_unreadable_that_celery_sends(protocol: int, make_app: Any) -> None:
+    app: Celery = make_app("redis://localhost:6379/0", task_protocol=protocol)
+    task = app.task(name="shop.mail")(mail)
+    app.finalize()
+    picked = random.Random(protocol)
+    channel: Any = bare_channel(app.connection_for_write())
+    sent: list[bytes] = []
+
+    def keep(message: Any, exchange: str, routing_key: str, **kwargs: Any) -> None:
+        channel._inplace_augment_message(message, exchange, routing_key)
+        sent.append(dumps(message).encode())
+
+    channel.basic_publish = keep
+    channel.exchange_declare = channel.queue_declare = channel.queue_bind = lambda *args, **kwargs: None
+    channel.connection.client = app.connection_for_write()
+    for _ in range(400):
+        options = {name: picked.choice(values) for name, values in OPTIONS.items()}
+        if options["countdown"] is not None:
+            options["eta"] = None
+        if options["link"]:
+            options["link"] = [task.si()]
+        with app.amqp.Producer(channel, auto_declare=False) as producer:
+            task.apply_async(producer=producer, **options)
+
+    assert len(sent) == 400
+    found = [(raw, unreadable(raw, {"shop.mail"}.__contains__)) for raw in sent]
+    assert [one for one in found if one[1] is not None] == []
 
 
 def test_unreadable__leaves_bodies_alone_that_workers_do_not_accept() -> None:
