@@ -20,6 +20,11 @@ def listed(names: Iterable[str], most: int = _MOST_NAMES) -> str:
     return f"{', '.join(quoted[:-1])} and {quoted[-1]}"
 
 
+def subjects(names: Collection[str], one: str, several: str) -> str:
+    """Return names as what a sentence is about, with its verb: ``'a' is`` or ``'a' and 'b' are``."""
+    return f"{listed(names)} {one if len(names) == 1 else several}"
+
+
 def meant(name: str, known: Collection[str], tasks_at: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """Return which of `known` somebody may have meant by `name`, the likeliest first.
 

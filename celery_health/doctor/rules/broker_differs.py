@@ -17,7 +17,7 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import LIVE, Rule
 from celery_health.doctor.spelling import setting_name
-from celery_health.doctor.wording import listed
+from celery_health.doctor.wording import subjects
 
 
 class BrokerDiffers(Rule):
@@ -43,9 +43,8 @@ class BrokerDiffers(Rule):
         yield self.finding(
             Kind.BROKER,
             url,
-            f"This process sends to {url}, and {listed(names)} reads from another broker: what is sent is "
-            "never "
-            "taken.",
+            f"This process sends to {url}, and {subjects(names, 'reads', 'read')} from another broker: "
+            "what is sent is never taken.",
             evidence={"workers": names, "listening_here": sorted(here)},
             fix=f"Give all processes one {setting_name(evidence, 'broker_url')}. CELERY_BROKER_URL in the "
             "environment goes before it.",

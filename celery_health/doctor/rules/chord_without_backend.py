@@ -15,7 +15,7 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
 from celery_health.doctor.spelling import setting_name
-from celery_health.doctor.wording import listed
+from celery_health.doctor.wording import subjects
 
 
 class ChordWithoutBackend(Rule):
@@ -32,7 +32,8 @@ class ChordWithoutBackend(Rule):
             yield self.finding(
                 Kind.SETTING,
                 "result_backend",
-                f"{listed(users)} uses chord, and no result_backend is set: starting a chord raises.",
+                f"{subjects(users, 'uses', 'use')} chord, and no result_backend is set: "
+                "starting a chord raises.",
                 evidence={"modules": list(users)},
                 fix=f"Set {setting_name(evidence, 'result_backend')} to 'redis://...' or 'django-db' "
                 "(django-celery-results); not to 'rpc://'.",

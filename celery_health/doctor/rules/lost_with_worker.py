@@ -15,7 +15,7 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
 from celery_health.doctor.spelling import annotations_added
-from celery_health.doctor.wording import listed
+from celery_health.doctor.wording import subjects
 
 
 class LostWithWorker(Rule):
@@ -43,7 +43,8 @@ class LostWithWorker(Rule):
             yield self.finding(
                 Kind.SETTING,
                 "task_reject_on_worker_lost",
-                f"{listed(names)} is acknowledged late, and still lost when its process is killed.",
+                f"{subjects(names, 'is', 'are')} acknowledged late, and still lost when "
+                f"{'its' if len(names) == 1 else 'their'} process is killed.",
                 evidence={"tasks": names},
                 fix=f"{fix}.",
             )

@@ -16,7 +16,7 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import LIVE, Rule
 from celery_health.doctor.spelling import assigned
-from celery_health.doctor.wording import listed
+from celery_health.doctor.wording import subjects
 from celery_health.records import Worker, WorkerState
 
 _LONG_SECONDS: Final = 60.0
@@ -43,8 +43,8 @@ class PrefetchHoards(Rule):
                         Kind.WORKER,
                         worker.hostname,
                         f"Worker '{worker.hostname}' holds {reserved} of queue '{queue}' behind tasks "
-                        "that run "
-                        f"for over {_LONG_SECONDS:g} s, while {listed(idle)} has free slots.",
+                        f"that run for over {_LONG_SECONDS:g} s, while "
+                        f"{subjects(idle, 'has', 'have')} free slots.",
                         evidence={
                             "queue": queue,
                             "reserved": reserved,

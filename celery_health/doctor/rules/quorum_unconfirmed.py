@@ -14,7 +14,7 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
 from celery_health.doctor.spelling import transport_option_added
-from celery_health.doctor.wording import listed
+from celery_health.doctor.wording import subjects
 
 
 class QuorumUnconfirmed(Rule):
@@ -31,8 +31,8 @@ class QuorumUnconfirmed(Rule):
             yield self.finding(
                 Kind.SETTING,
                 "broker_transport_options",
-                f"{listed(quorum)} is a quorum queue, and publishers do not wait for confirmation: "
-                "a message that the broker does not take is lost without an error.",
+                f"{subjects(quorum, 'is a quorum queue', 'are quorum queues')}, and publishers do not wait "
+                "for confirmation: a message that the broker does not take is lost without an error.",
                 evidence={"queues": quorum},
                 fix=transport_option_added(evidence, "confirm_publish", True),
             )

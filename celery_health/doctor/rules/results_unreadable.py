@@ -14,7 +14,7 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
 from celery_health.doctor.spelling import setting_name
-from celery_health.doctor.wording import listed
+from celery_health.doctor.wording import subjects
 
 
 class ResultsUnreadable(Rule):
@@ -34,7 +34,8 @@ class ResultsUnreadable(Rule):
             yield self.finding(
                 Kind.SETTING,
                 "result_backend",
-                f"{listed(users)} imports AsyncResult, and no result_backend is set: reading one raises.",
+                f"{subjects(users, 'imports', 'import')} AsyncResult, and no result_backend is set: "
+                "reading one raises.",
                 evidence={"modules": list(users)},
                 fix=f"Set {setting_name(evidence, 'result_backend')}, or import it under TYPE_CHECKING if it "
                 "is for annotations.",

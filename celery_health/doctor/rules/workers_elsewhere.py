@@ -13,7 +13,7 @@ from celery_health.doctor.evidence import Evidence
 from celery_health.doctor.findings import Finding, Kind, Scope
 from celery_health.doctor.rules.base import LIVE, Rule
 from celery_health.doctor.spelling import setting_name
-from celery_health.doctor.wording import listed
+from celery_health.doctor.wording import subjects
 
 
 class WorkersElsewhere(Rule):
@@ -36,8 +36,8 @@ class WorkersElsewhere(Rule):
         yield self.finding(
             Kind.BROKER,
             live.snapshot.broker.url,
-            f"No worker listens on {live.snapshot.broker.url}, and {listed(names)} does in {number} of "
-            "that Redis.",
+            f"No worker listens on {live.snapshot.broker.url}, and {subjects(names, 'does', 'do')} in "
+            f"{number} of that Redis.",
             evidence=found,
             fix=f"Give all processes one {setting_name(evidence, 'broker_url')}, database number included.",
         )
