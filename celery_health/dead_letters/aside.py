@@ -51,8 +51,10 @@ def set_aside(queue: str, *, dry_run: bool = False) -> SetAside:
         def deadline() -> Deadline:
             return Deadline.after(max(settings.deadline, CALL_SECONDS))
 
+        heads = box.heads(queue, deadline)
+        waiting = box.waiting(queue, deadline())
         # All of them first: where one is taken away, the others move up.
-        for head in list(box.heads(queue, deadline)):
+        for head in list(heads):
             looked_at += 1
             why = unreadable(head.raw, box.app.tasks.__contains__, takes_json=takes_json)
             if why is None:
@@ -69,14 +71,23 @@ def set_aside(queue: str, *, dry_run: bool = False) -> SetAside:
                     letter_id=None if dry_run else reason.id,
                 )
             )
+    behind = max(0, waiting - looked_at)
     if not found and not gone:
         name = printable(queue)
         raise ReadableError(
             f"Workers can read the first {plural(looked_at, 'message')} of queue '{name}': none is set aside."
+            + (f" {behind:,} behind them were not looked at." if behind else "")
             if looked_at
             else f"Queue '{name}' holds no message: nothing is set aside."
         )
-    return SetAside(queue=queue, messages=tuple(found), looked_at=looked_at, gone=gone, dry_run=dry_run)
+    return SetAside(
+        queue=queue,
+        messages=tuple(found),
+        looked_at=looked_at,
+        not_looked_at=behind,
+        gone=gone,
+        dry_run=dry_run,
+    )
 
 
 def _accepted(app: Any) -> set[str]:

@@ -122,6 +122,7 @@ def aside_body(done: SetAside) -> dict[str, Any]:
             for one in done.messages
         ],
         "looked_at": done.looked_at,
+        "not_looked_at": done.not_looked_at,
         "gone": done.gone,
         "dry_run": done.dry_run,
     }

@@ -187,6 +187,14 @@ class Box(ABC):
             "ends a worker. What is no task is deleted, with a line in the worker's log."
         )
 
+    def waiting(self, queue: str, deadline: Deadline) -> int:
+        """Return how many messages `queue` itself holds; as `heads`, only where they can be shown.
+
+        Raises:
+            BrokerError: also where the key of the queue holds something else than messages.
+        """
+        raise NotImplementedError
+
     def set_aside(self, queue: str, head: Head, reason: Reason, deadline: Callable[[], Deadline]) -> bool:
         """Move a message of `queue` into its dead letters, byte for byte; False where it is there no more.
 

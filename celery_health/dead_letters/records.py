@@ -176,6 +176,8 @@ class SetAside:
     messages: tuple[Aside, ...]
     looked_at: int
     """Messages from the head on."""
+    not_looked_at: int
+    """Those that waited behind them."""
     gone: int
     """Those that somebody else had taken by then."""
     dry_run: bool

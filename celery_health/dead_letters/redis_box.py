@@ -11,6 +11,7 @@ import json
 import secrets
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
@@ -38,6 +39,7 @@ from celery_health.dead_letters.records import Reason
 from celery_health.deadline import Deadline
 from celery_health.exceptions import BrokerError, LateBrokerError
 from celery_health.text.masking import describe_error
+from celery_health.text.printable import printable
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -52,7 +54,8 @@ MOST_HEAD_BYTES: Final = 64 * 1024 * 1024
 #: How long a writer's last batch is remembered: longer than any outage over which it would try again.
 SEQUENCE_SECONDS: Final = 86400
 #: Answers that come again however often one asks: the key is no list, or this user may not touch it.
-_REFUSALS: Final = ("WRONGTYPE", "NOPERM", "NoPermissionError")
+_WRONG_TYPE: Final = "WRONGTYPE"
+_REFUSALS: Final = (_WRONG_TYPE, "NOPERM", "NoPermissionError")
 
 
 class RedisBox(Box):
@@ -192,6 +195,30 @@ class RedisBox(Box):
                 shown_bytes += len(raw)
                 yield Head(token=(key, index), position=before + index, raw=raw)
             before += int(self._call("LLEN", key, deadline=deadline()))
+
+    def waiting(self, queue: str, deadline: Deadline) -> int:
+        """Return how many messages `queue` itself holds; see the base class."""
+        total = 0
+        for key in (*self._keys.lists(queue), self._keys.prefix + self.dead(queue)):
+            try:
+                length = int(self._call("LLEN", key, deadline=deadline))
+            except BrokerError as error:
+                if _WRONG_TYPE not in str(error):
+                    raise
+                raise self._no_list(key, deadline) from None
+            total += length
+        return total - length  # the last one has the dead letters
+
+    def _no_list(self, key: str, deadline: Deadline) -> BrokerError:
+        kind = "something else"
+        with suppress(BrokerError):  # a user may be allowed no TYPE
+            told = self._call("TYPE", key, deadline=deadline)
+            kind = f"a {told.decode() if isinstance(told, bytes) else told}"
+        return BrokerError(
+            f"The key '{printable(key)}' of this Redis holds {kind} and no list: nothing can be sent to that "
+            "queue, and no worker can read it. Find out who else writes to the key, and have it write to "
+            "another database. Then give the key another name, by RENAME of Redis."
+        )
 
     def set_aside(self, queue: str, head: Head, reason: Reason, deadline: Callable[[], Deadline]) -> bool:
         """Move a message of `queue` into its dead letters; see the base class."""

@@ -8,6 +8,7 @@ from django.core.management.color import Style
 
 from celery_health.dead_letters.body import moment, page_notes, requeued_notes
 from celery_health.dead_letters.records import DeadLetter, Page, Requeued, SetAside
+from celery_health.text.commands import letters_command
 from celery_health.text.formats import UNKNOWN, number, plural, table
 from celery_health.text.printable import printable
 
@@ -113,6 +114,11 @@ def aside_lines(done: SetAside, style: Style) -> list[str]:
     ]
     if done.gone:
         lines.append(f"{plural(done.gone, 'message')} had been taken before.")
+    if done.not_looked_at:
+        total = done.looked_at + done.not_looked_at
+        lines.append(f"{done.looked_at:,} of {total:,} messages were looked at.")
+        if not done.dry_run:
+            lines.append(f"Look at the next: {letters_command('set-aside', done.queue)}")
     return lines
 
 

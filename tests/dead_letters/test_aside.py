@@ -16,7 +16,8 @@ from celery_health.conf import get_settings
 from celery_health.dead_letters import aside
 from celery_health.dead_letters.opening import open_box
 from celery_health.deadline import Deadline
-from celery_health.exceptions import ReadableError, UnsupportedError
+from celery_health.exceptions import BrokerError, ReadableError, UnsupportedError
+from celery_health.text.printable import printable
 from tests.dead_letters.conftest import Post
 from tests.dead_letters.test_command import Ran
 
@@ -121,6 +122,43 @@ def test_set_aside__of_each_priority(
     assert redis_client.llen("celery\x06\x169") == 1
 
 
+def test_set_aside__says_how_many_it_did_not_look_at(post: Post, redis_client: redis.Redis) -> None:
+    redis_client.rpush("celery", *[b"hello"] * 1021)
+
+    ran = Ran("set-aside", "celery")
+
+    assert ran.out.endswith(
+        "20 of 1,021 messages were looked at.\n"
+        "Look at the next: python manage.py celery_health dead-letters set-aside celery\n"
+    )
+    done = dead_letters.set_aside("celery", dry_run=True)
+    assert (done.looked_at, done.not_looked_at, redis_client.llen("celery")) == (20, 981, 1001)
+
+
+def test_set_aside__says_what_was_not_looked_at_behind_what_can_be_read(
+    post: Post, redis_client: redis.Redis
+) -> None:
+    for _ in range(20):
+        post.publish()
+    redis_client.lpush("celery", b"hello", b"hello")
+
+    with pytest.raises(ReadableError, match=r"none is set aside\. 2 behind them were not looked at\.$"):
+        dead_letters.set_aside("celery")
+
+
+@pytest.mark.parametrize("key", ["celery", "celery\x06\x169", "celery.dead"])
+def test_set_aside__says_which_key_holds_no_list(post: Post, redis_client: redis.Redis, key: str) -> None:
+    redis_client.hset(key, "x", "1")
+
+    with pytest.raises(BrokerError) as raised:
+        dead_letters.set_aside("celery")
+
+    assert str(raised.value).startswith(
+        f"The key '{printable(key)}' of this Redis holds a hash and no list: "
+    )
+    assert "RENAME" in str(raised.value)
+
+
 def test_set_aside__takes_fifty_megabytes(post: Post, redis_client: redis.Redis) -> None:
     redis_client.rpush("celery", b"x" * 50_000_000)
 
@@ -154,6 +192,7 @@ def test_command__sets_aside_and_says_what(
             }
         ],
         "looked_at": 1,
+        "not_looked_at": 0,
         "gone": 0,
         "dry_run": False,
     }
