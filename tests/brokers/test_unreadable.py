@@ -298,7 +298,7 @@ def received_by(app: Celery, raw: bytes) -> None:
 def test_unreadable__is_what_celery_cannot_take(kind: str, make_app: Any) -> None:
     raw, effect, _ = CASES[kind]
     app: Celery = make_app("redis://localhost:6379/0")
-    app.task(name="shop.mail")(mail)
+    app.task(name="shop.mail", shared=False)(mail)
     app.finalize()
 
     if effect is None:
@@ -335,7 +335,7 @@ OPTIONS: Final[dict[str, tuple[Any, ...]]] = {
 @pytest.mark.parametrize("protocol", [1, 2])
 def test_unreadable__calls_no_message_unreadable_that_celery_sends(protocol: int, make_app: Any) -> None:
     app: Celery = make_app("redis://localhost:6379/0", task_protocol=protocol)
-    task = app.task(name="shop.mail")(mail)
+    task = app.task(name="shop.mail", shared=False)(mail)
     app.finalize()
     picked = random.Random(protocol)
     channel: Any = bare_channel(app.connection_for_write())
