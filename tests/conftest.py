@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, cast
@@ -205,7 +206,16 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
     """
     for thread in set(threading.enumerate()) - item.stash.get(_THREADS, set()):
         if thread.name in ("celery-health-imports", "celery-health-topology", "celery-health-doctor-static"):
-            thread.join(10)
+            _wait_for_end(thread)
+
+
+def _wait_for_end(thread: threading.Thread, seconds: float = 10) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            return thread.join(until - time.monotonic())
+        except RuntimeError:  # it is about to start
+            time.sleep(0.01)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import socket
 
+from celery import Celery, _state
 from kombu import Exchange, Queue
 from kombu.common import Broadcast
 
@@ -132,6 +133,15 @@ def a_call_names_a_broadcast(p: Project) -> None:
         """,
     )
     importlib.import_module("shop_code.views")
+
+
+@broken("W129:queue:reload", fix=f"{{'shop_code.tasks.reload': {{{FIX}}}}}")
+def a_call_names_a_broadcast_and_another_app_is_the_current_one(p: Project) -> None:
+    a_call_names_a_broadcast(p)
+    # One that is ready takes no task from then on, and knows no shared one.
+    other = Celery("other", set_as_current=False)
+    p.monkeypatch.setattr(other, "finalized", True)
+    p.monkeypatch.setattr(_state._tls, "current_app", other, raising=False)  # type: ignore[attr-defined]
 
 
 @broken("E129:queue:reload", fix=f"{{'queue': 'reload', {FIX}}}")

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 import celery
+from celery import _state
 from celery.local import Proxy
 
 from celery_health.connections.exchanges import is_virtual
@@ -129,6 +130,16 @@ def _task(app: Any, module: ModuleType, call: ast.Call) -> str | None:
         found = vars(found).get(part)
     # By type(), since a lazy task would evaluate itself for isinstance().
     if issubclass(type(found), Proxy):
-        found = found._get_current_object()
+        found = _known_to(app, found)
     is_task = bool(names) and not isinstance(found, type) and isinstance(found, celery.Task)
     return str(found.name) if is_task and found.name in app.tasks else None
+
+
+def _known_to(app: Any, lazy: Any) -> Any:
+    """Return what a lazy task is in `app`; a shared one asks the current app, which may be another here."""
+    local: Any = _state._tls  # type: ignore[attr-defined]
+    before, local.current_app = local.current_app, app
+    try:
+        return lazy._get_current_object()
+    finally:
+        local.current_app = before
