@@ -28,7 +28,7 @@ from celery_health.doctor.static import gather_static
 from celery_health.reading.sharing import shared_queues
 from celery_health.records import QueueState, Snapshot, Worker
 from celery_health.testing import make_queue, make_snapshot, make_worker
-from celery_health.topology import read_topology
+from celery_health.topology import import_as_checks_do, read_topology
 
 TAKEN_AT = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 
@@ -112,7 +112,11 @@ class Project:
     def installed(self, *packages: str) -> None:
         """Put packages into INSTALLED_APPS."""
         from django.apps import apps
+        from django.core.management import get_commands
 
+        # Both remember for the life of the process what they find: not these alone.
+        import_as_checks_do()
+        get_commands()
         places = [self.folder / "site-packages", self.folder]
         configs = [
             SimpleNamespace(name=name, path=str(next(p for p in places if (p / name).exists()) / name))
