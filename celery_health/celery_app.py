@@ -67,7 +67,7 @@ def find_app(settings: Settings | None = None) -> Celery:
     # That one first: the current one of the main thread is the last that was made, maybe a mere client.
     made = [app for app in (state.default_app, state._tls.current_app) if app and not is_fallback(app)]
     if made:
-        return _unwrapped(next(filter(_is_configured, made), made[0]))
+        return _unwrapped(max(made, key=_settledness))
     others = [app for app in state._get_active_apps() if not is_fallback(app)]
     if len(others) == 1:
         return _unwrapped(others[0])
@@ -114,9 +114,13 @@ def _unwrapped(app: Any) -> Celery:
     return real
 
 
-def _is_configured(app: Any) -> bool:
-    """Say whether somebody gave the app settings, or said where they are; reads none."""
-    return bool(app.configured or app._config_source or any(app._preconf.values()))
+def _settledness(app: Any) -> int:
+    """Return how much was settled for the app; reads no settings.
+
+    2 for one that somebody named settings for, as a project does; 1 for one that was given a broker or
+    another option, as a mere client is; else 0.
+    """
+    return 2 if app._config_source else int(bool(app.configured or any(app._preconf.values())))
 
 
 def is_fallback(app: Any) -> bool:

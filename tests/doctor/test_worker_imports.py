@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -149,7 +150,8 @@ def test_worker_imports__a_module_that_ends_the_process_ends_no_look(shop: Shop)
     with_back(shop, views=f"{IMPORTS}\ndef stock(request): ...\n", sidecar=SIDECAR)
     done = shop.manage("check")
 
-    assert (done.returncode, "no issues" in done.stdout + done.stderr) == (0, True)
+    # The URLs of back are the project's here, and have none of celery_health.
+    assert (done.returncode, re.findall(r"celery_health\.\w+", done.stderr)) == (0, ["celery_health.W007"])
     assert not (shop.folder / "back" / "RAN").exists(), "a check imports nothing for receivers"
     assert shop.doctor("--static").found == []
     assert (shop.folder / "back" / "RAN").exists()
