@@ -53,7 +53,7 @@ def find_default_app() -> Celery | None:
 
 
 def find_app(settings: Settings | None = None) -> Celery:
-    """Return the project's Celery app: ``CELERY_APP``, else the current app that the project configured.
+    """Return the project's Celery app: ``CELERY_APP``, else the app that the project configured.
 
     Raises:
         ConfigurationError: nobody configured one, several compete, or ``CELERY_APP`` does not name one.
@@ -64,7 +64,8 @@ def find_app(settings: Settings | None = None) -> Celery:
     # celery.current_app is kept per thread: a web server's threads see the default app instead, which
     # Django's fix-up sets to the project's (celery/fixups/django.py), and else Celery's own fallback.
     state: Any = _state
-    # That one first: the current one of the main thread is the last that was made, maybe a mere client.
+    # The current one of the main thread is the last that was made, the default one mostly the first: either
+    # may be a mere client. Where both are settled alike it is the default one, which threads have, too.
     made = [app for app in (state.default_app, state._tls.current_app) if app and not is_fallback(app)]
     if made:
         return _unwrapped(max(made, key=_settledness))

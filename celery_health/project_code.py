@@ -40,12 +40,10 @@ def importing_project() -> Iterator[None]:
         Exception: whatever else it raised.
     """
     try:
-        yield
-    except Exception:
-        raise
-    except BaseException as error:
-        if is_from_keyboard(error):
-            raise
+        with calling_project():
+            yield
+    except RaisedError as told:
+        error = told.raised
         ends = "it ends the process" if isinstance(error, SystemExit) else "it raises what ends the process"
         raise ImportError(
             f"{_module_of(error)} cannot be imported: {ends} ({describe_error(error)})"

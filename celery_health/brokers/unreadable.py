@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from celery_health.text.json_types import json_empty, json_type
+
 #: The one content type of a body that is decoded.
 _JSON: Final = "application/json"
 #: These are taken without being decoded.
@@ -91,7 +93,7 @@ def _parsed(raw: bytes) -> dict[str, Any]:
         kind = "" if text.lstrip()[:1] in ("{", "[") else f"; {_kind(text)}" if _kind(text) else ""
         raise _NotReadable(f"it is no JSON ({_short(error)}){kind}") from None
     if not isinstance(message, dict):
-        raise _NotReadable(f"it is JSON, and no object but {_type(message)}")
+        raise _NotReadable(f"it is JSON, and no object but {json_type(message)}")
     return message
 
 
@@ -101,7 +103,7 @@ def _properties(message: Mapping[str, Any]) -> Mapping[str, Any]:
         raise _NotReadable(f"it has no properties{whose}", Effect.RECONNECTS)
     properties = message["properties"]
     if not isinstance(properties, dict):
-        raise _NotReadable(f"its properties are {_type(properties)}, and no object")
+        raise _NotReadable(f"its properties are {json_type(properties)}, and no object")
     return properties
 
 
@@ -111,14 +113,14 @@ def _body(body: Any, properties: Mapping[str, Any]) -> Any:
     if not body or not encoding:
         return body
     if not isinstance(encoding, str):
-        raise _NotReadable(f"its body_encoding is {_type(encoding)}, and no name")
+        raise _NotReadable(f"its body_encoding is {json_type(encoding)}, and no name")
     if encoding.lower() == "utf-8":
         return body
     if encoding != "base64":
         # Kombu's own channels know this one alone.
         raise _NotReadable(f"its body_encoding is {_quoted(encoding)}, which kombu does not know")
     if not isinstance(body, str):
-        raise _NotReadable(f"its body is {_type(body)}, and no text")
+        raise _NotReadable(f"its body is {json_type(body)}, and no text")
     try:
         return base64.b64decode(body.encode())
     except (ValueError, binascii.Error) as error:  # also letters that have no bytes
@@ -128,7 +130,7 @@ def _body(body: Any, properties: Mapping[str, Any]) -> Any:
 def _headers(message: Mapping[str, Any]) -> Mapping[str, Any]:
     headers = message.get("headers") or {}
     if not isinstance(headers, dict):
-        raise _NotReadable(f"its headers are {_type(headers)}, and no object")
+        raise _NotReadable(f"its headers are {json_type(headers)}, and no object")
     return headers
 
 
@@ -137,10 +139,10 @@ def _delivery(properties: Mapping[str, Any]) -> None:
         raise _NotReadable("its properties have no delivery_tag", Effect.RECONNECTS)
     tag = properties["delivery_tag"]
     if isinstance(tag, bool) or not isinstance(tag, str | int | float):
-        raise _NotReadable(f"its delivery_tag is {_type(tag)}, and no text")
+        raise _NotReadable(f"its delivery_tag is {json_type(tag)}, and no text")
     info = properties.get("delivery_info") or {}
     if not isinstance(info, dict):
-        raise _NotReadable(f"its delivery_info is {_type(info)}, and no object")
+        raise _NotReadable(f"its delivery_info is {json_type(info)}, and no object")
     missing = [name for name in ("exchange", "routing_key") if name not in info]
     if missing:
         raise _NotReadable(f"its delivery_info has no {missing[0]}", Effect.RECONNECTS)
@@ -160,7 +162,7 @@ def _check_task(
     if body is None or isinstance(body, bool | int | float):
         # Whatever the worker has to say of it, it says how long its body is.
         raise _NotReadable(
-            "it has no body" if body is None else f"its body is {_type(body)}, and no text", each
+            "it has no body" if body is None else f"its body is {json_type(body)}, and no text", each
         )
     if not takes_json and message.get("content-type") == _JSON:
         return
@@ -173,16 +175,16 @@ def _check_task(
         return  # to see what it holds it would have to be unpacked
     name = headers["task"]
     if isinstance(name, dict | list):
-        raise _NotReadable(f"its task is {_type(name)}, and no name", each)
+        raise _NotReadable(f"its task is {json_type(name)}, and no name", each)
     if not isinstance(name, str) or not is_task(name):
         if "id" not in headers and isinstance(parts, list):
             raise _NotReadable("its headers have no id", each)
         return
     content_type, encoding = message.get("content-type"), message.get("content-encoding")
     if isinstance(content_type, dict | list) and content_type:
-        raise _NotReadable(f"its content-type is {_type(content_type)}, and no name", each)
+        raise _NotReadable(f"its content-type is {json_type(content_type)}, and no name", each)
     if encoding and not isinstance(encoding, str) and content_type in (*_RAW, _JSON):
-        raise _NotReadable(f"its content-encoding is {_type(encoding)}, and no name", each)
+        raise _NotReadable(f"its content-encoding is {json_type(encoding)}, and no name", each)
     _check_parts(content_type, body, parts)
     if parts is _UNDECODED:
         return
@@ -196,7 +198,7 @@ def _check_old(headers: Mapping[str, Any], parts: Mapping[str, Any], is_task: Ca
     """Check a message of protocol 1: all is in its body."""
     name = parts["task"]
     if isinstance(name, dict | list):
-        raise _NotReadable(f"its task is {_type(name)}, and no name", Effect.ENDS_EACH)
+        raise _NotReadable(f"its task is {json_type(name)}, and no name", Effect.ENDS_EACH)
     if not isinstance(name, str) or not is_task(name):
         if "id" not in parts:
             raise _NotReadable("its body has no id", Effect.RECONNECTS_EACH)
@@ -222,19 +224,19 @@ def _check_request(values: Mapping[str, Any], place: str = "headers") -> None:
         if moment is None:
             continue
         if not moment:  # Celery makes None of it, and then asks it for its time zone
-            raise _NotReadable(f"its {name} is {_empty(moment)}, and neither a time nor null", each)
+            raise _NotReadable(f"its {name} is {json_empty(moment)}, and neither a time nor null", each)
         if not isinstance(moment, str):
             return  # a worker says so, and deletes it
     if values.get("expires"):
         return  # once that is over it is deleted, whatever else is wrong
     if isinstance(values["id"], dict | list):
-        raise _NotReadable(f"its id is {_type(values['id'])}, and no text", each)
+        raise _NotReadable(f"its id is {json_type(values['id'])}, and no text", each)
     limits = values.get("timelimit")
     if limits and (not isinstance(limits, str | list | dict) or len(limits) != 2):
         raise _NotReadable("its timelimit is no pair", each)
     stamped = values.get("stamped_headers")
     if stamped and isinstance(stamped, bool | int | float):
-        raise _NotReadable(f"its stamped_headers are {_type(stamped)}, and no list", each)
+        raise _NotReadable(f"its stamped_headers are {json_type(stamped)}, and no list", each)
 
 
 def _check_parts(content_type: Any, body: Any, parts: Any) -> None:
@@ -248,7 +250,7 @@ def _check_parts(content_type: Any, body: Any, parts: Any) -> None:
             raise _NotReadable("its content-type says nothing, and so nobody decodes its body", each)
         return
     if parts is None or isinstance(parts, bool | int | float):
-        raise _NotReadable(f"its body is {_type(parts)}, and not args, kwargs and embed", each)
+        raise _NotReadable(f"its body is {json_type(parts)}, and not args, kwargs and embed", each)
     if parts is _UNDECODED or len(parts) == _PARTS or "args" in parts:
         return
     if isinstance(parts, str):
@@ -288,34 +290,6 @@ def _kind(text: str) -> str | None:
     if [len(part) for part in parts] == [8, 4, 4, 4, 12] and all(part.isalnum() for part in parts):
         return "it looks like the id of a job of RQ's"
     return None
-
-
-def _type(value: object) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a text"
-        case list():
-            return "a list"
-        case _:
-            return "an object"
-
-
-def _empty(value: object) -> str:
-    match value:
-        case bool():
-            return "false"
-        case int() | float():
-            return "0"
-        case str():
-            return "an empty text"
-        case _:
-            return "empty"
 
 
 def _short(error: Exception) -> str:

@@ -9,18 +9,10 @@ from typing import TYPE_CHECKING
 from celery_health.connections.exchanges import AMQP_TRANSPORTS
 from celery_health.doctor.caches import CacheFacts
 from celery_health.doctor.entries import each_once
-from celery_health.doctor.facts import (
-    CallFacts,
-    CodeFacts,
-    ConfFacts,
-    DjangoFacts,
-    EntryFacts,
-    QueueFacts,
-    RouteFacts,
-    TaskFacts,
-)
+from celery_health.doctor.facts import CallFacts, CodeFacts, EntryFacts, QueueFacts, RouteFacts, TaskFacts
 from celery_health.doctor.identity import IdentityFacts
 from celery_health.doctor.results import ResultFacts
+from celery_health.doctor.setting_facts import ConfFacts, DjangoFacts
 from celery_health.records import Worker, WorkerState
 from celery_health.topology import Binding
 

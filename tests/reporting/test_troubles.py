@@ -155,6 +155,7 @@ def test_blocked__connections_are_bounded(troubles: Troubles) -> None:
 def test_listen__leaves_other_transports_alone(troubles: Troubles) -> None:
     other = object()
     troubles.listen(other)  # has no place for a callback
+    assert not troubles._hearings
 
 
 def test_fork__the_child_begins_anew(troubles: Troubles) -> None:

@@ -18,9 +18,9 @@ from collections.abc import Iterable
 from typing import ClassVar, Final
 
 from celery_health.doctor.evidence import Evidence
-from celery_health.doctor.facts import IgnoredSetting
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.setting_facts import IgnoredSetting
 from celery_health.doctor.wording import listed
 
 NAMESPACE: Final = 'app.config_from_object("django.conf:settings", namespace="CELERY")'

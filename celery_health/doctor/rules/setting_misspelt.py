@@ -15,9 +15,9 @@ from typing import ClassVar
 
 from celery_health.conf import SETTING
 from celery_health.doctor.evidence import Evidence
-from celery_health.doctor.facts import MisspeltSetting
 from celery_health.doctor.findings import Finding, Kind
 from celery_health.doctor.rules.base import Rule
+from celery_health.doctor.setting_facts import MisspeltSetting
 
 
 class SettingMisspelt(Rule):

@@ -11,7 +11,7 @@ from kombu import serialization
 
 from celery_health.conf.option_names import broker_is_set
 from celery_health.connections.exchanges import transport_of
-from celery_health.doctor.facts import ConfFacts
+from celery_health.doctor.setting_facts import ConfFacts
 
 if TYPE_CHECKING:
     from celery import Celery

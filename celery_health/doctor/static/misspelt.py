@@ -14,8 +14,8 @@ from django.conf import global_settings
 
 from celery_health.conf import PARSERS, SETTING
 from celery_health.conf.option_names import is_django, option_names
-from celery_health.doctor.facts import MisspeltSetting
 from celery_health.doctor.near_names import distance, is_slip, near, plain_name
+from celery_health.doctor.setting_facts import MisspeltSetting
 from celery_health.doctor.static.readers import unread
 from celery_health.records import OptionNames
 

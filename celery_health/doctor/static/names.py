@@ -11,7 +11,7 @@ from celery.app import defaults
 
 from celery_health.conf import SETTING
 from celery_health.conf.option_names import VARIABLES, is_django, option_names
-from celery_health.doctor.facts import DjangoFacts, IgnoredSetting
+from celery_health.doctor.setting_facts import DjangoFacts, IgnoredSetting
 from celery_health.doctor.static.misspelt import misspelt_settings
 from celery_health.doctor.static.trials import tried
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from celery_health.doctor.facts import IgnoredSetting, RouteFacts
+from celery_health.doctor.facts import RouteFacts
+from celery_health.doctor.setting_facts import IgnoredSetting
 from celery_health.doctor.static.options import plain
 from celery_health.doctor.static.queues import queue_in
 from celery_health.doctor.static.written import released_routes

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery.app import defaults, utils
 
-from celery_health.doctor.facts import DjangoFacts, IgnoredSetting
+from celery_health.doctor.setting_facts import DjangoFacts, IgnoredSetting
 
 if TYPE_CHECKING:
     from celery import Celery
